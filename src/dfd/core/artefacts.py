@@ -1,0 +1,89 @@
+"""Writing outs whole or not at all, and reading them back with clear errors."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dfd.core.errors import DfdError
+
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),  # a file stands where a folder should be, or a folder where a file
+)
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it when the block succeeds and removed when it fails.
+
+    Raises DfdError where the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:  # HDF5 and safetensors name a full disk in their message only
+        if getattr(error, "errno", None) in UNWRITABLE or any(os.strerror(number) in str(error) for number in UNWRITABLE):
+            raise DfdError(f"{path}: could not be written ({error}); free disk space or fix its permissions") from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # its folder may not exist: that is the error to report
+            temporary.unlink()
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: str | Path, values: dict) -> None:
+    """Write metrics: nested objects of numbers and notes, floats rounded to 6 significant digits, no NaN.
+
+    Raises ValueError for NaN, infinity or a list: `dvc metrics diff` cannot compare them.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
+
+
+def _rounded(value, where: str):
+    if isinstance(value, dict):
+        return {str(key): _rounded(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}: write null and a note instead")
+        return float(f"{value:.6g}")
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise ValueError(f"{where}: {type(value).__name__} is no metric")
+
+
+def save_module(path: str | Path, module: torch.nn.Module, config: dict) -> None:
+    """Write a module's state and the config that rebuilds it (kept in the header) as .safetensors."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with replacing(path) as temporary:
+        # One header entry: safetensors keeps several in no fixed order, and equal inputs must give equal bytes.
+        save_file(state, temporary, metadata={"config": json.dumps(config, sort_keys=True)})
+
+
+def read_module(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """The (config, state) that `save_module` wrote. Raises DfdError for a missing or foreign file."""
+    if not Path(path).is_file():
+        raise DfdError(f"{path}: no such weights file; run the stage that writes it (`dvc repro`)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = json.loads((file.metadata() or {})["config"])
+            return config, {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise DfdError(f"{path}: not a weights file written by this project ({error})") from error

@@ -1,0 +1,46 @@
+"""Where the arithmetic runs, and in which precision."""
+
+import contextlib
+
+import torch
+
+from dfd.core.errors import DfdError
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` (CUDA, else Apple's MPS, else CPU) or a device's own name. Raises DfdError for one not present."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device is None or not present.get(device.type, False):
+        raise DfdError(f"device: {name} is not available here; use one of auto, cpu, cuda, mps")
+    return device
+
+
+def profits_from_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 has hardware of its own on this device (on a CPU without it, it is ten times slower)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return "AVX512_BF16" in _cpu_features() or "AMX" in _cpu_features()
+    return False
+
+
+def _cpu_features() -> str:
+    features = []
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        if getattr(torch.cpu, name, lambda: False)():
+            features.append(name.upper())
+    return " ".join(features)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """The precision to compute in: `auto` (bfloat16 where the device profits), `float32` or `bfloat16`."""
+    enabled = precision == "bfloat16" or (precision == "auto" and profits_from_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -1,0 +1,136 @@
+"""Training a decoder (Eq. 1): Adam, early stopping, one resumable checkpoint per epoch."""
+
+import copy
+import logging
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from dfd.core.artefacts import replacing
+from dfd.decoder.losses import ReconstructionLoss
+from dfd.core.devices import autocast
+from dfd.faces.examples import Examples, on_device
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    decoder: nn.Module,
+    loss: ReconstructionLoss,
+    training: Examples,
+    validation: Examples,
+    *,
+    epochs: int,
+    patience: int,
+    batch_size: int,
+    learning_rate: float,
+    schedule: str,
+    precision: str,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    stamp: str,
+) -> pd.DataFrame:
+    """Train `decoder` in place to its best epoch by the validation loss, and return the history.
+
+    The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
+    schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0) or `constant`. A killed training goes
+    on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one.
+    """
+    decoder.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=learning_rate)
+    steps = len(list(torch.arange(len(training)).split(batch_size)))
+    scheduler = None
+    if schedule == "one-cycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.1)
+    history: list[dict] = []
+    best = {"loss": float("inf"), "epoch": 0, "state": {}}
+    parts = {"decoder": decoder, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
+    history, best = _resume(checkpoint, stamp, parts, history, best)
+
+    for epoch in range(len(history) // 2 + 1, epochs + 1):
+        if epoch - best["epoch"] > patience and history:
+            log.info("no better validation loss for %d epochs: stopping", patience)
+            break
+        start = time.perf_counter()
+        torch.manual_seed(seed * 10_000 + epoch)  # dropout and order depend on the epoch alone: a resumed run repeats them
+        decoder.train()
+        sums = _Sums()
+        order = torch.randperm(len(training))
+        progress = tqdm(training.batches(order, batch_size), f"epoch {epoch}/{epochs}", steps, leave=False, disable=None)
+        for _, templates, images in progress:
+            with autocast(device, precision):
+                terms = loss.terms(decoder(templates.to(device)).float(), on_device(images, device))
+            total = loss.total(terms)
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            if scheduler:
+                scheduler.step()
+            sums.add(terms, total)
+        history.append({"epoch": epoch, "split": "train"} | sums.means())
+        history.append({"epoch": epoch, "split": "validation"} | _validate(
+            decoder, loss, validation, batch_size, precision, device
+        ))  # fmt: skip
+        current = history[-1]["total"]
+        if current < best["loss"]:
+            best = {"loss": current, "epoch": epoch, "state": copy.deepcopy(decoder.state_dict())}
+        log.info(
+            "epoch %d: training loss %.1f, validation loss %.1f, %.0f faces/s",
+            epoch, history[-2]["total"], current, len(training) / (time.perf_counter() - start),
+        )  # fmt: skip
+        _save_checkpoint(checkpoint, stamp, parts, history, best)
+    decoder.load_state_dict(best["state"])
+    return pd.DataFrame(history)
+
+
+@torch.no_grad()
+def _validate(
+    decoder: nn.Module, loss: ReconstructionLoss, examples: Examples, batch_size: int, precision: str, device: torch.device
+) -> dict[str, float]:
+    decoder.eval()
+    sums = _Sums()
+    for _, templates, images in examples.batches(torch.arange(len(examples)), batch_size):
+        with autocast(device, precision):
+            terms = loss.terms(decoder(templates.to(device)).float(), on_device(images, device))
+        sums.add(terms, loss.total(terms))
+    return sums.means()
+
+
+class _Sums:
+    """Means over all images that a term saw in an epoch, whatever the batches' sizes."""
+
+    def __init__(self):
+        self.sums, self.counts = {}, {}
+
+    def add(self, terms: dict[str, torch.Tensor], total: torch.Tensor) -> None:
+        n = len(max(terms.values(), key=len))
+        for name, values in {"total": total.detach().expand(n), **terms}.items():
+            self.sums[name] = self.sums.get(name, 0) + values.detach().sum()
+            self.counts[name] = self.counts.get(name, 0) + len(values)
+
+    def means(self) -> dict[str, float]:
+        return {name: float(value) / self.counts[name] for name, value in self.sums.items()}
+
+
+def _save_checkpoint(path: Path, stamp: str, parts: dict, history: list[dict], best: dict) -> None:
+    with replacing(path) as temporary:
+        state = {name: part.state_dict() for name, part in parts.items()}
+        torch.save({"stamp": stamp, "parts": state, "history": history, "best": best}, temporary)
+
+
+def _resume(path: Path, stamp: str, parts: dict, history: list[dict], best: dict) -> tuple[list[dict], dict]:
+    if not path.exists():
+        return history, best
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    if saved["stamp"] != stamp:
+        log.info("%s was left by other params or inputs: starting anew", path)
+        return history, best
+    for name, part in parts.items():
+        part.load_state_dict(saved["parts"][name])
+    log.info("resuming after epoch %d from %s", len(saved["history"]) // 2, path)
+    return saved["history"], saved["best"]

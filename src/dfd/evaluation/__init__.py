@@ -1,0 +1,1 @@
+"""How good reconstructions and templates are: image quality, verification, intervals (paper, section 4.2)."""

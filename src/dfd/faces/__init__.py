@@ -1,0 +1,1 @@
+"""From photos to face crops (paper, section 4.1.1)."""

@@ -1,0 +1,73 @@
+"""Faces with what is to be learned from or about them, in batches for training."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dfd.core.errors import DfdError
+from dfd.faces.store import FaceStore
+
+LOADERS = 4  # worker processes, where the faces do not fit in memory
+
+
+class Examples(Dataset):
+    """Pairs (face, target) of some rows: the faces as they are, then, if they have targets too, the faces mirrored.
+
+    targets, mirrored: (N, …) for the whole store: templates, or labels. Faces are kept as uint8 in memory where `memory_gb` allows.
+    Raises DfdError for no rows.
+    """
+
+    def __init__(
+        self,
+        faces: FaceStore,
+        rows: Sequence[int],
+        size: int,
+        targets: torch.Tensor,
+        mirrored: torch.Tensor | None,
+        memory_gb: float,
+    ):
+        if len(rows) == 0:
+            raise DfdError(f"{faces.path}: no face to learn from; give this split of the data set a larger share")
+        self.faces, self.rows, self.size = faces, np.asarray(rows), size
+        self.targets = targets[self.rows]
+        if mirrored is not None:
+            self.targets = torch.cat([self.targets, mirrored[self.rows]])
+        self.images = None
+        if len(rows) * 3 * size**2 <= memory_gb * 1e9:
+            self.images = torch.cat([self._read(part) for part in np.array_split(self.rows, -(-len(rows) // 256))])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def _read(self, rows: np.ndarray) -> torch.Tensor:
+        return (self.faces.views(rows, self.size) * 255).round().byte()
+
+    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A batch: indices (B,), targets (B, …), faces uint8 (B, 3, size, size)."""
+        index = torch.as_tensor(indices)
+        position = index % len(self.rows)
+        images = self._read(self.rows[position.numpy()]) if self.images is None else self.images[position]
+        mirrored = (index >= len(self.rows))[:, None, None, None]
+        return index, self.targets[index], torch.where(mirrored, images.flip(3), images)
+
+    def batches(self, order: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, ...]]:
+        """The examples in this order; the last batch is left out if it holds a single one (batch normalisation)."""
+        parts = [part.tolist() for part in order.split(batch_size) if len(part) > 1 or len(order) == 1]
+        if self.images is not None:
+            return map(self.__getitems__, parts)
+        return iter(DataLoader(self, batch_sampler=parts, collate_fn=lambda batch: batch, num_workers=LOADERS))
+
+
+def mean_face(examples: Examples) -> torch.Tensor:
+    """The mean of all example faces, (3, size, size) in [0, 1]."""
+    total = torch.zeros(3, examples.size, examples.size, dtype=torch.float64)
+    for _, _, images in examples.batches(torch.arange(len(examples)), 256):
+        total += images.double().sum(0)
+    return (total / (255 * len(examples))).float()
+
+
+def on_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """uint8 images (B, 3, H, W) as float32 in [0, 1] on the device, channels last."""
+    return (images.to(device).float() / 255).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,122 @@
+"""The face store: encoded context crops in HDF5, and an index with one row per photo found in Parquet."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from dfd.core.artefacts import replacing
+from dfd.core.errors import DfdError
+from dfd.faces.geometry import views
+
+PLAIN = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+MIRROR = np.array([[-1.0, 0, 0], [0, 1.0, 0]])
+SPLITS = ("train", "validation", "test")
+
+
+def encode_crop(crop: np.ndarray) -> bytes:
+    """A uint8 (S, S, 3) crop as JPEG, quality 95, without chroma subsampling."""
+    buffer = io.BytesIO()
+    Image.fromarray(crop).save(buffer, format="JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+class FaceWriter:
+    """Appends encoded crops to an HDF5 file: flat bytes, and N + 1 int64 offsets."""
+
+    def __init__(self, file: h5py.File):
+        self.file = file
+        self.offsets = [0]
+        self.data = file.create_dataset("crops", (0,), np.uint8, maxshape=(None,), chunks=(1 << 20,))
+
+    def append(self, encoded: bytes) -> int:
+        """Store one crop and return its row."""
+        start, end = self.offsets[-1], self.offsets[-1] + len(encoded)
+        self.data.resize((end,))
+        self.data[start:end] = np.frombuffer(encoded, np.uint8)
+        self.offsets.append(end)
+        return len(self.offsets) - 2
+
+    def close(self, attributes: dict) -> None:
+        self.file.create_dataset("offsets", data=np.array(self.offsets, np.int64))
+        self.file.attrs.update(attributes)
+
+
+class FaceStore:
+    """A data set's faces, read lazily; every image that leaves is RGB float32 in [0, 1], (N, 3, H, W).
+
+    path: the .h5 file, its index beside it as .parquet. Raises DfdError where either is missing or no face store.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.name = self.path.stem
+        try:
+            self.index = pd.read_parquet(self.path.with_suffix(".parquet"))
+            with h5py.File(self.path) as file:
+                self.attributes = {name: value for name, value in file.attrs.items()}
+                self.size = int(file.attrs["size"])
+                self.context = float(file.attrs["context"])
+                self.offsets = file["offsets"][:]
+            self.faces = self.index[self.index["row"].notna()].sort_values("row").reset_index(drop=True)
+        except (OSError, KeyError, ValueError) as error:  # Parquet's own errors are ValueErrors
+            raise DfdError(f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`") from error
+        self._file: h5py.File | None = None
+        self._process = 0  # that opened it
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_file": None}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the keys, the crops' sizes and the attributes: what a template store must match."""
+        digest = hashlib.sha256("\n".join(self.faces["key"]).encode())
+        digest.update(self.offsets.tobytes())
+        digest.update(json.dumps({k: str(v) for k, v in sorted(self.attributes.items())}).encode())
+        return digest.hexdigest()
+
+    def rows(self, split: str) -> np.ndarray:
+        """The rows of a split (`train`, `validation`, `test`)."""
+        if split not in SPLITS:
+            raise DfdError(f"{split} is no split; use one of {', '.join(SPLITS)}")
+        return np.flatnonzero(self.faces["split"] == split)
+
+    def identities(self, rows: Sequence[int]) -> np.ndarray:
+        """The identity of each row, as strings (N,)."""
+        return self.faces["identity"].to_numpy(str)[rows]
+
+    def crops(self, rows: Sequence[int]) -> torch.Tensor:
+        """The context crops of `rows`, (N, 3, S, S) in [0, 1]."""
+        if self._file is None or self._process != os.getpid():  # a loader worker, forked or spawned, opens its own
+            self._file, self._process = h5py.File(self.path), os.getpid()
+        data = self._file["crops"]
+        decoded = [
+            np.asarray(Image.open(io.BytesIO(data[self.offsets[row] : self.offsets[row + 1]].tobytes()))) for row in rows
+        ]
+        return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).float() / 255
+
+    def views(self, rows: Sequence[int], size: int, matrix: np.ndarray = PLAIN) -> torch.Tensor:
+        """Views of `rows` at `size` pixels, (N, 3, size, size); `matrix` as in `dfd.faces.geometry.views`."""
+        return self.views_of(self.crops(rows), size, matrix)
+
+    def views_of(self, crops: torch.Tensor, size: int, matrix: np.ndarray = PLAIN) -> torch.Tensor:
+        """The same, of context crops that are already decoded."""
+        return views(crops, matrix, size, self.size, self.context)
+
+
+def write_index(path: str | Path, index: pd.DataFrame) -> None:
+    """Write the index beside its face store."""
+    with replacing(path) as temporary:
+        index.to_parquet(temporary, index=False)

@@ -1,0 +1,221 @@
+"""params.yaml as frozen models: the only place that reads it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dfd.core.errors import DfdError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """A section of params.yaml: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Dataset(Settings):
+    source: str
+    faces: Count | None = None
+    split: dict[Literal["train", "validation", "test"], Share]
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self):
+        if abs(sum(self.split.values()) - 1) > 1e-6:
+            raise ValueError(f"the shares of `split` sum to {sum(self.split.values()):g}, not to 1")
+        if self.source == "synthetic" and self.faces is None:
+            raise ValueError("a synthetic data set needs `faces`, their number")
+        return self
+
+
+class Roles(Settings):
+    decoders: str
+    verification: str
+
+
+class Faces(Settings):
+    geometry: Literal["aligned", "box"]
+    size: Annotated[int, Field(ge=16)]
+    context: Annotated[float, Field(ge=1)]
+    fill: Literal["edge", "black", "reflect"]
+    select: Literal["largest", "central"]
+    min_probability: Share
+    min_face: Annotated[float, Field(gt=0, le=1)]
+    detection_sides: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    max_megapixels: Positive
+    min_side: Count
+
+    @model_validator(mode="after")
+    def _sides_ascend(self):
+        if self.detection_sides[0] > self.detection_sides[1]:
+            raise ValueError(f"`detection_sides` are the least and the most pixels, not {self.detection_sides}")
+        return self
+
+
+class Recognizer(Settings):
+    architecture: str
+    options: dict[str, Any] = {}
+
+
+class ImportRecognizer(Settings):
+    weights: str
+
+
+class TrainRecognizer(Settings):
+    dataset: str
+    objective: Literal["softmax", "arcface", "distil"]
+    teacher: str
+    margin: NonNegative
+    arcface_scale: Positive
+    epochs: Count
+    triplet_epochs: Annotated[int, Field(ge=0)]
+    triplet_margin: Positive
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+
+    @model_validator(mode="after")
+    def _triplets_need_labels(self):
+        if self.objective == "distil" and self.triplet_epochs:
+            raise ValueError("a triplet loss needs labelled identities: objective softmax or arcface")
+        return self
+
+
+class Variant(Settings):
+    template: str
+    perceptual: str
+
+
+class Decoder(Settings):
+    architecture: str
+    size: Count
+    width: Positive
+    hidden: Count
+    channels: Annotated[list[Count], Field(min_length=5, max_length=5)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    normalise: Literal["none", "batch", "group"]
+    output: Literal["linear", "bounded"]
+
+
+class Loss(Settings):
+    pixel: NonNegative
+    gradient: NonNegative
+    perceptual: NonNegative
+    local: bool
+    local_pixel: NonNegative
+    local_gradient: NonNegative
+    local_perceptual: NonNegative
+    perceptual_share: Annotated[float, Field(gt=0, le=1)]
+    features: Literal["balanced", "raw"]
+
+    def weights(self) -> dict[str, float]:
+        """λ by term; `local: false` sets those of the local terms to zero."""
+        terms = self.model_dump(exclude={"local", "features", "perceptual_share"})
+        return {term: 0.0 if term.startswith("local_") and not self.local else weight for term, weight in terms.items()}
+
+
+class TrainDecoder(Settings):
+    epochs: Count
+    patience: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    schedule: Literal["one-cycle", "constant"]
+    memory_gb: NonNegative
+
+
+class Transforms(Settings):
+    faces: Count
+    held_out: Count
+    rotate: Annotated[int, Field(ge=1, le=180)]
+    translate: Annotated[float, Field(gt=0, le=0.5)]
+    scale: list[Positive]
+
+
+class Evaluate(Settings):
+    faces: Count
+    bootstrap: Annotated[int, Field(ge=100)]
+
+
+class Verify(Settings):
+    rotate: int
+    translate: Literal["left", "right", "up", "down"]
+    scale: Positive
+
+
+class Reconstruct(Settings):
+    faces: Count
+
+
+class Params(Settings):
+    seed: Annotated[int, Field(ge=0)]
+    device: str
+    precision: Literal["auto", "float32", "bfloat16"]
+    datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
+    roles: Roles
+    faces: Faces
+    recognizers: Annotated[dict[str, Recognizer], Field(min_length=1)]
+    import_recognizer: dict[str, ImportRecognizer]
+    train_recognizer: dict[str, TrainRecognizer]
+    variants: dict[str, Variant]
+    decoder: Decoder
+    loss: Loss
+    train_decoder: TrainDecoder
+    transforms: Transforms
+    evaluate: Evaluate
+    verify: Verify
+    reconstruct: Reconstruct
+
+    def entry(self, section: str, name: str):
+        """The entry `name` of a section that is a dictionary. Raises DfdError where there is none."""
+        entries = getattr(self, section)
+        if name not in entries:
+            raise DfdError(f"params.yaml: {section} has no {name}; there are {', '.join(entries)}")
+        return entries[name]
+
+    @model_validator(mode="after")
+    def _names_exist(self):
+        for name in self.recognizers:
+            if (name in self.import_recognizer) == (name in self.train_recognizer):
+                raise ValueError(f"recognizer {name} must be in exactly one of import_recognizer and train_recognizer")
+        named = [(f"import_recognizer.{name}", name) for name in self.import_recognizer]
+        named += [(f"train_recognizer.{name}", name) for name in self.train_recognizer]
+        named += [(f"train_recognizer.{n}.teacher", t.teacher) for n, t in self.train_recognizer.items()]
+        for name, train in self.train_recognizer.items():
+            if train.teacher == name:
+                raise ValueError(f"train_recognizer.{name}.teacher: a recognizer cannot be its own teacher")
+        for key, variant in self.variants.items():
+            named += [(f"variants.{key}.template", variant.template), (f"variants.{key}.perceptual", variant.perceptual)]
+        for where, name in named:
+            _known(where, name, "recognizer", self.recognizers)
+        named = [("roles.decoders", self.roles.decoders), ("roles.verification", self.roles.verification)]
+        named += [(f"train_recognizer.{name}.dataset", train.dataset) for name, train in self.train_recognizer.items()]
+        for where, name in named:
+            _known(where, name, "data set", self.datasets)
+        turn, step = self.verify.rotate, self.transforms.rotate
+        if turn % step or turn == 0 or not -180 < turn <= 180 or self.verify.scale not in self.transforms.scale:
+            raise ValueError("verify: its rotation and scale must be among those of transforms")
+        return self
+
+
+def _known(where: str, name: str, kind: str, names: dict) -> None:
+    if name not in names:
+        raise ValueError(f"{where}: no {kind} is called {name}; there are {', '.join(names)}")
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check params.yaml. Raises DfdError naming the file, the key and what is wrong with it."""
+    try:
+        values = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise DfdError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = (".".join(map(str, problem["loc"])) + ": " + problem["msg"] for problem in error.errors())
+        raise DfdError(f"{path}: " + "; ".join(p.removeprefix(": ").replace("Value error, ", "") for p in problems)) from error

@@ -1,0 +1,1 @@
+"""What is done to a face before it is embedded (paper, section 4.3)."""

@@ -1,0 +1,64 @@
+"""Linear maps in template space that undo a perturbation of the face (Eq. 6), and their file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dfd.core.artefacts import replacing
+from dfd.core.errors import DfdError
+from dfd.faces.store import FaceStore
+from dfd.recognizers.base import Recognizer
+from dfd.templates.embedding import batches, embed_images
+from dfd.templates.linear import Fit, LinearMap, Moments, fit_ridge
+
+
+def fit_transforms(
+    recognizer: Recognizer,
+    faces: FaceStore,
+    templates: torch.Tensor,
+    training: Sequence[int],
+    held_out: Sequence[int],
+    views: Mapping[str, np.ndarray],
+    precision: str = "float32",
+) -> dict[str, Fit]:
+    """For each view the map from perturbed to original templates, by ridge regression over the `training` rows.
+
+    templates: (N, D), the originals of the whole store. held_out: rows of other identities, on which λ is chosen.
+    """
+    device, dimension = recognizer.mean.device, templates.shape[1]
+    moments = {name: (Moments(dimension, dimension), Moments(dimension, dimension)) for name in views}
+    progress = tqdm(total=(len(training) + len(held_out)) * len(views), desc="perturbed templates", disable=None)
+    for part, rows_of_part in enumerate((training, held_out)):
+        for rows in batches(rows_of_part, device):
+            crops = faces.crops(rows)
+            for name, view in views.items():
+                perturbed = embed_images(recognizer, faces.views_of(crops, recognizer.size, view), precision)
+                moments[name][part].add(perturbed, templates[torch.as_tensor(rows)])
+                progress.update(len(rows))
+    return {name: fit_ridge(*pair) for name, pair in moments.items()}
+
+
+def write_transforms(path: str | Path, fits: Mapping[str, Fit]) -> None:
+    """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, fit in fits.items():
+            group = file.create_group(name)
+            group.create_dataset("weight", data=fit.map.weight.numpy())
+            group.create_dataset("bias", data=fit.map.bias.numpy())
+            group.attrs.update({"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2})
+
+
+def read_transforms(path: str | Path) -> dict[str, LinearMap]:
+    """The maps by perturbation. Raises DfdError where the file is missing or holds something else."""
+    try:
+        with h5py.File(path) as file:
+            return {
+                name: LinearMap(torch.from_numpy(group["weight"][:]), torch.from_numpy(group["bias"][:]))
+                for name, group in file.items()
+            }
+    except (OSError, KeyError, AttributeError) as error:
+        raise DfdError(f"{path}: not a file of transforms ({error}); run `dvc repro fit_transforms`") from error

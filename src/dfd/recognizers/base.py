@@ -1,0 +1,70 @@
+"""What every recognizer is: a network with named layers that brings its own preprocessing."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dfd.core.errors import DfdError
+
+
+class Recognizer(nn.Module):
+    """A face-recognition network ξ, also usable as perceptual network φ.
+
+    A subclass builds its layers and runs them in `_layers`, which yields (name, activation) in forward order.
+
+    size: pixels of the square input. layer: the layer whose activation is the template. tap: the layer whose
+    activation is the perceptual feature. Preprocessing: ((255·x)[channel order] − mean) · scale.
+    """
+
+    def __init__(self, size: int, layer: str, tap: str, mean: tuple[float, ...], scale: float, bgr: bool = False):
+        super().__init__()
+        self.size = size
+        self.layer = layer
+        self.tap = tap
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("channels", torch.tensor([2, 1, 0] if bgr else [0, 1, 2]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Templates (N, D) of RGB images (N, 3, H, W) in [0, 1], resized to the network's own size."""
+        if images.shape[-2:] != (self.size, self.size):
+            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
+        return self.activations(images, [self.layer])[self.layer].flatten(1)
+
+    def perceptual(self, images: torch.Tensor) -> torch.Tensor:
+        """The tapped activation (N, C, h, w) of RGB images (N, 3, H, W) in [0, 1], at the images' own resolution."""
+        return self.activations(images, [self.tap])[self.tap]
+
+    def activations(self, images: torch.Tensor, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """The named layers' activations; nothing beyond the last of them is computed.
+
+        Raises DfdError for a layer that the network does not have.
+        """
+        wanted, found = set(names), {}
+        x = (images[:, self.channels] * 255 - self.mean) * self.scale
+        for name, activation in self._layers(x):
+            if name in wanted:
+                found[name] = activation
+                if len(found) == len(wanted):
+                    return found
+        raise DfdError(f"{type(self).__name__} has no layer {', '.join(sorted(wanted - set(found)))}")
+
+    def _layers(self, x: torch.Tensor):
+        raise NotImplementedError
+
+    @property
+    def mean_colour(self) -> torch.Tensor:
+        """The colour (3, 1, 1), RGB in [0, 1], that preprocessing turns into zero."""
+        return self.mean[0, self.channels] / 255  # red and blue change places or nothing does: its own inverse
+
+    @property
+    def dimension(self) -> int:
+        """The template's length D."""
+        with torch.no_grad():
+            device = self.mean.device
+            training, _ = self.training, self.eval()
+            length = self(torch.zeros(1, 3, self.size, self.size, device=device)).shape[1]
+            self.train(training)
+        return length

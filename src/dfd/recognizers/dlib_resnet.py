@@ -1,0 +1,132 @@
+"""dlib's face-recognition ResNet-29 (King, 2017; public domain) as a PyTorch module with gradients.
+
+The file format is dlib's `serialize`: an integer is one control byte (low 7 bits: how many bytes follow; high bit:
+sign) and little-endian bytes; a tensor is the integer 2 (its version), four dimensions, and raw little-endian float32.
+In forward order each convolution is one tensor (O·I·k·k weights, then O biases) followed by its affine layer as one
+tensor (O gammas, then O betas); the last tensor is the 256×128 projection.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dfd.core.errors import DfdError
+from dfd.recognizers.base import Recognizer
+
+# (channels, blocks, whether the first one halves the resolution) of each stage
+STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
+
+
+class Affine(nn.Module):
+    """A per-channel gain and offset: what remains of batch normalisation at inference."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels, 1, 1))
+        self.beta = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gamma + self.beta
+
+
+class Block(nn.Module):
+    """conv-affine-ReLU-conv-affine plus a shortcut; a down block halves the resolution without padding."""
+
+    def __init__(self, inputs: int, outputs: int, down: bool):
+        super().__init__()
+        self.down = down
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2 if down else 1, padding=0 if down else 1)
+        self.affine1 = Affine(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.affine2 = Affine(outputs)
+
+    def finish(self, x: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
+        """The block's output from its input and the raw output of its first convolution."""
+        y = self.affine2(self.conv2(F.relu(self.affine1(raw))))
+        shortcut = F.avg_pool2d(x, 2, 2) if self.down else x
+        return F.relu(_grown(y, shortcut.shape) + _grown(shortcut, y.shape))
+
+
+def _grown(x: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """`x` zero-padded at the back, the bottom and the right to at least the channels and sides of `shape`."""
+    missing = [max(0, wanted - have) for wanted, have in zip(shape[1:], x.shape[1:], strict=True)]
+    return F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else x
+
+
+class DlibResNet(Recognizer):
+    """128-d templates of 150×150 images.
+
+    Layers: `conv1`, then for stage s and block b (both from 1) `conv{s}_{b}_3x3`, the raw first convolution, and
+    `block{s}_{b}`, after the block's ReLU; `pool` (256) and `template` (128).
+    """
+
+    def __init__(self, size: int = 150, layer: str = "template", tap: str = "block3_3"):
+        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256)
+        self.conv1 = nn.Conv2d(3, 32, 7, stride=2)
+        self.affine1 = Affine(32)
+        blocks, channels = {}, 32
+        for stage, (width, count, down) in enumerate(STAGES, start=1):
+            for block in range(1, count + 1):
+                blocks[f"{stage}_{block}"] = Block(channels, width, down and block == 1)
+                channels = width
+        self.blocks = nn.ModuleDict(blocks)
+        self.projection = nn.Linear(256, 128, bias=False)
+
+    def _layers(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        x = self.conv1(x)
+        yield "conv1", x
+        x = F.max_pool2d(F.relu(self.affine1(x)), 3, 2)
+        for name, block in self.blocks.items():
+            raw = block.conv1(x)
+            yield f"conv{name}_3x3", raw
+            x = block.finish(x, raw)
+            yield f"block{name}", x
+        x = x.mean((2, 3))
+        yield "pool", x
+        yield "template", self.projection(x)
+
+
+def read_dlib_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """The state of a DlibResNet from dlib's `dlib_face_recognition_resnet_model_v1.dat`.
+
+    What stands between the tensors (layer names, hyper-parameters) is passed over: each tensor is found by its header.
+    Raises DfdError where the file is not that network.
+    """
+    model = DlibResNet()
+    convolutions = [(model.conv1, model.affine1)]
+    for block in model.blocks.values():
+        convolutions += [(block.conv1, block.affine1), (block.conv2, block.affine2)]
+    data, position = Path(path).read_bytes(), 0
+
+    def next_tensor(*dimensions: int) -> torch.Tensor:
+        nonlocal position
+        header, count = b"".join(_integer(value) for value in (2, *dimensions)), math.prod(dimensions)
+        found = data.find(header, position)
+        if found < 0 or found + len(header) + 4 * count > len(data):
+            raise DfdError(f"{path}: not the weights of dlib's ResNet (no tensor {dimensions} after byte {position})")
+        position = found + len(header) + 4 * count
+        return torch.from_numpy(np.frombuffer(data, "<f4", count, found + len(header)).copy())
+
+    with torch.no_grad():
+        for conv, affine in convolutions:
+            parameters = (conv.weight, conv.bias)
+            _fill(parameters, next_tensor(sum(tensor.numel() for tensor in parameters), 1, 1, 1))
+            _fill((affine.gamma, affine.beta), next_tensor(2 * conv.out_channels, 1, 1, 1))
+        model.projection.weight.copy_(next_tensor(256, 128, 1, 1).view(256, 128).T)
+    return model.state_dict()
+
+
+def _fill(parameters: tuple[torch.Tensor, ...], values: torch.Tensor) -> None:
+    for parameter, part in zip(parameters, values.split([p.numel() for p in parameters]), strict=True):
+        parameter.copy_(part.view_as(parameter))
+
+
+def _integer(value: int) -> bytes:
+    """A non-negative integer as dlib serialises it."""
+    length = max(1, (value.bit_length() + 7) // 8)
+    return bytes([length]) + value.to_bytes(length, "little")

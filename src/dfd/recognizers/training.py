@@ -1,0 +1,88 @@
+"""Training a recognizer: an objective on its templates, then, as in the paper, a triplet loss."""
+
+import logging
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from dfd.core.devices import autocast
+from dfd.core.errors import DfdError
+from dfd.faces.examples import Examples, on_device
+from dfd.faces.store import FaceStore
+from dfd.recognizers.base import Recognizer
+from dfd.recognizers.objectives import Triplet
+
+log = logging.getLogger(__name__)
+PER_IDENTITY = 4  # faces of one identity in a batch of the triplet phase
+
+
+def train_recognizer(
+    recognizer: Recognizer,
+    objective: nn.Module,
+    examples: Examples,
+    *,
+    epochs: int,
+    triplet_epochs: int,
+    triplet_margin: float,
+    batch_size: int,
+    learning_rate: float,
+    precision: str,
+    seed: int,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Train `recognizer` in place and return the history: `phase`, `epoch` (from 1), `loss` (the epoch's mean).
+
+    Adam; the learning rate goes up and down to zero once per phase. Raises DfdError where a triplet phase finds no
+    identity with two faces.
+    """
+    recognizer.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
+    phases = [("objective", objective.to(device), epochs)]
+    if triplet_epochs:
+        phases.append(("triplet", Triplet(triplet_margin), triplet_epochs))
+    history = []
+    for phase, criterion, count in phases:
+        parameters = [*recognizer.parameters(), *criterion.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+        steps = -(-len(examples) // batch_size)
+        # Not 0.1: torch divides by zero where the rise is exactly one step, as a tenth of ten steps is.
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=count * steps, pct_start=0.11)
+        for epoch in range(1, count + 1):
+            start = time.perf_counter()
+            torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch)
+            order = torch.randperm(len(examples)) if phase == "objective" else grouped_order(examples.targets)
+            total, seen = 0.0, 0
+            progress = tqdm(examples.batches(order, batch_size), f"{phase} {epoch}/{count}", steps, leave=False, disable=None)
+            for _, targets, images in progress:
+                with autocast(device, precision):
+                    templates = recognizer(on_device(images, device))
+                losses = criterion(templates.float(), targets.to(device))
+                optimizer.zero_grad()
+                losses.mean().backward()
+                optimizer.step()
+                scheduler.step()
+                total, seen = total + float(losses.detach().sum()), seen + len(losses)
+            history.append({"phase": phase, "epoch": epoch, "loss": total / seen})
+            log.info("%s %d: loss %.4f, %.0f faces/s", phase, epoch, total / seen, seen / (time.perf_counter() - start))
+    recognizer.eval().requires_grad_(False)
+    return pd.DataFrame(history)
+
+
+def grouped_order(labels: torch.Tensor) -> torch.Tensor:
+    """An order of all examples in which those of one identity come in random groups of up to PER_IDENTITY."""
+    groups = []
+    for label in labels.unique():
+        members = torch.nonzero(labels == label).flatten()
+        groups += members[torch.randperm(len(members))].split(PER_IDENTITY)
+    if max(map(len, groups)) < 2:
+        raise DfdError("train_recognizer: a triplet loss needs identities with two faces or more")
+    return torch.cat([groups[i] for i in torch.randperm(len(groups))])
+
+
+def identity_labels(faces: FaceStore, rows: np.ndarray) -> torch.Tensor:
+    """Labels (N,) of all faces of a store: 0, 1, … for the identities among `rows`, in alphabetical order, else −1."""
+    known = {identity: label for label, identity in enumerate(np.unique(faces.identities(rows)))}
+    return torch.tensor([known.get(identity, -1) for identity in faces.identities(np.arange(len(faces)))])

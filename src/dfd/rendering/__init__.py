@@ -1,0 +1,1 @@
+"""What a reader looks at: grids of images, and curves."""

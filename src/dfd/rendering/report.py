@@ -1,0 +1,75 @@
+"""One page with every figure and table of a run: plots/report.html."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dfd.core.artefacts import replacing
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
+table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd }
+th { text-align: left } td { text-align: right } img { max-width: 100%; margin: 1rem 0 }
+"""
+
+
+def with_interval(value: Mapping, key: str = "mean", digits: int = 2, factor: float = 1) -> str:
+    """A number and its 95 % interval, as "16.21 [16.10, 16.32]"; a dash where it is null."""
+    if value.get(key) is None:
+        return "–"
+    text = f"{value[key] * factor:.{digits}f}"
+    if value.get("ci95_low") is None:
+        return text
+    return f"{text} [{value['ci95_low'] * factor:.{digits}f}, {value['ci95_high'] * factor:.{digits}f}]"
+
+
+def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
+    """Table 1's lower half: PSNR, SSIM, LPIPS and cosines by variant, from the metrics of `evaluate` by variant."""
+    rows = []
+    for variant, values in metrics.items():
+        if dataset not in values:
+            continue
+        data = values[dataset]
+        row = {"variant": variant, "PSNR (dB)": with_interval(data["psnr"])}
+        row |= {"linear": f"{data['psnr']['linear']:.2f}", "mean face": f"{data['psnr']['mean_face']:.2f}"}
+        row |= {"SSIM": with_interval(data["ssim"], digits=3), "LPIPS": with_interval(data["lpips"], digits=3)}
+        for recognizer, cosine in data["cosine"].items():
+            row[f"cosine ({recognizer})"] = with_interval(cosine, digits=3)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verification_table(metrics: Mapping[str, dict], far: str = "0.001") -> pd.DataFrame:
+    """Table 2: TAR (%) at one FAR by recognizer and condition, without and with the map, and their difference."""
+    rows = []
+    key = f"tar_at_far_{far}"
+    for recognizer, values in metrics.items():
+        for condition in ("original", "rotated", "translated", "scaled"):
+            data = values[condition]
+            row = {"recognizer": recognizer, "condition": condition}
+            for mapped in ("without", "with"):
+                row[mapped] = with_interval(data[mapped][key], "value", 1, 100) if mapped in data else "–"
+            row["with − without"] = "–"
+            if "difference" in data:
+                row["with − without"] = with_interval(data["difference"][key], "difference", 1, 100)
+            row["EER without"] = with_interval(data["without"]["eer"], "value", 1, 100)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_report(path: str | Path, title: str, sections: Sequence[tuple[str, pd.DataFrame | Path]]) -> None:
+    """Write an HTML page of its own: (heading, table or PNG file) pairs, the pictures embedded."""
+    parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"]
+    parts.append(f"<h1>{html.escape(title)}</h1>")
+    for heading, content in sections:
+        parts.append(f"<h2>{html.escape(heading)}</h2>")
+        if isinstance(content, pd.DataFrame):
+            parts.append(content.to_html(index=False, border=0))
+        else:
+            data = base64.b64encode(content.read_bytes()).decode()
+            parts.append(f'<img alt="{html.escape(heading)}" src="data:image/png;base64,{data}">')
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(parts) + "\n", encoding="utf-8")

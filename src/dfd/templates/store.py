@@ -1,0 +1,45 @@
+"""The template store: templates of every face of a data set by one recognizer, in HDF5."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from dfd.core.artefacts import replacing
+from dfd.core.errors import DfdError
+from dfd.faces.store import FaceStore
+
+
+class TemplateStore:
+    """Templates and mirrored faces' templates, float32 (N, D), row for row with the face store they were made from.
+
+    Raises DfdError where the file is missing, no template store, or was made from another face store.
+    """
+
+    def __init__(self, path: str | Path, faces: FaceStore):
+        try:
+            with h5py.File(path) as file:
+                self.template = torch.from_numpy(file["template"][:])
+                self.mirrored = torch.from_numpy(file["mirrored"][:])
+                self.attributes = dict(file.attrs)
+                fingerprint = file.attrs["faces_fingerprint"]
+        except (OSError, KeyError) as error:
+            raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
+        if fingerprint != faces.fingerprint:
+            raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
+
+    @property
+    def dimension(self) -> int:
+        return self.template.shape[1]
+
+
+def write_templates(
+    path: str | Path, faces: FaceStore, template: np.ndarray, mirrored: np.ndarray, attributes: dict
+) -> None:
+    """Write templates (N, D) of all `faces`, and of the mirrored faces, with what they were made by."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("template", data=template)
+        file.create_dataset("mirrored", data=mirrored)
+        file.create_dataset("key", data=faces.faces["key"].to_list(), dtype=h5py.string_dtype())
+        file.attrs.update(attributes | {"dimension": template.shape[1], "faces_fingerprint": faces.fingerprint})

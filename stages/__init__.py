@@ -1,0 +1,43 @@
+"""The pipeline's stages: one Typer command per file, run from the repository root as `python -m stages.<name>`."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# A queued or temporary experiment runs a copy of this checkout, while an editable install points to the original.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import typer  # noqa: E402
+
+from dfd.core.errors import DfdError  # noqa: E402
+
+log = logging.getLogger("stages")
+
+ARCHIVE = "data/raw/{}.tar"
+FACES = "data/faces/{}.h5"
+RECOGNIZER = "data/recognizers/{}.safetensors"
+TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
+DECODER = "data/decoders/{}.safetensors"  # variant
+LINEAR_DECODER = "data/linear_decoders/{}.safetensors"  # recognizer
+TRANSFORMS = "data/transforms/{}.h5"  # recognizer
+
+
+def run(command: Callable) -> None:
+    """Run a stage's command: log its time, and turn an error that its user can mend into one line and exit code 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    start = time.perf_counter()
+    try:
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command()(command)
+        app(standalone_mode=False)
+    except DfdError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except MemoryError:
+        print("error: out of memory; lower the batch size, the sizes or memory_gb in params.yaml", file=sys.stderr)
+        sys.exit(1)
+    log.info("done in %.1f s", time.perf_counter() - start)

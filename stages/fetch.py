@@ -1,0 +1,17 @@
+"""Write a data set's photos, once, as one archive."""
+
+from dfd.faces.archives import write_photos
+from dfd.faces.datasets import fetch
+from dfd.params import load_params
+from stages import ARCHIVE, log, run
+
+
+def main(dataset: str) -> None:
+    params = load_params()
+    settings = params.entry("datasets", dataset)
+    count = write_photos(ARCHIVE.format(dataset), fetch(settings, params.seed))
+    log.info("wrote %d photos to %s", count, ARCHIVE.format(dataset))
+
+
+if __name__ == "__main__":
+    run(main)

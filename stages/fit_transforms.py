@@ -1,0 +1,35 @@
+"""Fit, for each geometric perturbation, the linear map in template space that undoes it (Eq. 6)."""
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.perturbations.geometry import perturbations
+from dfd.perturbations.transforms import fit_transforms, write_transforms
+from dfd.recognizers.registry import load_recognizer
+from dfd.templates.store import TemplateStore
+from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
+
+
+def main(recognizer: str) -> None:
+    params = load_params()
+    settings = params.transforms
+    faces = FaceStore(FACES.format(params.roles.decoders))
+    templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizer), faces)
+    fits = fit_transforms(
+        load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device)),
+        faces,
+        templates.template,
+        faces.rows("train")[: settings.faces],
+        faces.rows("validation")[: settings.held_out],
+        perturbations(settings.rotate, settings.translate, settings.scale),
+        params.precision,
+    )
+    write_transforms(TRANSFORMS.format(recognizer), fits)
+    metrics = {name: {"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2} for name, fit in fits.items()}
+    write_json(f"metrics/fit_transforms/{recognizer}.json", metrics)
+    log.info("%d maps of %d-d templates by %s", len(fits), templates.dimension, recognizer)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,35 @@
+"""Detect, align and crop the faces of a data set: every photo ends as a face or as a reject with a reason."""
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.faces.detection import Detector
+from dfd.faces.preprocessing import preprocess, summary
+from dfd.params import load_params
+from stages import ARCHIVE, FACES, log, run
+
+
+def main(dataset: str) -> None:
+    params = load_params()
+    faces = params.faces
+    index = preprocess(
+        ARCHIVE.format(dataset),
+        FACES.format(dataset),
+        detector=Detector(tuple(faces.detection_sides), faces.min_face, pick_device(params.device)),
+        shares=params.entry("datasets", dataset).split,
+        seed=params.seed,
+        geometry=faces.geometry,
+        size=faces.size,
+        context=faces.context,
+        fill=faces.fill,
+        select=faces.select,
+        min_probability=faces.min_probability,
+        max_megapixels=faces.max_megapixels,
+        min_side=faces.min_side,
+    )
+    metrics = summary(index)
+    write_json(f"metrics/preprocess/{dataset}.json", metrics)
+    log.info("%d photos of %s: %d faces, %d rejects", len(index), dataset, metrics["faces"], metrics["rejected"]["total"])
+
+
+if __name__ == "__main__":
+    run(main)

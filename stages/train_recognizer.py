@@ -1,0 +1,70 @@
+"""Train a recognizer, and say how well it verifies people it has never seen."""
+
+import numpy as np
+import torch
+
+from dfd.core.artefacts import replacing, write_json
+from dfd.core.devices import pick_device
+from dfd.evaluation.verification import cosine_pairs, verification_summary
+from dfd.faces.examples import Examples
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.objectives import OBJECTIVES
+from dfd.recognizers.registry import build_recognizer, save_recognizer
+from dfd.recognizers.training import identity_labels, train_recognizer
+from dfd.templates.embedding import embed_faces
+from dfd.templates.store import TemplateStore
+from stages import FACES, RECOGNIZER, TEMPLATES, log, run
+
+
+def main(recognizer: str) -> None:
+    params = load_params()
+    settings = params.entry("train_recognizer", recognizer)
+    network = params.entry("recognizers", recognizer)
+    device = pick_device(params.device)
+    faces = FaceStore(FACES.format(settings.dataset))
+    rows = faces.rows("train")
+    if settings.objective == "distil":
+        teacher = TemplateStore(TEMPLATES.format(settings.dataset, settings.teacher), faces)
+        targets, mirrored = teacher.template, teacher.mirrored
+    else:
+        targets = mirrored = identity_labels(faces, rows)
+
+    torch.manual_seed(params.seed)
+    module = build_recognizer(network.architecture, network.options)
+    examples = Examples(faces, rows, module.size, targets, mirrored, params.train_decoder.memory_gb)
+    history = train_recognizer(
+        module,
+        OBJECTIVES[settings.objective](settings, module.dimension, examples.targets),
+        examples,
+        epochs=settings.epochs,
+        triplet_epochs=settings.triplet_epochs,
+        triplet_margin=settings.triplet_margin,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        precision=params.precision,
+        seed=params.seed,
+        device=device,
+    )
+    save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, network.options)
+    with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
+        history.to_csv(temporary, index=False, float_format="%.6g")
+
+    unseen = FaceStore(FACES.format(params.roles.verification))
+    test = unseen.rows("test")
+    templates, _ = embed_faces(module, unseen, params.precision)
+    pairs = cosine_pairs(templates[test].numpy(), templates[test].numpy(), unseen.identities(test))
+    summary = verification_summary(pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed))
+    metrics = {
+        "dimension": module.dimension,
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "n_faces": len(rows),
+        "loss": {"first": history["loss"].iloc[0], "last": history["loss"].iloc[-1]},
+        "verification": {params.roles.verification: summary},
+    }
+    write_json(f"metrics/train_recognizer/{recognizer}.json", metrics)
+    log.info("%s: EER %.4f on %s", recognizer, summary["eer"]["value"], params.roles.verification)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Small real data for every test: photos of ORL and generated faces, preprocessed once per session."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from dfd.faces.archives import write_photos
+from dfd.faces.datasets import orl_photos as all_orl_photos
+from dfd.faces.detection import Detector
+from dfd.faces.preprocessing import preprocess
+from dfd.faces.store import FaceStore
+from dfd.faces.synthetic import synthetic_photos
+
+torch.set_num_threads(
+    1
+)  # these networks are tiny: on a busy machine, waiting for a second thread took eight times as long
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    return Detector((160, 640), 0.3, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def orl_photos(tmp_path_factory) -> Path:
+    """A tar of ORL's first 4 people, 5 photos each."""
+    path = tmp_path_factory.mktemp("raw") / "orl.tar"
+    photos = (photo for photo in islice(all_orl_photos(), 40) if int(Path(photo[0]).stem) <= 5)
+    assert write_photos(path, photos) == 20
+    return path
+
+
+@pytest.fixture(scope="session")
+def to_store(detector):
+    """A function: archive, path of the store → its index; any setting of `preprocess` can be given."""
+
+    def run(archive, store, **changes):
+        settings = {
+            "detector": detector,
+            "shares": {"train": 0.5, "validation": 0.25, "test": 0.25},
+            "seed": 0,
+            "geometry": "aligned",
+            "size": 64,
+            "context": 2.0,
+            "fill": "edge",
+            "select": "largest",
+            "min_probability": 0.9,
+            "max_megapixels": 100,
+            "min_side": 16,
+        }
+        return preprocess(archive, store, **settings | changes)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def orl_store(orl_photos, to_store, tmp_path_factory) -> FaceStore:
+    """20 faces of 4 people, all in the test split; 112 pixels, context 2."""
+    path = tmp_path_factory.mktemp("faces") / "orl.h5"
+    to_store(orl_photos, path, shares={"test": 1.0}, size=112)
+    return FaceStore(path)
+
+
+@pytest.fixture(scope="session")
+def synthetic_store(to_store, tmp_path_factory) -> FaceStore:
+    """About 24 generated faces, each its own identity, in all three splits; 64 pixels, context 2."""
+    raw, path = tmp_path_factory.mktemp("raw") / "synthetic.tar", tmp_path_factory.mktemp("faces") / "synthetic.h5"
+    write_photos(raw, synthetic_photos(24, seed=0))
+    to_store(raw, path)
+    return FaceStore(path)

@@ -1,0 +1,123 @@
+"""Outs are written whole or not at all, equal inputs give equal bytes, and foreign files are named."""
+
+import errno
+import hashlib
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dfd.core.artefacts import file_sha256, read_module, replacing, save_module, write_json
+from dfd.core.errors import DfdError
+
+CONFIG = {"architecture": "x", "options": {"b": 1, "a": [1.5, "é"]}}
+
+
+def test_a_finished_block_moves_its_file_into_place(tmp_path):
+    path = tmp_path / "new" / "folder" / "out.csv"
+    with replacing(path) as temporary:
+        assert temporary.parent == path.parent and temporary.suffix == ".csv"
+        temporary.write_text("done")
+        assert not path.exists()
+    assert path.read_text() == "done" and os.listdir(path.parent) == ["out.csv"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_a_failed_block_leaves_what_was_there(tmp_path, error):
+    path = tmp_path / "out.csv"
+    path.write_text("older")
+    with pytest.raises(error), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "older" and os.listdir(tmp_path) == ["out.csv"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(f"Unable to write (errno = 28, error message = '{os.strerror(errno.ENOSPC)}')"),  # HDF5's way
+        PermissionError(errno.EACCES, "Permission denied"),
+    ],
+)
+def test_a_full_or_forbidden_disk_is_explained(tmp_path, error):
+    with pytest.raises(DfdError, match=r"out\.h5.*disk space"), replacing(tmp_path / "out.h5"):
+        raise error
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_in_the_place_of_a_folder_is_explained(tmp_path):
+    (tmp_path / "metrics").write_text("")
+    with pytest.raises(DfdError, match="metrics"):
+        write_json(tmp_path / "metrics" / "a.json", {})
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(DfdError, match="b.json"):
+        write_json(tmp_path / "b.json", {})
+    assert sorted(os.listdir(tmp_path)) == ["b.json", "metrics"]
+
+
+def test_file_sha256(tmp_path):
+    data = os.urandom(3_000_000)
+    (tmp_path / "x").write_bytes(data)
+    assert file_sha256(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+
+
+# Metrics
+
+
+def test_metrics_are_rounded_numbers_and_notes(tmp_path):
+    values = {"a": {"psnr": 16.123456789, "n": 3, "ok": True}, "none": None, "none_note": "why", 7: 1e-12 / 3}
+    write_json(tmp_path / "m.json", values)
+    text = (tmp_path / "m.json").read_text()
+    expected = {"a": {"psnr": 16.1235, "n": 3, "ok": True}, "none": None, "none_note": "why", "7": 3.33333e-13}
+    assert json.loads(text) == expected
+    assert text.endswith("}\n") and isinstance(json.loads(text)["a"]["n"], int)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, 2], (1,), torch.tensor(1.0)])
+def test_what_is_no_metric_is_refused_by_its_key(tmp_path, value):
+    with pytest.raises(ValueError, match=r"m\.json\.a\.b"):
+        write_json(tmp_path / "m.json", {"a": {"b": value}})
+    assert os.listdir(tmp_path) == []
+
+
+# Weights
+
+
+def module(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+
+
+def test_a_module_is_read_back_with_its_config(tmp_path):
+    save_module(tmp_path / "w.safetensors", module(), CONFIG)
+    config, state = read_module(tmp_path / "w.safetensors")
+    assert config == CONFIG and state.keys() == module().state_dict().keys()
+    for name, tensor in module().state_dict().items():
+        assert torch.equal(state[name], tensor) and state[name].dtype == tensor.dtype
+
+
+def test_equal_modules_give_equal_bytes(tmp_path):
+    for name, seed, config in (("a", 0, CONFIG), ("b", 0, dict(reversed(CONFIG.items()))), ("c", 1, CONFIG)):
+        save_module(tmp_path / name, module(seed), config)
+    first, second, third = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == second and first != third
+
+
+def test_missing_and_foreign_weights_are_named(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(DfdError, match=r"w\.safetensors: no such"):
+        read_module(path)
+    save_module(path, module(), CONFIG)
+    whole = path.read_bytes()
+    for content in (b"", b"something else" * 100, whole[: len(whole) // 2], whole[:20]):
+        path.write_bytes(content)
+        with pytest.raises(DfdError, match=r"w\.safetensors: not a weights file"):
+            read_module(path)
+    for metadata in (None, {"format": "pt"}, {"config": "{"}):
+        save_file({"x": torch.zeros(1)}, path, metadata=metadata)
+        with pytest.raises(DfdError, match=r"w\.safetensors: not a weights file"):
+            read_module(path)

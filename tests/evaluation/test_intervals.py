@@ -1,0 +1,90 @@
+"""Bootstrap intervals against normal theory, and against resampling written out as a loop."""
+
+import numpy as np
+import pytest
+
+from dfd.evaluation.intervals import bootstrap_weights, mean_interval, paired_interval
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def width(interval: dict) -> float:
+    return interval["ci95_high"] - interval["ci95_low"]
+
+
+def test_weights_are_counts_of_draws_with_replacement():
+    weights = bootstrap_weights(20, 5000, rng())
+    assert weights.shape == (5000, 20) and weights.dtype.kind == "i"
+    assert (weights.sum(1) == 20).all() and (weights >= 0).all()
+    np.testing.assert_allclose(weights.mean(0), 1, atol=0.06)
+    np.testing.assert_allclose(weights.var(), 0.95, atol=0.02)  # binomial: n · 1/n · (1 − 1/n)
+    assert (bootstrap_weights(20, 5, rng(1)) == bootstrap_weights(20, 5, rng(1))).all()
+
+
+def test_of_independent_values_it_is_the_normal_interval():
+    values = rng(1).normal(3, 2, 400)
+    interval = mean_interval(values, np.arange(400), samples=4000, generator=rng())
+    error = 1.96 * values.std() / np.sqrt(400)
+    assert interval["mean"] == pytest.approx(values.mean())
+    assert interval["ci95_low"] == pytest.approx(values.mean() - error, abs=0.1 * error)
+    assert interval["ci95_high"] == pytest.approx(values.mean() + error, abs=0.1 * error)
+
+
+def test_photos_of_one_person_are_no_independent_values():
+    people = rng(1).normal(0, 1, 100)
+    values, identities = np.repeat(people, 4), np.repeat(np.arange(100), 4)
+    clustered = mean_interval(values, identities, samples=4000, generator=rng())
+    naive = mean_interval(values, np.arange(400), samples=4000, generator=rng())
+    assert width(clustered) / width(naive) == pytest.approx(2, rel=0.1)  # √4: four copies are one value
+    assert width(clustered) == pytest.approx(2 * 1.96 * people.std() / 10, rel=0.1)
+
+
+def test_it_is_the_resampling_written_out():
+    generator = rng(2)
+    identities = generator.choice(["anna", "ben", "clara", "dan", "eve"], 30)
+    values = generator.random(30) + (identities == "eve")
+    names = np.unique(identities)
+    means = []
+    for weights in bootstrap_weights(len(names), 200, rng(3)):
+        drawn = np.repeat(names, weights)
+        means.append(np.concatenate([values[identities == name] for name in drawn]).mean())
+    interval = mean_interval(values, identities, samples=200, generator=rng(3))
+    assert interval["mean"] == pytest.approx(values.mean())
+    assert [interval["ci95_low"], interval["ci95_high"]] == pytest.approx(np.percentile(means, [2.5, 97.5]))
+
+
+def test_pairing_cancels_what_is_common():
+    easy = rng(1).normal(0, 5, 200)
+    a, b = easy + rng(2).normal(0.5, 0.1, 200), easy
+    interval = paired_interval(a, b, np.arange(200), generator=rng())
+    assert 0.45 < interval["ci95_low"] < interval["mean"] < interval["ci95_high"] < 0.55
+    assert interval["mean"] == pytest.approx(np.mean(a - b))
+    assert width(mean_interval(a, np.arange(200), generator=rng())) > 10 * width(interval)
+    assert width(paired_interval(a, a, np.arange(200), generator=rng())) == 0
+
+
+def test_one_identity_has_no_interval():
+    interval = mean_interval([1.0, 2.0, 6.0], ["anna"] * 3, generator=rng())
+    assert interval["mean"] == 3
+    assert interval["ci95_low"] is None and interval["ci95_high"] is None and interval["ci95_note"]
+
+
+@pytest.mark.parametrize(
+    "values, identities, message",
+    [
+        ([1.0, np.nan], [0, 1], "1 of 2 values"),
+        ([1.0, np.inf], [0, 1], "1 of 2 values"),
+        ([], [], "not empty"),
+        ([1.0, 2.0], [0], "alike"),
+    ],
+)
+def test_refuses(values, identities, message):
+    with pytest.raises(ValueError, match=message):
+        mean_interval(values, identities, generator=rng())
+
+
+def test_refuses_unpaired_lengths():
+    with pytest.raises(ValueError, match="same faces"):
+        paired_interval([1.0, 2.0], [1.0], [0, 1], generator=rng())

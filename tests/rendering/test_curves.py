@@ -1,0 +1,178 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dvc.render.converter.vega import VegaConverter
+from dvc_render import VegaRenderer
+from PIL import Image
+
+from dfd.rendering.curves import PALETTE, TERMS, bar_figure, loss_figure, roc_figure
+
+TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
+
+
+def roc(curves, recognizers=("vgg",), far=(0.0005, 0.01, 1.0)):
+    """A ROC table of flat curves: (condition, map) -> TAR."""
+    return pd.DataFrame(
+        [
+            {"recognizer": recognizer, "condition": condition, "map": name, "far": x, "tar": tar, "threshold": 1 - x}
+            for recognizer in recognizers
+            for (condition, name), tar in curves.items()
+            for x in far
+        ]
+    )
+
+
+def losses(epochs=5, **terms):
+    return pd.DataFrame(
+        [
+            {"epoch": epoch, "split": split} | {term: start * 0.9**epoch for term, start in terms.items()}
+            for split in ("train", "validation")
+            for epoch in range(1, epochs + 1)
+        ]
+    )
+
+
+def bars(groups, series, **changes):
+    rows = [{"group": g, "series": s, "value": 0.5, "low": 0.4, "high": 0.7} | changes for g in groups for s in series]
+    return pd.DataFrame(rows)
+
+
+def where(path, colour, right=None):
+    """The (rows, columns) of the pixels of exactly this colour; `right` cuts the legend off."""
+    picture = np.asarray(Image.open(path).convert("RGB"))[:, :right]
+    return np.nonzero((picture == tuple(bytes.fromhex(colour[1:]))).all(-1))
+
+
+FIGURES = {
+    "roc": lambda path, x=0.5: roc_figure(path, roc({("plain", "without"): x, ("rotate+30", "with"): 0.3}), "Title"),
+    "loss": lambda path, x=0.5: loss_figure(path, {"vgg-vgg": losses(total=x, pixel=0.1)}),
+    "bar": lambda path, x=0.5: bar_figure(path, bars(["a", "b"], ["s", "t"], value=x), "Title", "SSIM"),
+}
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_equal_input_gives_equal_bytes(tmp_path, figure):
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    FIGURES[figure](one)
+    FIGURES[figure](two)
+    assert one.read_bytes() == two.read_bytes()
+    assert "Software" not in Image.open(one).info
+    FIGURES[figure](two, x=0.6)
+    assert one.read_bytes() != two.read_bytes()
+
+
+def test_the_size_follows_from_the_number_of_panels(tmp_path):
+    path, curves = tmp_path / "x.png", {("plain", "without"): 0.5}
+    sizes = []
+    for recognizers in (["vgg"], ["vgg", "resnet"]):
+        roc_figure(path, roc(curves, recognizers), "Title")
+        sizes.append(Image.open(path).size)
+    assert sizes[1] == (sizes[0][0] + 380, sizes[0][1])
+    sizes = []
+    for variants in (2, 4):
+        loss_figure(path, {f"v{i}": losses(total=1.0) for i in range(variants)})
+        sizes.append(Image.open(path).size)
+    assert sizes[1] == (sizes[0][0] + 390, sizes[0][1] + 320)  # three beside each other, then below
+
+
+def test_roc_draws_a_higher_tar_higher_and_a_colour_per_condition(tmp_path):
+    path = tmp_path / "roc.png"
+    roc_figure(path, roc({("plain", "without"): 0.9, ("rotate+30", "without"): 0.2}), "Title")
+    plain, rotated = (where(path, colour, right=430)[0].mean() for colour in PALETTE[:2])
+    assert plain + 150 < rotated
+    assert len(where(path, PALETTE[2])[0]) == 0
+
+
+def test_roc_draws_the_map_dashed(tmp_path):
+    path = tmp_path / "roc.png"
+    roc_figure(path, roc({("plain", "without"): 0.9, ("rotate+30", "with"): 0.2}), "Title")
+    solid, dashed = (len(set(where(path, colour, right=430)[1])) for colour in PALETTE[:2])
+    assert dashed < 0.85 * solid
+
+
+def test_roc_draws_steps(tmp_path):
+    """From one operating point to the next the TAR stays: no colour lies between the two levels but on the step."""
+    path = tmp_path / "roc.png"
+    table = roc({("plain", "without"): 0.2}).assign(tar=[0.2, 0.8, 0.8])
+    roc_figure(path, table, "Title")
+    rows, columns = where(path, PALETTE[0], right=430)
+    between = (rows > rows.min() + 5) & (rows < rows.max() - 5)
+    assert between.any() and np.ptp(columns[between]) <= 3
+
+
+def test_more_conditions_than_the_palette_still_differ(tmp_path):
+    roc_figure(tmp_path / "x.png", roc({(f"rotate+{i}", "without"): i / 12 for i in range(12)}), "Title")
+    assert len(where(tmp_path / "x.png", PALETTE[0])[0]) == 0  # none of them, rather than some twice
+
+
+def test_loss_keeps_a_terms_colour_whichever_terms_there_are(tmp_path):
+    path = tmp_path / "loss.png"
+    loss_figure(path, {"vgg-vgg": losses(total=1.0, local_pixel=0.5), "vgg-resnet": losses(epochs=1, total=1.0)})
+    present = [term for term, colour in zip(TERMS, PALETTE) if len(where(path, colour, right=420)[0])]
+    assert [term for term in present if term != "local_perceptual"] == ["total", "local_pixel"]  # black is also ink
+
+
+def test_a_single_epoch_and_a_term_of_zero_are_drawn_without_complaint(tmp_path, recwarn):
+    loss_figure(tmp_path / "x.png", {"vgg-vgg": losses(epochs=1, total=1.0, pixel=0.0)})
+    assert len(where(tmp_path / "x.png", PALETTE[0], right=420)[0]) > 20
+    assert len(where(tmp_path / "x.png", PALETTE[1], right=420)[0]) == 0
+    assert not recwarn.list
+
+
+def test_intervals_are_drawn_and_may_be_absent(tmp_path):
+    path, widths = tmp_path / "bar.png", []
+    for change in ({}, {"low": float("nan"), "high": float("nan")}):
+        bar_figure(path, bars(["resnet-resnet", "linear (resnet)"], ["a"], **change), "Title", "SSIM")
+        widths.append(np.ptp(where(path, PALETTE[0])[1]))
+    assert widths[0] > 200 and widths[1] < 12
+
+
+@pytest.mark.parametrize(
+    "draw, message",
+    [
+        (lambda path: roc_figure(path, roc({("a", "without"): 1}, far=(0.0, 1.0)), ""), "FAR"),
+        (lambda path: roc_figure(path, roc({("a", "maybe"): 1}), ""), "maybe"),
+        (lambda path: roc_figure(path, roc({("a", "with"): 1}).drop(columns="tar"), ""), "lacks tar"),
+        (lambda path: roc_figure(path, roc({("a", "with"): 1}).iloc[:0], ""), "empty"),
+        (lambda path: loss_figure(path, {}), "no variant"),
+        (lambda path: loss_figure(path, {"vgg-vgg": losses(total=1.0).assign(split="tset")}), "vgg-vgg: split is tset"),
+        (lambda path: bar_figure(path, bars(["a", "a"], ["s"]), "", ""), "more than one"),
+        (lambda path: bar_figure(path, bars(["a"], ["s"], value=0.3), "", ""), "outside its interval"),
+    ],
+)
+def test_tables_that_cannot_be_drawn_are_refused(tmp_path, draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw(tmp_path / "x.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_roc_template_draws_a_line_per_revision_recognizer_condition_and_map(tmp_path):
+    """As `dvc plots` fills it: dvc's own converter and renderer, from csv (whose values reach the page as text)."""
+    table = roc({("plain", "without"): 0.9, ("rotate+30", "with"): 0.4}, ["vgg", "resnet"]).astype(str)
+    properties = {"template": "roc", "template_dir": str(TEMPLATES), "x": "far", "y": "tar"}
+    points = []
+    for revision in ("workspace", "HEAD"):
+        converter = VegaConverter("plots/roc.csv", {"plots/roc.csv": table.to_dict("records")}, properties)
+        datapoints, filled = converter.flat_datapoints(revision)
+        points += datapoints
+    text = VegaRenderer(points, "plots/roc.csv", **filled | {"title": "plots/roc.csv"}).partial_html()
+    assert "DVC_METRIC" not in text
+    spec = json.loads(text)
+    values, encoding = spec["data"]["values"], spec["encoding"]
+    assert len(values) == 2 * len(table)
+    assert set(table.columns) | {"rev"} <= set(values[0])  # dvc keeps the columns that are neither x nor y
+    fields = {channel: encoding[channel]["field"] for channel in ("row", "column", "x", "y", "color", "strokeDash")}
+    assert fields == {
+        "row": "recognizer",
+        "column": "condition",
+        "x": "far",
+        "y": "tar",
+        "color": "rev",
+        "strokeDash": "map",
+    }
+    assert encoding["color"]["scale"]["domain"] == ["workspace", "HEAD"]
+    assert encoding["x"]["scale"]["type"] == "log" and encoding["y"]["scale"]["domain"] == [0, 1]
+    assert {"calculate": "toNumber(datum['far'])", "as": "far"} in spec["transform"]

@@ -1,0 +1,50 @@
+"""Embedding: batches do not show, mirrored faces and views are what they are called."""
+
+import pytest
+import torch
+
+from dfd.faces.store import MIRROR, PLAIN
+from dfd.recognizers.registry import build_recognizer
+from dfd.templates import embedding
+from dfd.templates.embedding import batches, embed_faces, embed_images, embed_views
+
+ROWS = [3, 17, 0, 8, 9]
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    torch.manual_seed(0)
+    return build_recognizer("vgg16", {"size": 32, "width": 0.05, "normalise": True}).requires_grad_(False)
+
+
+def close(x: torch.Tensor, y: torch.Tensor) -> bool:
+    return float((x - y).norm() / y.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_batches_do_not_show(recognizer, orl_store, monkeypatch, size):
+    images = orl_store.views(ROWS, 32)
+    monkeypatch.setitem(embedding.BATCH, "cpu", size)
+    templates = embed_images(recognizer, images)
+    assert templates.shape == (5, recognizer.dimension) and templates.dtype == torch.float32
+    assert close(templates, recognizer(images))
+
+
+def test_batches_keep_the_order(monkeypatch):
+    monkeypatch.setitem(embedding.BATCH, "cpu", 2)
+    assert [part.tolist() for part in batches(ROWS, torch.device("cpu"))] == [[3, 17], [0, 8], [9]]
+
+
+def test_a_whole_store_and_its_mirrored_faces(recognizer, orl_store):
+    plain, mirrored = embed_faces(recognizer, orl_store)
+    assert plain.shape == mirrored.shape == (20, recognizer.dimension)
+    assert close(plain[ROWS], embed_views(recognizer, orl_store, ROWS))
+    assert close(plain[ROWS], embed_views(recognizer, orl_store, ROWS, PLAIN))
+    assert close(mirrored[ROWS], embed_views(recognizer, orl_store, ROWS, MIRROR))
+    assert not close(mirrored, plain)
+
+
+def test_bfloat16_is_near(recognizer, orl_store):
+    images = orl_store.views(ROWS, 32)
+    exact, rough = embed_images(recognizer, images), embed_images(recognizer, images, "bfloat16")
+    assert rough.dtype == torch.float32 and 1e-5 < (rough - exact).norm() / exact.norm() < 0.05

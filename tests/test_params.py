@@ -1,0 +1,150 @@
+"""params.yaml: the shipped one loads, and every mistake is one line that names the file and the key."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from dfd.core.errors import DfdError
+from dfd.params import load_params
+
+SHIPPED = Path(__file__).parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A function: writes the shipped params with changes (dotted key → value; `...` removes it), and gives the path."""
+
+    def write(changes: dict) -> Path:
+        yaml, path = YAML(), tmp_path / "params.yaml"
+        values = yaml.load(SHIPPED.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            section = values
+            for parent in parents:
+                section = section[parent]
+            if value is ...:
+                del section[last]
+            else:
+                section[last] = value
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.dump(values, file)
+        return path
+
+    return write
+
+
+def test_the_shipped_file_loads():
+    params = load_params(SHIPPED)
+    assert params.seed >= 0 and params.decoder.dropout >= 0
+    for recognizer in params.recognizers:
+        assert (recognizer in params.import_recognizer) != (recognizer in params.train_recognizer)
+
+
+def test_a_change_reaches_the_value(changed):
+    params = load_params(changed({"decoder.width": 0.5, "variants.a": {"template": "vgg", "perceptual": "vgg"}}))
+    assert params.decoder.width == 0.5 and params.entry("variants", "a").template == "vgg"
+
+
+@pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("1.0e-3", 1e-3), ("1", 1.0), ("2E-4", 2e-4)])
+def test_numbers_are_read_as_numbers(tmp_path, text, value):
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    lines = [line.split(":")[0] + ": " + text if line.strip().startswith("learning_rate:") else line for line in lines]
+    (tmp_path / "params.yaml").write_text("\n".join(lines), encoding="utf-8")
+    params = load_params(tmp_path / "params.yaml")
+    assert params.train_decoder.learning_rate == value and isinstance(params.train_decoder.learning_rate, float)
+    assert params.train_recognizer["vgg"].learning_rate == value
+
+
+# changes -> what the message must name
+MISTAKES = {
+    "unknown key": ({"decoder.depth": 3}, "decoder.depth"),
+    "unknown section": ({"training": {}}, "training"),
+    "unknown key in an entry": ({"variants.vgg-vgg.percept": "vgg"}, "variants.vgg-vgg.percept"),
+    "missing key": ({"faces.fill": ...}, "faces.fill"),
+    "missing section": ({"loss": ...}, "loss"),
+    "text for a number": ({"train_decoder.epochs": "five"}, "train_decoder.epochs"),
+    "a number in quotes": ({"train_decoder.epochs": "5"}, "train_decoder.epochs"),
+    "a fraction for a count": ({"train_decoder.epochs": 2.5}, "train_decoder.epochs"),
+    "a number for a truth value": ({"loss.local": 1}, "loss.local"),
+    "nothing": ({"seed": None}, "seed"),
+    "a list for a number": ({"loss.pixel": [1.0]}, "loss.pixel"),
+    "a number for a section": ({"loss": 1.0}, "loss"),
+    "below its range": ({"train_decoder.epochs": 0}, "train_decoder.epochs"),
+    "above its range": ({"decoder.dropout": 1.0}, "decoder.dropout"),
+    "not a number": ({"loss.pixel": float("nan")}, "loss.pixel"),
+    "infinite": ({"train_decoder.learning_rate": float("inf")}, "train_decoder.learning_rate"),
+    "no choice": ({"faces.geometry": "cropped"}, "faces.geometry"),
+    "sides the wrong way round": ({"faces.detection_sides": [640, 160]}, "detection_sides"),
+    "shares below one": ({"datasets.orl.split": {"train": 0.5, "test": 0.4}}, "datasets.orl"),
+    "shares above one": ({"datasets.orl.split": {"train": 0.8, "test": 0.8}}, "datasets.orl"),
+    "no shares": ({"datasets.orl.split": {}}, "datasets.orl"),
+    "unknown split": ({"datasets.orl.split": {"val": 1.0}}, "datasets.orl.split.val"),
+    "synthetic without a number": ({"datasets.synthetic.faces": ...}, "datasets.synthetic"),
+    "variant of no recognizer": ({"variants.vgg-vgg.perceptual": "arcface"}, "variants.vgg-vgg.perceptual"),
+    "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
+    "teacher that is none": ({"train_recognizer.vgg.teacher": "senet"}, "train_recognizer.vgg.teacher"),
+    "its own teacher": ({"train_recognizer.vgg.teacher": "vgg"}, "train_recognizer.vgg.teacher"),
+    "data set that is none": ({"train_recognizer.vgg.dataset": "lfw"}, "train_recognizer.vgg.dataset"),
+    "role of no data set": ({"roles.verification": "lfw"}, "roles.verification"),
+    "recognizer imported and trained": ({"import_recognizer.vgg": {"weights": "x"}}, "recognizer vgg"),
+    "recognizer from nowhere": ({"import_recognizer.resnet": ...}, "recognizer resnet"),
+    "import of no recognizer": ({"import_recognizer.senet": {"weights": "x"}}, "import_recognizer.senet"),
+    "triplets without labels": ({"train_recognizer.vgg.triplet_epochs": 2}, "train_recognizer.vgg"),
+    "batches of one": ({"train_recognizer.vgg.batch_size": 1}, "train_recognizer.vgg.batch_size"),
+    "rotation that has no transform": ({"verify.rotate": 45}, "verify"),
+    "a whole turn": ({"verify.rotate": 360}, "verify"),
+    "no rotation": ({"verify.rotate": 0}, "verify"),
+    "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_file_and_key(changed, mistake):
+    changes, named = MISTAKES[mistake]
+    path = changed(changes)
+    with pytest.raises(DfdError) as error:
+        load_params(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and named in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"- a\n- b\n", b"42\n", b"a: [1\nb: 2\n", b"seed: 1\nseed: 2\n", b"\xff\xfe\x00", b"a:\tb: c"]
+)
+def test_what_is_no_mapping_or_no_yaml(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DfdError) as error:
+        load_params(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DfdError, match="nowhere.yaml"):
+        load_params(tmp_path / "nowhere.yaml")
+    with pytest.raises(DfdError, match="cannot be read"):
+        load_params(tmp_path)
+
+
+def test_several_mistakes_are_all_told(changed):
+    with pytest.raises(DfdError, match=r"seed.*decoder\.depth|decoder\.depth.*seed"):
+        load_params(changed({"seed": -1, "decoder.depth": 3}))
+
+
+def test_an_unknown_entry_is_named_with_those_there_are():
+    with pytest.raises(DfdError, match=r"variants has no vgg; there are vgg-vgg"):
+        load_params(SHIPPED).entry("variants", "vgg")
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        load_params(SHIPPED).seed = 3
+
+
+def test_without_local_terms_their_weights_are_zero(changed):
+    weights = load_params(changed({"loss.local": False, "loss.pixel": 2.0})).loss.weights()
+    local = {"local_pixel": 0, "local_gradient": 0, "local_perceptual": 0}
+    assert weights == {"pixel": 2, "gradient": 1, "perceptual": 1} | local
+    assert all(load_params(changed({"loss.local": True})).loss.weights().values())
