@@ -40,7 +40,9 @@ MESSY = [
     ("s1/2.pgm", ORL["s1/3.pgm"], None),  # the same name again
     ("s1/2.pgm", ORL["s1/4.pgm"], None),  # and again
     ("s1/2.pgm#2", ORL["s1/5.pgm"], None),  # the name that the second one would get
-    ("s2/only one.pgm", ORL["s2/1.pgm"], None),
+    ("s2/a.pgm#2", ORL["s2/4.pgm"], None),  # the name that a later one would get
+    ("s2/a.pgm", ORL["s2/1.pgm"], None),
+    ("s2/a.pgm", ORL["s2/5.pgm"], None),
     ("José Ñandú/a photo.pgm", ORL["s3/1.pgm"], None),
     ("王 芳/照片.pgm", ORL["s3/2.pgm"], None),
     ("top.pgm", ORL["s2/2.pgm"], None),
@@ -79,17 +81,18 @@ def test_every_photo_is_a_face_or_a_reject_with_its_reason(messy_store):
         assert row.key.startswith(name) and row.sha256 == hashlib.sha256(data).hexdigest()
         assert (None if pd.isna(row.reason) else row.reason) == reason, name
         assert pd.isna(row.row) == (reason is not None)
-    assert index["row"].dropna().tolist() == list(range(9))
+    assert index["row"].dropna().tolist() == list(range(11))
 
 
 def test_keys_are_unique(messy_store):
     keys = messy_store.index["key"].to_list()
     assert keys[:5] == ["s1/1.pgm", "s1/2.pgm", "s1/2.pgm#2", "s1/2.pgm#3", "s1/2.pgm#2#2"]
+    assert keys[5:8] == ["s2/a.pgm#2", "s2/a.pgm", "s2/a.pgm#3"]
     assert len(set(keys)) == len(keys)
 
 
 def test_identities_are_folders(messy_store):
-    expected = ["s1"] * 5 + ["s2", "José Ñandú", "王 芳", "top"] + ["bad"] * 5 + ["s1"]
+    expected = ["s1"] * 5 + ["s2"] * 3 + ["José Ñandú", "王 芳", "top"] + ["bad"] * 5 + ["s1"]
     assert messy_store.index["identity"].tolist() == expected
     assert messy_store.index.groupby("identity")["split"].nunique().max() == 1
 
@@ -112,10 +115,10 @@ def test_what_is_known_of_a_face_is_recorded(messy_store):
 
 def test_summary_adds_up(messy_store):
     numbers = summary(messy_store.index)
-    assert numbers["photos"] == 15 and numbers["faces"] == 9 and numbers["identities"] == 5
+    assert numbers["photos"] == 17 and numbers["faces"] == 11 and numbers["identities"] == 5
     reasons = {"empty": 1, "not-an-image": 1, "damaged": 1, "too-small": 1, "too-large": 1, "no-face": 1}
     assert numbers["rejected"] == {"total": 6} | reasons
-    assert sum(numbers["split"].values()) == 9 and numbers["several_faces"] == 0
+    assert sum(numbers["split"].values()) == 11 and numbers["several_faces"] == 0
 
 
 def test_attributes_say_how_it_was_made(messy_store):

@@ -108,6 +108,13 @@ def test_pickling_leaves_the_open_file_behind(store):
     assert copy._file is not store._file
 
 
+def test_a_forked_loader_worker_opens_its_own_file(store, monkeypatch):
+    before, file = store.crops([0]), store._file
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    torch.testing.assert_close(store.crops([0]), before)
+    assert store._file is not file
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".parquet"])
 @pytest.mark.parametrize("content", [None, b"", b"something else altogether" * 10])
 def test_a_missing_or_foreign_file_is_named(store, suffix, content):

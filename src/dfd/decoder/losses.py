@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import torch
 
+from dfd.core.errors import DfdError
 from dfd.recognizers.base import Recognizer
 
 LOCAL = 100 / 224  # the central window's share of the side: 100 of 224 pixels
@@ -60,12 +61,14 @@ class ReconstructionLoss:
 
     perceptual: φ, frozen. weights: λ by term, of TERMS. gain: multiplies the perceptual terms, to bring features of any
     scale to squared grey levels. share: φ sees only this share of a batch's faces (the first; batches are shuffled), an
-    unbiased estimate of its terms at that share of their cost.
+    unbiased estimate of its terms at that share of their cost. Raises DfdError where every weight is zero.
     """
 
     def __init__(self, perceptual: Recognizer, weights: Mapping[str, float], gain: float = 1.0, share: float = 1.0):
         self.perceptual = perceptual
         self.weights = {term: weights[term] for term in TERMS if weights[term] > 0}
+        if not self.weights:
+            raise DfdError("loss: every weight is 0; give at least one term a weight")
         self.gain = gain
         self.share = share
 

@@ -16,10 +16,13 @@ DECODERS: dict[str, Callable[..., nn.Module]] = {"inverted-vgg": InvertedVGG, "l
 
 
 def build_decoder(architecture: str, dimension: int, options: dict) -> nn.Module:
-    """A decoder of `dimension`-d templates with fresh weights. Raises DfdError for an unknown architecture."""
+    """A decoder of `dimension`-d templates with fresh weights. Raises DfdError for an unknown architecture or option."""
     if architecture not in DECODERS:
         raise DfdError(f"decoder: no architecture is called {architecture}; there are {', '.join(DECODERS)}")
-    return DECODERS[architecture](dimension, **options)
+    try:
+        return DECODERS[architecture](dimension, **options)
+    except TypeError as error:
+        raise DfdError(f"decoder: options of {architecture}: {error}") from error
 
 
 def save_decoder(path: str | Path, decoder: nn.Module, config: dict) -> None:

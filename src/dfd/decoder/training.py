@@ -46,7 +46,7 @@ def train(
     steps = len(list(torch.arange(len(training)).split(batch_size)))
     scheduler = None
     if schedule == "one-cycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.1)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.11)
     history: list[dict] = []
     best = {"loss": float("inf"), "epoch": 0, "state": {}}
     parts = {"decoder": decoder, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})

@@ -62,7 +62,9 @@ def fit_ridge(train: Moments, held_out: Moments, strengths: tuple[float, ...] = 
         raise ValueError("ridge regression needs training rows and held-out rows")
     mean_x, mean_y = train.x / train.n, train.y / train.n
     variances, axes = torch.linalg.eigh(train.xx / train.n - torch.outer(mean_x, mean_x))
-    variances = variances.clamp_min(0)
+    # Where the rows do not vary, covariances are rounding errors: such an axis gets no weight.
+    rounding = len(variances) * torch.finfo(torch.float64).eps * float(train.xx.diagonal().max()) / train.n
+    varies, variances = variances > rounding, variances.clamp_min(0)
     target = axes.T @ (train.xy / train.n - torch.outer(mean_x, mean_y))  # covariances, along the principal axes
 
     # Held-out moments about the training means, along the same axes: every λ's error without touching the data again.
@@ -75,8 +77,7 @@ def fit_ridge(train: Moments, held_out: Moments, strengths: tuple[float, ...] = 
 
     best = None
     for strength in strengths:
-        # The smallest number in the denominator keeps axes without variance at zero where λ underflows.
-        weight = target / (variances + strength * variances.mean() + torch.finfo(torch.float64).tiny)[:, None]
+        weight = torch.where(varies, 1 / (variances + strength * variances.mean()), 0)[:, None] * target
         error = yy - 2 * float((weight * xy).sum()) + float((weight * (xx @ weight)).sum())
         r2 = 1 - error / spread if spread > 0 else 0.0
         if best is None or r2 > best[0]:
