@@ -1,5 +1,6 @@
 """The pipeline's stages: one Typer command per file, run from the repository root as `python -m stages.<name>`."""
 
+import functools
 import logging
 import sys
 import time
@@ -27,17 +28,20 @@ TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 def run(command: Callable) -> None:
     """Run a stage's command: log its time, and turn an error that its user can mend into one line and exit code 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    start = time.perf_counter()
+
+    @functools.wraps(command)  # the arguments are the command's own
+    def timed(*arguments, **options) -> None:
+        start = time.perf_counter()
+        command(*arguments, **options)
+        log.info("done in %.1f s", time.perf_counter() - start)
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(timed)
     try:
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command()(command)
-        app(standalone_mode=False)
+        app()
     except DfdError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except MemoryError:
         print("error: out of memory; lower the batch size, the sizes or memory_gb in params.yaml", file=sys.stderr)
         sys.exit(1)
-    log.info("done in %.1f s", time.perf_counter() - start)

@@ -48,7 +48,7 @@ def main(variant: str) -> None:
             params.precision,
         )
         psnr = metrics[dataset]["psnr"]
-        log.info("%s on %d faces of %s: PSNR %.2f dB, linear %.2f dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
+        log.info("%s on %d faces of %s: PSNR %s dB, linear %s dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
     write_json(f"metrics/evaluate/{variant}.json", metrics)
 
 

@@ -8,7 +8,8 @@ import torch
 
 from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.decoder.losses import ReconstructionLoss, balanced_gain
-from dfd.decoder.registry import build_decoder, save_decoder
+from dfd.decoder.mixed import MixedDecoder
+from dfd.decoder.registry import build_decoder, load_decoder, save_decoder
 from dfd.decoder.training import train
 from dfd.core.devices import pick_device
 from dfd.faces.examples import Examples, mean_face, on_device
@@ -16,7 +17,7 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import DECODER, FACES, LINEAR_DECODER, RECOGNIZER, TEMPLATES, log, run
 
 
 def main(variant: str) -> None:
@@ -29,7 +30,7 @@ def main(variant: str) -> None:
 
     size, memory = params.decoder.size, settings.memory_gb
     torch.manual_seed(params.seed)
-    options = params.decoder.model_dump(exclude={"architecture"})
+    options = params.decoder.model_dump(exclude={"architecture", "mixed"})
     decoder = build_decoder(params.decoder.architecture, templates.dimension, options)
     training = Examples(faces, faces.rows("train"), size, templates.template, templates.mirrored, memory)
     validation = Examples(faces, faces.rows("validation"), size, templates.template, None, memory)
@@ -43,6 +44,7 @@ def main(variant: str) -> None:
         "architecture": params.decoder.architecture,
         "dimension": templates.dimension,
         "options": options,
+        "mixed": params.decoder.mixed,
         "variant": variant,
         "loss": params.loss.model_dump(),
         "perceptual_gain": gain,
@@ -51,6 +53,7 @@ def main(variant: str) -> None:
     }
     what_decides = config | settings.model_dump() | {
         "seed": params.seed, "precision": params.precision, "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
+        "index": file_sha256(faces.path.with_suffix(".parquet")),  # it holds the splits
     }  # fmt: skip
     checkpoint = Path(f".checkpoints/{variant}.pt")
     history = train(
@@ -62,6 +65,7 @@ def main(variant: str) -> None:
         patience=settings.patience,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
         schedule=settings.schedule,
         precision=params.precision,
         seed=params.seed,
@@ -69,6 +73,10 @@ def main(variant: str) -> None:
         checkpoint=checkpoint,
         stamp=hashlib.sha256(json.dumps(what_decides, sort_keys=True).encode()).hexdigest(),
     )
+    share = 1.0
+    if params.decoder.mixed:
+        decoder = MixedDecoder(decoder, load_decoder(LINEAR_DECODER.format(recognizers.template), device))
+        share = decoder.choose_share(validation)
     save_decoder(DECODER.format(variant), decoder, config)
     with replacing(f"plots/train_decoder/{variant}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
@@ -79,6 +87,7 @@ def main(variant: str) -> None:
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
         "n_faces": len(training.rows),
         "perceptual_gain": gain,
+        "network_share": share,
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
     write_json(f"metrics/train_decoder/{variant}.json", metrics)

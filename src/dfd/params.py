@@ -101,6 +101,7 @@ class Decoder(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     normalise: Literal["none", "batch", "group"]
     output: Literal["linear", "bounded"]
+    mixed: bool
 
 
 class Loss(Settings):
@@ -125,6 +126,7 @@ class TrainDecoder(Settings):
     patience: Count
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive
+    weight_decay: NonNegative
     schedule: Literal["one-cycle", "constant"]
     memory_gb: NonNegative
 

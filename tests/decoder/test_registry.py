@@ -172,13 +172,28 @@ def test_training_starts_near_the_mean_face(output):
     assert (decoder(templates()) - mean).abs().mean() < 0.1
 
 
-def test_it_standardises_templates_of_any_scale():
-    near, far = build("inverted-vgg", 56).eval(), build("inverted-vgg", 56).eval()
-    near.set_statistics(templates(50), torch.rand(3, 56, 56, generator=torch.Generator().manual_seed(0)))
-    far.set_statistics(1e3 * templates(50) - 70, near.mean_face)
-    torch.testing.assert_close(far(1e3 * templates() - 70), near(templates()), atol=1e-4, rtol=1e-4)
-    standardised = (templates(50) - near.template_mean) / near.template_std
-    assert standardised.square().mean() == pytest.approx(1, rel=1e-5) and standardised.mean(0).abs().max() < 1e-6
+@pytest.mark.parametrize("scale, shift", [(1.0, 0.0), (1e3, -70.0), (1e-3, 2.0)])
+def test_what_it_sees_of_templates_is_white(scale, shift):
+    """Mixed and stretched templates of any scale arrive with no correlation, and variance 1 along every axis."""
+    mix = torch.randn(D, D, generator=torch.Generator().manual_seed(4)) * torch.logspace(-2, 0, D)
+    correlated = scale * templates(200) @ mix + shift
+    decoder = build("inverted-vgg", 56).eval()
+    decoder.set_statistics(correlated, torch.rand(3, 56, 56))
+    seen = []
+    decoder.dense.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    decoder(correlated)
+    torch.testing.assert_close(seen[0].mean(0), torch.zeros(D), atol=1e-2, rtol=0)
+    torch.testing.assert_close(seen[0].T @ seen[0] / 200, torch.eye(D), atol=2e-2, rtol=0)
+
+
+def test_an_axis_without_variance_is_not_amplified():
+    varied = torch.cat([templates(50), 1e-7 * torch.randn(50, 1) + 3], 1)
+    torch.manual_seed(0)
+    decoder = build_decoder("inverted-vgg", D + 1, TINY | {"size": 56}).eval()
+    decoder.set_statistics(varied, torch.rand(3, 56, 56))
+    moved = varied.clone()
+    moved[:, D] += 1e-4
+    torch.testing.assert_close(decoder(moved), decoder(varied), atol=1e-3, rtol=0)
 
 
 def test_templates_that_do_not_vary_are_no_division_by_zero():

@@ -160,7 +160,7 @@ def test_a_layer_that_is_not_there_is_named():
 def test_published_weights():
     assert list(PUBLISHED) == ["dlib-face-recognition"]
     recognizer = import_recognizer("dlib-resnet", {}, "dlib-face-recognition")
-    assert recognizer.dimension == 128 and recognizer.blocks["5_1"].affine2.beta.abs().max() > 0
+    assert recognizer.dimension == 128 and recognizer.blocks["5_1"].conv2.bias.abs().max() > 0
     small = import_recognizer("dlib-resnet", {"layer": "pool", "tap": "conv2_3_3x3"}, "dlib-face-recognition")
     assert small.dimension == 256 and torch.equal(small.conv1.weight, recognizer.conv1.weight)
     with pytest.raises(DfdError, match=r"vggface.*dlib-face-recognition"):

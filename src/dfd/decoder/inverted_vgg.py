@@ -10,6 +10,7 @@ from dfd.core.errors import DfdError
 
 CONVOLUTIONS = (3, 3, 3, 2, 2)  # of the five stages: VGG's 2, 2, 3, 3, 3 backwards
 SIDE = 7  # pixels: the least side of the map that the last dense layer makes
+FLOOR = 1e-8  # of the largest variance: what float32 templates still resolve
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d, "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels)}
 
 
@@ -21,7 +22,7 @@ class InvertedVGG(nn.Module):
     rate of four dropouts, after each dense layer and after the first stage. normalise: `none`, `batch` or `group`, after
     each convolution. output: `linear` (any value) or `bounded` (a sigmoid, in [0, 1]), around the mean training face.
 
-    The decoder standardises its input and adds the mean face itself: `set_statistics` takes both from the training data.
+    The decoder whitens its input and adds the mean face itself: `set_statistics` takes both from the training data.
     Raises DfdError for a size it cannot make.
     """
 
@@ -45,7 +46,7 @@ class InvertedVGG(nn.Module):
         hidden = max(1, round(hidden * width))
         widths = [max(1, round(full * width)) for full in channels]
         self.register_buffer("template_mean", torch.zeros(dimension))
-        self.register_buffer("template_std", torch.ones(()))
+        self.register_buffer("whitening", torch.eye(dimension))
         self.register_buffer("mean_face", torch.full((3, size, size), 0.5))
         self.dense = nn.Sequential(
             nn.Linear(dimension, hidden), nn.ReLU(), nn.Dropout(dropout),
@@ -77,13 +78,21 @@ class InvertedVGG(nn.Module):
         nn.init.normal_(self.to_rgb.weight, std=0.01)
 
     def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
-        """Take the standardisation from training templates (M, D), and the mean training face (3, size, size)."""
-        self.template_mean.copy_(templates.mean(0))
-        self.template_std.copy_((templates - templates.mean(0)).square().mean().sqrt().clamp_min(1e-12))
+        """Take the whitening from training templates (M, D), and the mean training face (3, size, size).
+
+        Whitened, every principal axis of the templates has variance 1: axes of little variance say as much about the
+        face as others do, and gradient descent would hardly see them. Axes with next to none become zero.
+        """
+        mean = templates.mean(0)
+        centred = (templates - mean).double()
+        variances, axes = torch.linalg.eigh(centred.T @ centred / len(templates))
+        scales = torch.where(variances > FLOOR * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
+        self.template_mean.copy_(mean)
+        self.whitening.copy_(axes * scales)
         self.mean_face.copy_(mean_face)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
-        x = self.dense((templates - self.template_mean) / self.template_std)
+        x = self.dense((templates - self.template_mean) @ self.whitening)
         x = x.unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         x = self.to_rgb(self.convolutions(x))
         if self.bounded:

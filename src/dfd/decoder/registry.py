@@ -9,6 +9,7 @@ from torch import nn
 from dfd.core.artefacts import read_module, save_module
 from dfd.decoder.inverted_vgg import InvertedVGG
 from dfd.decoder.linear import LinearDecoder
+from dfd.decoder.mixed import MixedDecoder
 from dfd.core.errors import DfdError
 
 # architecture -> its module, called with the template's dimension and the options of `decoder` in params.yaml
@@ -31,9 +32,14 @@ def save_decoder(path: str | Path, decoder: nn.Module, config: dict) -> None:
 
 
 def load_decoder(path: str | Path, device: torch.device) -> nn.Module:
-    """Read what `save_decoder` wrote: in eval mode, channels last, its header as `decoder.config`."""
+    """Read what `save_decoder` wrote: in eval mode, channels last, its header as `decoder.config`.
+
+    A header with `mixed` true means a network of `architecture` within a MixedDecoder.
+    """
     config, state = read_module(path)
     decoder = build_decoder(config["architecture"], config["dimension"], config["options"])
+    if config.get("mixed"):
+        decoder = MixedDecoder(decoder, LinearDecoder(config["dimension"], config["options"]["size"]))
     decoder.load_state_dict(state)
     decoder.config = config
     return decoder.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)

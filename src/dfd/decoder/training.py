@@ -1,9 +1,10 @@
-"""Training a decoder (Eq. 1): Adam, early stopping, one resumable checkpoint per epoch."""
+"""Training a decoder (Eq. 1): Adam with decoupled weight decay, early stopping, one resumable checkpoint per epoch."""
 
 import copy
 import logging
 import time
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pandas as pd
 import torch
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from dfd.core.artefacts import replacing
 from dfd.decoder.losses import ReconstructionLoss
 from dfd.core.devices import autocast
+from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples, on_device
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ def train(
     patience: int,
     batch_size: int,
     learning_rate: float,
+    weight_decay: float,
     schedule: str,
     precision: str,
     seed: int,
@@ -39,10 +42,11 @@ def train(
 
     The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
     schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0) or `constant`. A killed training goes
-    on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one.
+    on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Raises
+    DfdError where no epoch has a finite validation loss.
     """
     decoder.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(decoder.parameters(), lr=learning_rate)
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=learning_rate, weight_decay=weight_decay)
     steps = len(list(torch.arange(len(training)).split(batch_size)))
     scheduler = None
     if schedule == "one-cycle":
@@ -84,6 +88,8 @@ def train(
             epoch, history[-2]["total"], current, len(training) / (time.perf_counter() - start),
         )  # fmt: skip
         _save_checkpoint(checkpoint, stamp, parts, history, best)
+    if not best["epoch"]:
+        raise DfdError("train_decoder: no epoch had a finite validation loss; lower learning_rate")
     decoder.load_state_dict(best["state"])
     return pd.DataFrame(history)
 
@@ -126,8 +132,11 @@ def _save_checkpoint(path: Path, stamp: str, parts: dict, history: list[dict], b
 def _resume(path: Path, stamp: str, parts: dict, history: list[dict], best: dict) -> tuple[list[dict], dict]:
     if not path.exists():
         return history, best
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["stamp"] != stamp:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError):  # cut off, or another program's
+        saved = {}
+    if saved.get("stamp") != stamp:
         log.info("%s was left by other params or inputs: starting anew", path)
         return history, best
     for name, part in parts.items():

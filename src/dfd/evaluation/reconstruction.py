@@ -41,7 +41,7 @@ def evaluate(
         measures["lpips"] = network
     for name, measure in measures.items():
         values = {source: measure(image, originals).numpy() for source, image in images.items()}
-        metrics[name] = _summary(values, identities, samples, generator)
+        metrics[name] = _summary(name, values, identities, samples, generator)
     metrics["cosine"] = {}
     for name, recognizer in recognizers.items():
         values = {}
@@ -49,17 +49,17 @@ def evaluate(
             distinct = image[:1] if source == "mean_face" else image  # every face's mean face is the same
             embedded = embed_images(recognizer, distinct, precision)
             values[source] = F.cosine_similarity(embedded, templates[name]).numpy()
-        metrics["cosine"][name] = _summary(values, identities, samples, generator)
+        metrics["cosine"][name] = _summary("cosine", values, identities, samples, generator)
     return metrics
 
 
 def _summary(
-    values: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, generator: np.random.Generator
+    name: str, values: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, generator: np.random.Generator
 ) -> dict:
     """The decoder's mean and interval, the baselines' means, and the paired difference from the linear decoder."""
     if any(np.isinf(value).any() for value in values.values()):
         return dict.fromkeys(("mean", "ci95_low", "ci95_high", *BASELINES)) | {
-            "note": "a reconstruction equals its original, where this measure is infinite"
+            f"{name}_note": "a reconstruction equals its original, where this measure is infinite"
         }
     summary = mean_interval(values["decoder"], identities, samples, generator=generator)
     summary |= {baseline: float(values[baseline].mean()) for baseline in BASELINES}

@@ -85,6 +85,9 @@ def views(crops: torch.Tensor, matrix: np.ndarray, size: int, face_size: int, co
     dense = max(size, round(face_size * density))
     grid = F.affine_grid(theta[None].expand(len(crops), 2, 3), (len(crops), 3, dense, dense), align_corners=False)
     sampled = F.grid_sample(crops, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    if dense == size:
-        return sampled
-    return F.interpolate(sampled, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return sampled if dense == size else shrunk(sampled, size)
+
+
+def shrunk(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Images (N, 3, H, W) at (N, 3, size, size), averaged where that is smaller."""
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
-from dfd.faces.geometry import views
+from dfd.faces.geometry import shrunk, views
 
 PLAIN = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 MIRROR = np.array([[-1.0, 0, 0], [0, 1.0, 0]])
@@ -99,16 +99,23 @@ class FaceStore:
 
     def crops(self, rows: Sequence[int]) -> torch.Tensor:
         """The context crops of `rows`, (N, 3, S, S) in [0, 1]."""
+        return self._decoded(rows).float() / 255
+
+    def _decoded(self, rows: Sequence[int]) -> torch.Tensor:
         if self._file is None or self._process != os.getpid():  # a loader worker, forked or spawned, opens its own
             self._file, self._process = h5py.File(self.path), os.getpid()
         data = self._file["crops"]
         decoded = [
             np.asarray(Image.open(io.BytesIO(data[self.offsets[row] : self.offsets[row + 1]].tobytes()))) for row in rows
         ]
-        return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).float() / 255
+        return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
 
     def views(self, rows: Sequence[int], size: int, matrix: np.ndarray = PLAIN) -> torch.Tensor:
         """Views of `rows` at `size` pixels, (N, 3, size, size); `matrix` as in `dfd.faces.geometry.views`."""
+        margin, odd = divmod(round(self.size * self.context) - self.size, 2)
+        if matrix is PLAIN and size <= self.size and not odd:  # the crop's own pixels: nothing to sample
+            centre = self._decoded(rows)[:, :, margin : margin + self.size, margin : margin + self.size].float() / 255
+            return centre if size == self.size else shrunk(centre, size)
         return self.views_of(self.crops(rows), size, matrix)
 
     def views_of(self, crops: torch.Tensor, size: int, matrix: np.ndarray = PLAIN) -> torch.Tensor:

@@ -56,9 +56,12 @@ def read_transforms(path: str | Path) -> dict[str, LinearMap]:
     """The maps by perturbation. Raises DfdError where the file is missing or holds something else."""
     try:
         with h5py.File(path) as file:
-            return {
+            maps = {
                 name: LinearMap(torch.from_numpy(group["weight"][:]), torch.from_numpy(group["bias"][:]))
                 for name, group in file.items()
             }
-    except (OSError, KeyError, AttributeError) as error:
+            if not maps:
+                raise KeyError("it holds no map")
+    except (OSError, KeyError, ValueError) as error:  # the last: a data set in place of a group
         raise DfdError(f"{path}: not a file of transforms ({error}); run `dvc repro fit_transforms`") from error
+    return maps

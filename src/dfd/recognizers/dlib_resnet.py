@@ -22,32 +22,18 @@ from dfd.recognizers.base import Recognizer
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 
 
-class Affine(nn.Module):
-    """A per-channel gain and offset: what remains of batch normalisation at inference."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels, 1, 1))
-        self.beta = nn.Parameter(torch.zeros(channels, 1, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.gamma + self.beta
-
-
 class Block(nn.Module):
-    """conv-affine-ReLU-conv-affine plus a shortcut; a down block halves the resolution without padding."""
+    """conv-ReLU-conv plus a shortcut; a down block halves the resolution without padding."""
 
     def __init__(self, inputs: int, outputs: int, down: bool):
         super().__init__()
         self.down = down
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2 if down else 1, padding=0 if down else 1)
-        self.affine1 = Affine(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.affine2 = Affine(outputs)
 
-    def finish(self, x: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
-        """The block's output from its input and the raw output of its first convolution."""
-        y = self.affine2(self.conv2(F.relu(self.affine1(raw))))
+    def finish(self, x: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        """The block's output from its input and its first convolution's."""
+        y = self.conv2(F.relu(first))
         shortcut = F.avg_pool2d(x, 2, 2) if self.down else x
         return F.relu(_grown(y, shortcut.shape) + _grown(shortcut, y.shape))
 
@@ -61,14 +47,13 @@ def _grown(x: torch.Tensor, shape: torch.Size) -> torch.Tensor:
 class DlibResNet(Recognizer):
     """128-d templates of 150×150 images.
 
-    Layers: `conv1`, then for stage s and block b (both from 1) `conv{s}_{b}_3x3`, the raw first convolution, and
-    `block{s}_{b}`, after the block's ReLU; `pool` (256) and `template` (128).
+    Layers: `conv1`, then for stage s and block b (both from 1) `conv{s}_{b}_3x3`, the first convolution before its ReLU,
+    and `block{s}_{b}`, after the block's ReLU; `pool` (256) and `template` (128).
     """
 
     def __init__(self, size: int = 150, layer: str = "template", tap: str = "block3_3"):
         super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256)
         self.conv1 = nn.Conv2d(3, 32, 7, stride=2)
-        self.affine1 = Affine(32)
         blocks, channels = {}, 32
         for stage, (width, count, down) in enumerate(STAGES, start=1):
             for block in range(1, count + 1):
@@ -80,11 +65,11 @@ class DlibResNet(Recognizer):
     def _layers(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         x = self.conv1(x)
         yield "conv1", x
-        x = F.max_pool2d(F.relu(self.affine1(x)), 3, 2)
+        x = F.max_pool2d(F.relu(x), 3, 2)
         for name, block in self.blocks.items():
-            raw = block.conv1(x)
-            yield f"conv{name}_3x3", raw
-            x = block.finish(x, raw)
+            first = block.conv1(x)
+            yield f"conv{name}_3x3", first
+            x = block.finish(x, first)
             yield f"block{name}", x
         x = x.mean((2, 3))
         yield "pool", x
@@ -94,13 +79,12 @@ class DlibResNet(Recognizer):
 def read_dlib_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """The state of a DlibResNet from dlib's `dlib_face_recognition_resnet_model_v1.dat`.
 
-    What stands between the tensors (layer names, hyper-parameters) is passed over: each tensor is found by its header.
+    The affine layers (what remains of batch normalisation) are folded into the convolutions before them: the same
+    network, a quarter faster. What stands between the tensors (layer names, hyper-parameters) is passed over: each tensor is found by its header.
     Raises DfdError where the file is not that network.
     """
     model = DlibResNet()
-    convolutions = [(model.conv1, model.affine1)]
-    for block in model.blocks.values():
-        convolutions += [(block.conv1, block.affine1), (block.conv2, block.affine2)]
+    convolutions = [model.conv1, *(conv for block in model.blocks.values() for conv in (block.conv1, block.conv2))]
     data, position = Path(path).read_bytes(), 0
 
     def next_tensor(*dimensions: int) -> torch.Tensor:
@@ -113,17 +97,13 @@ def read_dlib_weights(path: str | Path) -> dict[str, torch.Tensor]:
         return torch.from_numpy(np.frombuffer(data, "<f4", count, found + len(header)).copy())
 
     with torch.no_grad():
-        for conv, affine in convolutions:
-            parameters = (conv.weight, conv.bias)
-            _fill(parameters, next_tensor(sum(tensor.numel() for tensor in parameters), 1, 1, 1))
-            _fill((affine.gamma, affine.beta), next_tensor(2 * conv.out_channels, 1, 1, 1))
+        for conv in convolutions:
+            weights = next_tensor(conv.weight.numel() + conv.out_channels, 1, 1, 1)
+            gamma, beta = next_tensor(2 * conv.out_channels, 1, 1, 1).chunk(2)
+            conv.weight.copy_(weights[: -conv.out_channels].view_as(conv.weight) * gamma.view(-1, 1, 1, 1))
+            conv.bias.copy_(weights[-conv.out_channels :] * gamma + beta)
         model.projection.weight.copy_(next_tensor(256, 128, 1, 1).view(256, 128).T)
     return model.state_dict()
-
-
-def _fill(parameters: tuple[torch.Tensor, ...], values: torch.Tensor) -> None:
-    for parameter, part in zip(parameters, values.split([p.numel() for p in parameters]), strict=True):
-        parameter.copy_(part.view_as(parameter))
 
 
 def _integer(value: int) -> bytes:

@@ -26,6 +26,10 @@ def with_interval(value: Mapping, key: str = "mean", digits: int = 2, factor: fl
     return f"{text} [{value['ci95_low'] * factor:.{digits}f}, {value['ci95_high'] * factor:.{digits}f}]"
 
 
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
     """Table 1's lower half: PSNR, SSIM, LPIPS and cosines by variant, from the metrics of `evaluate` by variant."""
     rows = []
@@ -34,7 +38,7 @@ def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
             continue
         data = values[dataset]
         row = {"variant": variant, "PSNR (dB)": with_interval(data["psnr"])}
-        row |= {"linear": f"{data['psnr']['linear']:.2f}", "mean face": f"{data['psnr']['mean_face']:.2f}"}
+        row |= {"linear": _number(data["psnr"]["linear"]), "mean face": _number(data["psnr"]["mean_face"])}
         row |= {"SSIM": with_interval(data["ssim"], digits=3), "LPIPS": with_interval(data["lpips"], digits=3)}
         for recognizer, cosine in data["cosine"].items():
             row[f"cosine ({recognizer})"] = with_interval(cosine, digits=3)

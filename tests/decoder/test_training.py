@@ -1,0 +1,242 @@
+"""Training a decoder: it learns, it stops in time, and killed it goes on as if nothing had happened."""
+
+import pickle
+
+import pytest
+import torch
+
+from dfd.core.errors import DfdError
+from dfd.decoder.losses import TERMS, ReconstructionLoss
+from dfd.decoder.registry import build_decoder
+from dfd.decoder.training import train
+from dfd.faces.examples import Examples, mean_face
+
+SIZE = 14
+OPTIONS = {
+    "size": SIZE,
+    "width": 0.1,
+    "hidden": 256,
+    "channels": [64, 64, 64, 64, 64],
+    "dropout": 0.2,
+    "normalise": "batch",
+    "output": "linear",
+}
+WEIGHTS = dict.fromkeys(TERMS, 1.0)
+SETTINGS = {
+    "epochs": 5,
+    "patience": 5,
+    "batch_size": 6,
+    "learning_rate": 3e-3,
+    "weight_decay": 0.1,
+    "schedule": "constant",
+    "precision": "float32",
+    "seed": 0,
+    "device": torch.device("cpu"),
+    "stamp": "these params",
+}
+
+
+class Killed(ReconstructionLoss):
+    """A loss during whose evaluation of the given training batch (from 1) somebody kills the process."""
+
+    def __init__(self, *arguments, at: int):
+        super().__init__(*arguments)
+        self.left = at
+
+    def terms(self, images, targets):
+        self.left -= torch.is_grad_enabled()
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return super().terms(images, targets)
+
+
+class Scripted(ReconstructionLoss):
+    """A loss whose validation values, one per epoch, are given."""
+
+    def __init__(self, phi, values):
+        super().__init__(phi, dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0})
+        self.values = list(values)
+
+    def terms(self, images, targets):
+        if torch.is_grad_enabled():
+            return super().terms(images, targets)
+        return {"pixel": torch.full((len(images),), float(self.values.pop(0)))}
+
+
+@pytest.fixture(scope="module")
+def examples(synthetic_store):
+    """(training, validation): faces with something of themselves as templates, their 3×3 pixels."""
+    templates = synthetic_store.views(range(len(synthetic_store)), 3).flatten(1)
+    mirrored = templates.view(-1, 3, 3, 3).flip(3).flatten(1)
+    training = Examples(synthetic_store, synthetic_store.rows("train"), SIZE, templates, mirrored, 1.0)
+    return training, Examples(synthetic_store, synthetic_store.rows("validation"), SIZE, templates, None, 1.0)
+
+
+@pytest.fixture
+def run(examples, phi, tmp_path):
+    """A function: trains a fresh decoder, and gives it with its history."""
+
+    def training(loss=None, **changes):
+        torch.manual_seed(0)
+        decoder = build_decoder("inverted-vgg", examples[0].targets.shape[1], OPTIONS)
+        decoder.set_statistics(examples[0].targets, mean_face(examples[0]))
+        torch.manual_seed(torch.seed())  # nothing may hang on where the process's generator stands
+        loss = loss or ReconstructionLoss(phi, WEIGHTS, 2.0, 0.5)
+        settings = SETTINGS | {"checkpoint": tmp_path / "checkpoint.pt"} | changes
+        return decoder, train(decoder, loss, *examples, **settings)
+
+    return training
+
+
+def equal(decoder, other) -> bool:
+    states = decoder.state_dict(), other.state_dict()
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_the_loss_falls_and_every_term_is_logged(run, phi, schedule):
+    _, history = run(ReconstructionLoss(phi, WEIGHTS), epochs=12, patience=12, schedule=schedule)
+    assert list(history) == ["epoch", "split", "total", *TERMS]
+    assert history["epoch"].tolist() == [epoch for epoch in range(1, 13) for _ in range(2)]
+    assert history["split"].tolist() == ["train", "validation"] * 12
+    assert history.notna().all().all()
+    for split, values in history.groupby("split"):
+        assert values["total"].iloc[-1] < 0.8 * values["total"].iloc[0], split
+        assert values["total"].tolist() == pytest.approx(values[list(TERMS)].sum(axis=1).tolist(), rel=1e-5)
+
+
+def test_a_term_without_weight_is_not_logged(run, phi):
+    _, history = run(ReconstructionLoss(phi, WEIGHTS | {"gradient": 0.0, "local_pixel": 0.0}), epochs=1)
+    assert set(history) == {"epoch", "split", "total", *TERMS} - {"gradient", "local_pixel"}
+
+
+def test_the_history_holds_means_over_images_not_over_batches(run, examples, phi):
+    decoder, history = run(epochs=1, batch_size=4)
+    assert len(examples[1]) % 4 > 1  # the last batch is smaller
+    _, templates, images = examples[1].__getitems__(list(range(len(examples[1]))))
+    with torch.no_grad():
+        expected = ReconstructionLoss(phi, WEIGHTS, 2.0).terms(decoder.eval()(templates), images.float() / 255)
+    for term in ("pixel", "gradient", "local_pixel"):
+        assert history[term].iloc[-1] == pytest.approx(float(expected[term].mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values, patience, epochs, best",
+    [
+        ([5, 4, 3, 6, 7, 8, 9], 2, 5, 3),
+        ([5, 6, 7, 8], 1, 2, 1),
+        ([5, 6, 4, 6, 7, 8, 3], 3, 6, 3),
+        ([5, 5, 5, 5], 2, 3, 1),
+        ([5, 4, 3, 2], 1, 4, 4),
+    ],
+)
+def test_it_stops_after_patience_epochs_and_keeps_the_best(run, phi, values, patience, epochs, best):
+    decoder, history = run(Scripted(phi, values), epochs=len(values), patience=patience)
+    assert history["epoch"].max() == epochs
+    assert history.loc[history["split"] == "validation", "total"].tolist() == values[:epochs]
+    falling, _ = run(Scripted(phi, range(best, 0, -1)), epochs=best, stamp="falling")
+    assert equal(decoder, falling)
+
+
+def test_no_finite_loss_is_told(run, phi):
+    with pytest.raises(DfdError, match="learning_rate"):
+        run(Scripted(phi, [float("nan")] * 5), epochs=2)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_killed_it_goes_on_as_if_nothing_had_happened(run, examples, phi, tmp_path, schedule, batch):
+    assert OPTIONS["dropout"] > 0
+    whole, expected = run(schedule=schedule, checkpoint=tmp_path / "whole.pt")
+    steps = -(-len(examples[0]) // SETTINGS["batch_size"])
+    assert steps > 2
+    with pytest.raises(KeyboardInterrupt):  # in epoch 3
+        run(Killed(phi, WEIGHTS, 2.0, 0.5, at=2 * steps + batch), schedule=schedule)
+    left = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert len(left["history"]) == 4  # two epochs, two splits
+    counting = Killed(phi, WEIGHTS, 2.0, 0.5, at=3 * steps + 1)  # a run from the start would be killed again
+    resumed, history = run(counting, schedule=schedule)
+    assert equal(resumed, whole)
+    assert history.equals(expected)
+    assert counting.left == 1
+
+
+def test_killed_after_its_last_epoch_nothing_is_left_to_train(run, phi):
+    whole, expected = run()
+    resumed, history = run(Killed(phi, WEIGHTS, at=1))
+    assert equal(resumed, whole) and history.equals(expected)
+
+
+def test_killed_while_losing_patience_it_still_stops(run, phi):
+    run(Scripted(phi, [5, 6]), epochs=2, patience=2)
+    decoder, history = run(Scripted(phi, [7, 8, 9]), epochs=5, patience=2)
+    assert history["epoch"].max() == 3
+    first, _ = run(Scripted(phi, [5]), epochs=1, stamp="first")
+    assert equal(decoder, first)
+
+
+@pytest.mark.parametrize("change", [{"stamp": "other params"}, {"stamp": ""}])
+def test_a_checkpoint_of_other_params_is_ignored(run, change, tmp_path):
+    run(epochs=2)
+    anew, history = run(**change)
+    fresh, expected = run(checkpoint=tmp_path / "fresh.pt")
+    assert history.equals(expected) and equal(anew, fresh)
+
+
+class Payload:
+    def __reduce__(self):
+        return exec, ("open('executed', 'w')",)
+
+
+FOREIGN = {
+    "code": pickle.dumps({"stamp": "these params", "parts": Payload()}, protocol=2),
+    "empty": b"",
+    "cut off": b"PK\x03\x04",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_checkpoint_is_neither_run_nor_used(run, content, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    decoder, history = run(epochs=1)
+    assert not (tmp_path / "executed").exists()
+    fresh, expected = run(epochs=1, checkpoint=tmp_path / "fresh.pt")
+    assert history.equals(expected) and equal(decoder, fresh)
+
+
+def test_the_checkpoint_is_replaced_as_a_whole(run, tmp_path):
+    run(epochs=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize("epochs, batch_size", [(1, 100), (5, 12), (10, 100), (2, 5), (1, 3)])
+def test_any_number_of_steps_can_be_scheduled(run, epochs, batch_size):
+    _, history = run(epochs=epochs, patience=epochs, batch_size=batch_size, schedule="one-cycle")
+    assert history["epoch"].max() == epochs and history.notna().all().all()
+
+
+def test_the_seed_decides(run, tmp_path):
+    runs = [run(epochs=1, seed=seed, checkpoint=tmp_path / f"{i}.pt")[0] for i, seed in enumerate((0, 0, 1))]
+    assert equal(runs[0], runs[1]) and not equal(runs[0], runs[2])
+
+
+def test_faces_that_do_not_fit_in_memory_teach_the_same(run, examples, synthetic_store, phi, tmp_path):
+    _, expected = run(epochs=1)
+    templates = synthetic_store.views(range(len(synthetic_store)), 3).flatten(1)
+    mirrored = templates.view(-1, 3, 3, 3).flip(3).flatten(1)
+    streamed = Examples(synthetic_store, synthetic_store.rows("train"), SIZE, templates, mirrored, 0.0)
+    assert streamed.images is None
+    torch.manual_seed(0)
+    decoder = build_decoder("inverted-vgg", 27, OPTIONS)
+    decoder.set_statistics(streamed.targets, mean_face(examples[0]))
+    settings = SETTINGS | {"checkpoint": tmp_path / "streamed.pt", "epochs": 1}
+    history = train(decoder, ReconstructionLoss(phi, WEIGHTS, 2.0, 0.5), streamed, examples[1], **settings)
+    assert history["pixel"].tolist() == pytest.approx(expected["pixel"].tolist(), rel=0.2)
+
+
+def test_bfloat16_comes_close(run, tmp_path):
+    _, exact = run(epochs=3, checkpoint=tmp_path / "32.pt")
+    _, rounded = run(epochs=3, precision="bfloat16", checkpoint=tmp_path / "16.pt")
+    assert rounded["total"].tolist() == pytest.approx(exact["total"].tolist(), rel=0.1)
+    assert rounded["total"].tolist() != exact["total"].tolist()

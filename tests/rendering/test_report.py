@@ -1,0 +1,138 @@
+"""The report's tables, from metrics as the stages write them, and its page."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dfd.rendering.report import quality_table, verification_table, with_interval, write_report
+
+
+def interval(mean: float, **more) -> dict:
+    return {"mean": mean, "ci95_low": mean - 0.125, "ci95_high": mean + 0.125} | more
+
+
+def quality(mean: float) -> dict:
+    return {
+        "n_faces": 80,
+        "n_identities": 8,
+        "psnr": interval(mean, linear=15.5, mean_face=14.0),
+        "ssim": interval(0.5, linear=0.4, mean_face=0.3),
+        "lpips": dict.fromkeys(("mean", "ci95_low", "ci95_high", "linear", "mean_face")) | {"lpips_note": "none"},
+        "cosine": {"vgg": interval(0.7), "resnet": interval(0.6)},
+    }
+
+
+def rate(value: float, key: str = "value") -> dict:
+    return {key: value, "ci95_low": value - 0.01, "ci95_high": value + 0.01, "far": 0.001, "hits": 8, "pairs": 10}
+
+
+def verification() -> dict:
+    def summary(tar):
+        return {"tar_at_far_0.001": rate(tar), "tar_at_far_0.01": rate(tar + 0.05), "eer": rate(0.02), "auc": rate(0.99)}
+
+    perturbed = {
+        "without": summary(0.6),
+        "with": summary(0.7),
+        "difference": {f"tar_at_far_{far}": rate(0.1, "difference") for far in ("0.001", "0.01")},
+    }
+    conditions = {condition: perturbed for condition in ("rotated", "translated", "scaled")}
+    return {"n_faces": 80, "n_identities": 8, "original": {"without": summary(0.9)}} | conditions
+
+
+@pytest.mark.parametrize(
+    "value, arguments, text",
+    [
+        (interval(16.214), {}, "16.21 [16.09, 16.34]"),
+        (interval(0.5), {"digits": 1, "factor": 100}, "50.0 [37.5, 62.5]"),
+        (rate(0.5), {"key": "value"}, "0.50 [0.49, 0.51]"),
+        ({"mean": 2.0, "ci95_low": None, "ci95_high": None}, {}, "2.00"),
+        ({"mean": 0.0, "ci95_low": 0.0, "ci95_high": 0.0}, {}, "0.00 [0.00, 0.00]"),
+        ({"mean": None, "lpips_note": "no network"}, {}, "–"),
+        ({}, {}, "–"),
+    ],
+)
+def test_a_number_with_its_interval(value, arguments, text):
+    assert with_interval(value, **arguments) == text
+
+
+def test_the_table_of_qualities():
+    metrics = {"vgg-vgg": {"orl": quality(16.5)}, "resnet-vgg": {"orl": quality(17.0)}, "other": {"synthetic": quality(1.0)}}
+    table = quality_table(metrics, "orl")
+    assert table["variant"].tolist() == ["vgg-vgg", "resnet-vgg"]
+    assert table["PSNR (dB)"].tolist() == ["16.50 [16.38, 16.62]", "17.00 [16.88, 17.12]"]
+    assert table.loc[0, ["linear", "mean face", "LPIPS"]].tolist() == ["15.50", "14.00", "–"]
+    assert table.loc[0, "SSIM"] == "0.500 [0.375, 0.625]"
+    assert [column for column in table if "cosine" in column] == ["cosine (vgg)", "cosine (resnet)"]
+    assert not table.isna().any().any()
+
+
+def test_the_table_of_verification():
+    table = verification_table({"vgg": verification(), "resnet": verification()})
+    assert table["recognizer"].tolist() == ["vgg"] * 4 + ["resnet"] * 4
+    assert table["condition"].tolist() == ["original", "rotated", "translated", "scaled"] * 2
+    assert table["without"].tolist()[:2] == ["90.0 [89.0, 91.0]", "60.0 [59.0, 61.0]"]
+    assert table["with"].tolist()[:2] == ["–", "70.0 [69.0, 71.0]"]
+    assert table["with − without"].tolist()[:2] == ["–", "10.0 [9.0, 11.0]"]
+    assert table["EER without"].tolist()[0] == "2.0 [1.0, 3.0]"
+    assert verification_table({"vgg": verification()}, far="0.01").loc[1, "without"] == "65.0 [64.0, 66.0]"
+
+
+class Page(HTMLParser):
+    """The elements of a page, in order, and its text."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.elements, self.text = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "grid.png"
+    Image.new("RGB", (5, 4), "red").save(path)
+    return path
+
+
+def test_the_page_holds_its_tables_and_pictures(tmp_path, picture):
+    table = pd.DataFrame({"variant": ["vgg-vgg"], "PSNR (dB)": ["16.21 [16.09, 16.34]"]})
+    write_report(tmp_path / "plots" / "report.html", "Deep faces", [("Numbers", table), ("Faces", picture)])
+    html = (tmp_path / "plots" / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert [tag for tag, _ in page.elements if tag in ("h1", "h2", "table", "img")] == ["h1", "h2", "table", "h2", "img"]
+    text = "".join(page.text)
+    assert all(words in text for words in ("Deep faces", "Numbers", "Faces", "vgg-vgg", "16.21 [16.09, 16.34]"))
+    (image,) = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert image["alt"] == "Faces"
+    kind, data = image["src"].split(",")
+    assert kind == "data:image/png;base64" and base64.b64decode(data) == picture.read_bytes()
+    assert not re.search(r"(src|href)=.?https?:", html)  # it needs no network
+    assert "charset=utf-8" in html
+
+
+def test_what_looks_like_html_is_text(tmp_path, picture):
+    evil = '<script>alert("1")</script> & "quotes"'
+    write_report(tmp_path / "report.html", evil, [(evil, pd.DataFrame({evil: [evil]})), (evil, picture)])
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not [tag for tag, _ in page.elements if tag == "script"]
+    assert "".join(page.text).count(evil) == 6  # the title twice, two headings, a column and its cell
+    assert [attributes["alt"] for tag, attributes in page.elements if tag == "img"] == [evil]
+
+
+def test_equal_input_gives_equal_bytes_and_a_missing_picture_no_page(tmp_path, picture):
+    sections = [("Numbers", pd.DataFrame({"a": [1]})), ("Faces", picture)]
+    for name in ("a.html", "b.html"):
+        write_report(tmp_path / name, "Faces", sections)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    with pytest.raises(FileNotFoundError):
+        write_report(tmp_path / "c.html", "Faces", [("Gone", tmp_path / "gone.png")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html", "grid.png"]
