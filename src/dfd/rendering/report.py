@@ -1,13 +1,14 @@
 """One page with every figure and table of a run: plots/report.html."""
 
-import base64
 import html
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from dfd.core.artefacts import replacing
+from dfd.core.errors import DfdError
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -65,7 +66,7 @@ def verification_table(metrics: Mapping[str, dict], far: str = "0.001") -> pd.Da
 
 
 def write_report(path: str | Path, title: str, sections: Sequence[tuple[str, pd.DataFrame | Path]]) -> None:
-    """Write an HTML page of its own: (heading, table or PNG file) pairs, the pictures embedded."""
+    """Write an HTML page of its own: (heading, table or PNG file) pairs, the pictures linked by relative path."""
     parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"]
     parts.append(f"<h1>{html.escape(title)}</h1>")
     for heading, content in sections:
@@ -73,7 +74,9 @@ def write_report(path: str | Path, title: str, sections: Sequence[tuple[str, pd.
         if isinstance(content, pd.DataFrame):
             parts.append(content.to_html(index=False, border=0))
         else:
-            data = base64.b64encode(content.read_bytes()).decode()
-            parts.append(f'<img alt="{html.escape(heading)}" src="data:image/png;base64,{data}">')
+            if not content.is_file():
+                raise DfdError(f"{content}: no such picture; run the stage that draws it (`dvc repro`)")
+            source = os.path.relpath(content, Path(path).parent).replace(os.sep, "/")
+            parts.append(f'<img alt="{html.escape(heading)}" src="{html.escape(source)}">')
     with replacing(path) as temporary:
         temporary.write_text("\n".join(parts) + "\n", encoding="utf-8")
