@@ -144,7 +144,7 @@ def test_settings_do_not_change():
 
 
 def test_without_local_terms_their_weights_are_zero(changed):
-    weights = load_params(changed({"loss.local": False, "loss.pixel": 2.0})).loss.weights()
+    weights = load_params(changed({"loss.local": False, "loss.pixel": 2.0, "loss.perceptual": 1.0})).loss.weights()
     local = {"local_pixel": 0, "local_gradient": 0, "local_perceptual": 0}
     assert weights == {"pixel": 2, "gradient": 1, "perceptual": 1} | local
     assert all(load_params(changed({"loss.local": True})).loss.weights().values())

@@ -102,8 +102,6 @@ def test_the_loss_falls_and_every_term_is_logged(run, phi, schedule):
     assert history.notna().all().all()
     for _, values in history.groupby("split"):
         assert values["total"].tolist() == pytest.approx(values[list(TERMS)].sum(axis=1).tolist(), rel=1e-5)
-    for _, values in history.groupby("split"):
-        assert values["total"].tolist() == pytest.approx(values[list(TERMS)].sum(axis=1).tolist(), rel=1e-5)
     # Of a dozen training faces a decoder learns nothing about others: only the training loss must fall.
     training = history.loc[history["split"] == "train", "total"]
     assert training.iloc[-1] < 0.9 * training.iloc[0]
