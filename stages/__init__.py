@@ -21,7 +21,7 @@ FACES = "data/faces/{}.h5"
 RECOGNIZER = "data/recognizers/{}.safetensors"
 TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
 DECODER = "data/decoders/{}.safetensors"  # variant
-LINEAR_DECODER = "data/linear_decoders/{}.safetensors"  # recognizer
+CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # linear or quadratic, recognizer
 TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 
 

@@ -11,7 +11,7 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, LINEAR_DECODER, RECOGNIZER, TEMPLATES, log, run
+from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 
 def main(variant: str) -> None:
@@ -19,7 +19,7 @@ def main(variant: str) -> None:
     template = params.entry("variants", variant).template
     device = pick_device(params.device)
     decoder = load_decoder(DECODER.format(variant), device)
-    linear = load_decoder(LINEAR_DECODER.format(template), device)
+    linear = load_decoder(CLOSED_FORM.format("linear", template), device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     lpips = load_lpips(device)
     metrics = {}
@@ -48,7 +48,7 @@ def main(variant: str) -> None:
             params.precision,
         )
         psnr = metrics[dataset]["psnr"]
-        log.info("%s on %d faces of %s: PSNR %s dB, linear %s dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
+        log.info("%s on %d faces of %s: PSNR %.2f dB, linear %.2f dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
     write_json(f"metrics/evaluate/{variant}.json", metrics)
 
 

@@ -13,7 +13,7 @@ from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, LINEAR_DECODER, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
+from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
 
 FOLDER = "plots/reconstruct/{}.png"
 FAMILIES = {"rotate": "rotated", "translate": "translated", "scale": "scaled"}
@@ -27,7 +27,7 @@ def main() -> None:
     picks = {name: _picks(faces, params.reconstruct.faces) for name, faces in shown.items()}
     size = params.decoder.size
     decoders = {variant: load_decoder(DECODER.format(variant), device) for variant in params.variants}
-    linear = {name: load_decoder(LINEAR_DECODER.format(name), device) for name in params.recognizers}
+    linear = {name: load_decoder(CLOSED_FORM.format("linear", name), device) for name in params.recognizers}
     templates = {
         name: torch.cat([TemplateStore(TEMPLATES.format(data, name), shown[data]).template[rows] for data, rows in picks.items()])
         for name in params.recognizers

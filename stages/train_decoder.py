@@ -17,7 +17,7 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, LINEAR_DECODER, RECOGNIZER, TEMPLATES, log, run
+from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 
 def main(variant: str) -> None:
@@ -28,9 +28,9 @@ def main(variant: str) -> None:
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
     perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
 
-    size, memory = params.decoder.size, settings.memory_gb
+    size, memory = params.decoder.size, params.memory_gb
     torch.manual_seed(params.seed)
-    options = params.decoder.model_dump(exclude={"architecture", "mixed"})
+    options = params.decoder.model_dump(exclude={"architecture", "mix"})
     decoder = build_decoder(params.decoder.architecture, templates.dimension, options)
     training = Examples(faces, faces.rows("train"), size, templates.template, templates.mirrored, memory)
     validation = Examples(faces, faces.rows("validation"), size, templates.template, None, memory)
@@ -44,7 +44,7 @@ def main(variant: str) -> None:
         "architecture": params.decoder.architecture,
         "dimension": templates.dimension,
         "options": options,
-        "mixed": params.decoder.mixed,
+        "mix": None,
         "variant": variant,
         "loss": params.loss.model_dump(),
         "perceptual_gain": gain,
@@ -73,13 +73,6 @@ def main(variant: str) -> None:
         checkpoint=checkpoint,
         stamp=hashlib.sha256(json.dumps(what_decides, sort_keys=True).encode()).hexdigest(),
     )
-    share = 1.0
-    if params.decoder.mixed:
-        decoder = MixedDecoder(decoder, load_decoder(LINEAR_DECODER.format(recognizers.template), device))
-        share = decoder.choose_share(validation)
-    save_decoder(DECODER.format(variant), decoder, config)
-    with replacing(f"plots/train_decoder/{variant}.csv") as temporary:
-        history.to_csv(temporary, index=False, float_format="%.6g")
     best = history[history["split"] == "validation"].sort_values("total").iloc[0]
     metrics = {
         "epochs": int(history["epoch"].max()),
@@ -87,9 +80,16 @@ def main(variant: str) -> None:
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
         "n_faces": len(training.rows),
         "perceptual_gain": gain,
-        "network_share": share,
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
+    if params.decoder.mix != "none":
+        closed_form = load_decoder(CLOSED_FORM.format(params.decoder.mix, recognizers.template), device)
+        decoder = MixedDecoder(decoder, closed_form)
+        config["mix"] = {name: closed_form.config[name] for name in ("architecture", "options")}
+        metrics["mix"] = decoder.choose_share(validation)
+    save_decoder(DECODER.format(variant), decoder, config)
+    with replacing(f"plots/train_decoder/{variant}.csv") as temporary:
+        history.to_csv(temporary, index=False, float_format="%.6g")
     write_json(f"metrics/train_decoder/{variant}.json", metrics)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: best validation loss %.1f in epoch %d", variant, best["total"], best["epoch"])

@@ -32,7 +32,7 @@ def main(recognizer: str) -> None:
 
     torch.manual_seed(params.seed)
     module = build_recognizer(network.architecture, network.options)
-    examples = Examples(faces, rows, module.size, targets, mirrored, params.train_decoder.memory_gb)
+    examples = Examples(faces, rows, module.size, targets, mirrored, params.memory_gb)
     history = train_recognizer(
         module,
         OBJECTIVES[settings.objective](settings, module.dimension, examples.targets),

@@ -22,13 +22,13 @@ COPIED = ("dvc.yaml", "params.yaml", "stages", "src", ".dvc/config", ".dvc/plots
 # Few people of ORL are enough here, and every photo is detected and embedded several times.
 FEW_PEOPLE = """
 
-DATASETS["orl"] = lambda settings, seed: (photo for photo in orl_photos() if photo[0] < "s16")
+DATASETS["orl"] = lambda settings, seed: (photo for photo in orl_photos() if photo[0] < "s14")
 """
-PEOPLE, PHOTOS = 7, 70  # s1, s10 … s15
+PEOPLE, PHOTOS = 5, 50  # s1, s10 … s13
 
 CHANGES = {
-    "datasets.synthetic.faces": 150,
-    "datasets.synthetic.split": {"train": 0.7, "validation": 0.15, "test": 0.15},
+    "datasets.synthetic.faces": 100,
+    "datasets.synthetic.split": {"train": 0.6, "validation": 0.2, "test": 0.2},
     "faces.size": 48,
     "recognizers.vgg.options.size": 32,
     "recognizers.vgg.options.width": 0.05,
@@ -43,7 +43,7 @@ CHANGES = {
     "transforms.held_out": 6,
     "transforms.rotate": 90,
     "transforms.scale": [0.5],
-    "evaluate.faces": 12,
+    "evaluate.faces": 15,
     "evaluate.bootstrap": 100,
     "verify.rotate": 90,
     "verify.scale": 0.5,
@@ -154,7 +154,7 @@ def get(values: dict, keys: str):
 
 def test_every_stage_ran_once_per_instance(project):
     assert stages_run(project.output) == {
-        "fetch": 2, "preprocess": 2, "import_recognizer": 1, "train_recognizer": 1, "embed": 4, "fit_linear_decoder": 2,
+        "fetch": 2, "preprocess": 2, "import_recognizer": 1, "train_recognizer": 1, "embed": 4, "fit_closed_form": 2,
         "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1, "report": 1,
     }  # fmt: skip
     assert project.output.count("done in") == 20
@@ -162,7 +162,7 @@ def test_every_stage_ran_once_per_instance(project):
 
 
 def test_every_photo_is_accounted_for(project):
-    photos = {"synthetic": CHANGES["datasets.synthetic.faces"], "orl": PHOTOS}  # 70: this copy's own library ran
+    photos = {"synthetic": CHANGES["datasets.synthetic.faces"], "orl": PHOTOS}  # 50: this copy's own library ran
     for dataset in DATASETS:
         metrics = project.json(f"metrics/preprocess/{dataset}.json")
         rejected = metrics["rejected"]
@@ -186,11 +186,14 @@ def test_the_metrics_that_are_promised_are_there(project):
                 assert measure == "lpips" or low <= get(metrics, f"{dataset}.{measure}.mean") <= high
             assert 5 < metrics[dataset]["psnr"]["mean"] < 40
             assert "alexnet" in metrics[dataset]["lpips"]["lpips_note"]
-            assert metrics[dataset]["n_faces"] == 12 >= metrics[dataset]["n_identities"] > 0
+            index = pd.read_parquet(project.folder / f"data/faces/{dataset}.parquet")
+            test = int((index["row"].notna() & (index["split"] == "test")).sum())
+            assert metrics[dataset]["n_faces"] == min(test, CHANGES["evaluate.faces"])
+            assert 1 < metrics[dataset]["n_identities"] <= metrics[dataset]["n_faces"]
 
         metrics = project.json(f"metrics/train_decoder/{variant}.json")
         assert metrics["epochs"] == 2 and metrics["best_epoch"] in (1, 2) and metrics["parameters"] > 0
-        assert set(metrics["validation"]) == {"total", *TERMS} and 0 <= metrics["network_share"] <= 1
+        assert set(metrics["validation"]) == {"total", *TERMS} and 0 <= metrics["mix"]["share"] <= 1
 
     for recognizer in RECOGNIZERS:
         metrics = project.json(f"metrics/verify/{recognizer}.json")
@@ -268,21 +271,14 @@ def test_running_again_changes_nothing(project):
     assert not stages_run(output)
 
 
-# mistake -> the params, a command that meets it, and how its one line begins
+# mistake -> the params, and how the line begins that tells it: DVC's own, where it misses the file, or the stage's
 BAD = {
-    "a variant of no recognizer, which DVC sees": (
-        {"variants.vgg-resnet.template": "unknown"},
-        ("dvc", "repro", "--single-item", "train_decoder@vgg-resnet"),
-        r"ERROR: failed to reproduce 'train_decoder@vgg-resnet': .*unknown",
-    ),
     "a variant of no recognizer": (
         {"variants.vgg-resnet.template": "unknown"},
-        ("python", "-m", "stages.train_decoder", "vgg-resnet"),
-        r"error: params.yaml: variants.vgg-resnet.template: no recognizer is called unknown; there are resnet, vgg",
+        r"ERROR: failed to reproduce 'train_decoder@vgg-resnet': .*unknown",
     ),
     "a size that the decoder cannot make": (
         {"decoder.size": 57},
-        ("dvc", "repro", "--single-item", "train_decoder@vgg-resnet"),
         r"error: decoder.size: no 57 px: ",
     ),
 }
@@ -290,11 +286,11 @@ BAD = {
 
 @pytest.mark.parametrize("mistake", BAD)
 def test_bad_params_end_with_one_line_and_no_half_written_out(project, mistake):
-    changes, command, line = BAD[mistake]
+    changes, line = BAD[mistake]
     before = project.files("data", "metrics", "plots")
     project.change(changes)
     try:
-        ended = project.run(*command)
+        ended = project.run("dvc", "repro", "--single-item", "train_decoder@vgg-resnet")
         assert ended.returncode != 0 and "Traceback" not in ended.stdout + ended.stderr
         assert len([text for text in ended.stderr.splitlines() if re.match(line, text)]) == 1, ended.stderr
         after = project.files("data", "metrics", "plots")
@@ -307,14 +303,15 @@ def test_bad_params_end_with_one_line_and_no_half_written_out(project, mistake):
 
 
 def test_an_experiment_without_local_terms_retrains_the_decoders_and_nothing_before(project):
-    output = project.succeed("dvc", "exp", "run", "-S", "loss.local=false")
-    assert stages_run(output) == {"train_decoder": 1, "evaluate": 1, "reconstruct": 1, "report": 1}
+    output = project.succeed("dvc", "exp", "run", "-S", "loss.local=false", "train_decoder")
+    assert stages_run(output) == {"train_decoder": 1}
     history = pd.read_csv(project.folder / "plots/train_decoder/vgg-resnet.csv")
     assert list(history) == ["epoch", "split", "total", "pixel", "gradient", "perceptual"]
+    # What would follow is asked for, not run: it would take longer than everything else here.
+    assert stages_run(project.succeed("dvc", "repro", "--dry")) == {"evaluate": 1, "reconstruct": 1, "report": 1}
 
     params = json.loads(project.succeed("dvc", "params", "diff", "--json"))["params.yaml"]
     assert {name: (change["old"], change["new"]) for name, change in params.items()} == {"loss.local": (True, False)}
     metrics = json.loads(project.succeed("dvc", "metrics", "diff", "--json"))
-    assert {f"metrics/evaluate/{variant}.json" for variant in VARIANTS} <= set(metrics)
-    assert not any(name.startswith(("metrics/verify", "metrics/preprocess")) for name in metrics)
+    assert set(metrics) == {"metrics/train_decoder/vgg-resnet.json"}
     project.succeed("dvc", "plots", "diff", "HEAD")

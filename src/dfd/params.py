@@ -101,7 +101,11 @@ class Decoder(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     normalise: Literal["none", "batch", "group"]
     output: Literal["linear", "bounded"]
-    mixed: bool
+    mix: Literal["quadratic", "linear", "none"]
+
+
+class ClosedForm(Settings):
+    axes: Annotated[int, Field(ge=0)]
 
 
 class Loss(Settings):
@@ -128,7 +132,6 @@ class TrainDecoder(Settings):
     learning_rate: Positive
     weight_decay: NonNegative
     schedule: Literal["one-cycle", "constant"]
-    memory_gb: NonNegative
 
 
 class Transforms(Settings):
@@ -158,6 +161,7 @@ class Params(Settings):
     seed: Annotated[int, Field(ge=0)]
     device: str
     precision: Literal["auto", "float32", "bfloat16"]
+    memory_gb: NonNegative
     datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
     roles: Roles
     faces: Faces
@@ -165,6 +169,7 @@ class Params(Settings):
     import_recognizer: dict[str, ImportRecognizer]
     train_recognizer: dict[str, TrainRecognizer]
     variants: dict[str, Variant]
+    closed_form: ClosedForm
     decoder: Decoder
     loss: Loss
     train_decoder: TrainDecoder

@@ -19,7 +19,7 @@ TINY = {
     "normalise": "batch",
     "output": "linear",
 }
-OPTIONS = {"inverted-vgg": TINY, "linear": {}}  # architecture -> its options beside the size
+OPTIONS = {"inverted-vgg": TINY, "linear": {}, "quadratic": {"axes": 3}}  # architecture -> its options beside the size
 PAPER = TINY | {"size": 224, "width": 1.0, "hidden": 4096, "dropout": 0.5, "normalise": "none"}
 
 

@@ -36,6 +36,15 @@ def test_without_mirrored_targets_there_are_no_mirrored_faces(orl_store, targets
     torch.testing.assert_close(examples.targets, targets[ROWS])
 
 
+def test_an_epoch_is_every_face_once_mirrored_or_not(orl_store, targets):
+    torch.manual_seed(0)
+    both, plain = make(orl_store, targets, -targets), make(orl_store, targets)
+    epochs = [both.shuffled() for _ in range(50)]
+    assert all(sorted((epoch % 3).tolist()) == [0, 1, 2] for epoch in epochs)
+    assert {tuple(sorted(epoch.tolist())) for epoch in epochs} >= {(0, 1, 2), (3, 4, 5)}
+    assert sorted(plain.shuffled().tolist()) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("opened_before", [True, False])
 def test_from_memory_and_from_disk_alike(orl_store, targets, opened_before, monkeypatch):
     monkeypatch.setattr(module, "LOADERS", 2)

@@ -16,6 +16,7 @@ from dfd.core.errors import DfdError
 from dfd.faces import preprocessing
 from dfd.faces.archives import read_photos, write_photos
 from dfd.faces.datasets import orl_photos as all_orl_photos
+from dfd.faces.detection import Detector
 from dfd.faces.geometry import ALIGNED, to_window
 from dfd.faces.preprocessing import split_of, summary
 from dfd.faces.store import FaceStore
@@ -247,3 +248,12 @@ def test_of_many_identities_none_is_in_two_splits(synthetic_store, orl_store):
     for store in (synthetic_store, orl_store):
         assert store.index.groupby("identity")["split"].nunique().eq(1).all()
     assert all(len(synthetic_store.rows(split)) > 0 for split in ("train", "validation", "test"))
+
+
+def test_large_photos_are_held_a_few_at_a_time(messy, messy_store, to_store, tmp_path, monkeypatch):
+    held, detect = [], Detector.detect
+    monkeypatch.setattr(Detector, "detect", lambda self, photos: held.append(len(photos)) or detect(self, photos))
+    monkeypatch.setattr(preprocessing, "BATCH_PIXELS", 1)
+    index = to_store(messy, tmp_path / "messy.h5", max_megapixels=2)
+    assert max(held) == 1
+    assert index[["key", "reason"]].equals(messy_store.index[["key", "reason"]])

@@ -267,3 +267,13 @@ def test_nothing_beyond_the_last_layer_asked_for_is_computed():
     recognizer = build("vgg16")
     recognizer.fc6.register_forward_hook(lambda *_: pytest.fail("computed"))
     recognizer.perceptual(noise(1, 64))
+
+
+@torch.no_grad()
+def test_the_dropout_of_vgg_acts_in_training_alone():
+    images = noise(4, 64)
+    with_dropout, without = build("vgg16", dropout=0.5, normalise=False), build("vgg16", dropout=0.0, normalise=False)
+    for recognizer, random in ((with_dropout, True), (without, False)):
+        assert torch.equal(recognizer(images), recognizer(images))
+        recognizer.train()
+        assert torch.equal(recognizer(images), recognizer(images)) is not random

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.templates.linear import whitening
 
 CONVOLUTIONS = (3, 3, 3, 2, 2)  # of the five stages: VGG's 2, 2, 3, 3, 3 backwards
 SIDE = 7  # pixels: the least side of the map that the last dense layer makes
-FLOOR = 1e-8  # of the largest variance: what float32 templates still resolve
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d, "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels)}
 
 
@@ -81,14 +81,11 @@ class InvertedVGG(nn.Module):
         """Take the whitening from training templates (M, D), and the mean training face (3, size, size).
 
         Whitened, every principal axis of the templates has variance 1: axes of little variance say as much about the
-        face as others do, and gradient descent would hardly see them. Axes with next to none become zero.
+        face as others do, and gradient descent would hardly see them.
         """
-        mean = templates.mean(0)
-        centred = (templates - mean).double()
-        variances, axes = torch.linalg.eigh(centred.T @ centred / len(templates))
-        scales = torch.where(variances > FLOOR * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
+        mean, matrix = whitening(templates)
         self.template_mean.copy_(mean)
-        self.whitening.copy_(axes * scales)
+        self.whitening.copy_(matrix)
         self.mean_face.copy_(mean_face)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:

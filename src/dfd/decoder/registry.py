@@ -7,13 +7,17 @@ import torch
 from torch import nn
 
 from dfd.core.artefacts import read_module, save_module
+from dfd.decoder.closed_form import LinearDecoder, QuadraticDecoder
 from dfd.decoder.inverted_vgg import InvertedVGG
-from dfd.decoder.linear import LinearDecoder
 from dfd.decoder.mixed import MixedDecoder
 from dfd.core.errors import DfdError
 
 # architecture -> its module, called with the template's dimension and the options of `decoder` in params.yaml
-DECODERS: dict[str, Callable[..., nn.Module]] = {"inverted-vgg": InvertedVGG, "linear": LinearDecoder}
+DECODERS: dict[str, Callable[..., nn.Module]] = {
+    "inverted-vgg": InvertedVGG,
+    "linear": LinearDecoder,
+    "quadratic": QuadraticDecoder,
+}
 
 
 def build_decoder(architecture: str, dimension: int, options: dict) -> nn.Module:
@@ -34,12 +38,12 @@ def save_decoder(path: str | Path, decoder: nn.Module, config: dict) -> None:
 def load_decoder(path: str | Path, device: torch.device) -> nn.Module:
     """Read what `save_decoder` wrote: in eval mode, channels last, its header as `decoder.config`.
 
-    A header with `mixed` true means a network of `architecture` within a MixedDecoder.
+    A header with `mix` holds the architecture and the options of the decoder that the network is mixed with.
     """
     config, state = read_module(path)
     decoder = build_decoder(config["architecture"], config["dimension"], config["options"])
-    if config.get("mixed"):
-        decoder = MixedDecoder(decoder, LinearDecoder(config["dimension"], config["options"]["size"]))
+    if mix := config.get("mix"):
+        decoder = MixedDecoder(decoder, build_decoder(mix["architecture"], config["dimension"], mix["options"]))
     decoder.load_state_dict(state)
     decoder.config = config
     return decoder.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)

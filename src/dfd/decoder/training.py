@@ -46,8 +46,8 @@ def train(
     DfdError where no epoch has a finite validation loss.
     """
     decoder.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(decoder.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    steps = len(list(torch.arange(len(training)).split(batch_size)))
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+    steps = -(-len(training.rows) // batch_size)
     scheduler = None
     if schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.11)
@@ -64,8 +64,7 @@ def train(
         torch.manual_seed(seed * 10_000 + epoch)  # dropout and order depend on the epoch alone: a resumed run repeats them
         decoder.train()
         sums = _Sums()
-        order = torch.randperm(len(training))
-        progress = tqdm(training.batches(order, batch_size), f"epoch {epoch}/{epochs}", steps, leave=False, disable=None)
+        progress = tqdm(training.batches(training.shuffled(), batch_size), f"epoch {epoch}/{epochs}", steps, leave=False, disable=None)
         for _, templates, images in progress:
             with autocast(device, precision):
                 terms = loss.terms(decoder(templates.to(device)).float(), on_device(images, device))
@@ -85,7 +84,7 @@ def train(
             best = {"loss": current, "epoch": epoch, "state": copy.deepcopy(decoder.state_dict())}
         log.info(
             "epoch %d: training loss %.1f, validation loss %.1f, %.0f faces/s",
-            epoch, history[-2]["total"], current, len(training) / (time.perf_counter() - start),
+            epoch, history[-2]["total"], current, len(training.rows) / (time.perf_counter() - start),
         )  # fmt: skip
         _save_checkpoint(checkpoint, stamp, parts, history, best)
     if not best["epoch"]:

@@ -52,6 +52,11 @@ class Examples(Dataset):
         mirrored = (index >= len(self.rows))[:, None, None, None]
         return index, self.targets[index], torch.where(mirrored, images.flip(3), images)
 
+    def shuffled(self) -> torch.Tensor:
+        """An epoch: every face once, in random order, mirrored or not by chance where both have targets."""
+        order = torch.randperm(len(self.rows))
+        return order + len(self.rows) * torch.randint(len(self) // len(self.rows), order.shape)
+
     def batches(self, order: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, ...]]:
         """The examples in this order; the last batch is left out if it holds a single one (batch normalisation)."""
         parts = [part.tolist() for part in order.split(batch_size) if len(part) > 1 or len(order) == 1]

@@ -19,7 +19,8 @@ from dfd.faces.geometry import GEOMETRIES, crop, inside
 from dfd.faces.photos import Rejected, decode_photo
 from dfd.faces.store import FaceWriter, encode_crop, write_index
 
-BATCH = 64
+BATCH = 64  # photos detected at once
+BATCH_PIXELS = 64_000_000  # of decoded photos held at once, beyond the last one
 
 
 def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
@@ -66,11 +67,9 @@ def preprocess(
     with replacing(store) as temporary:
         with h5py.File(temporary, "w") as file:
             writer = FaceWriter(file)
-            for photos in _batches(_described(archive, shares, seed)):
-                images = _decoded(photos, max_megapixels, min_side)
-                good = [index for index, image in enumerate(images) if image is not None]
-                for index, faces in zip(good, detector.detect([images[i] for i in good]), strict=True):
-                    row, image = photos[index], images[index]
+            for batch in _batches(_described(archive, shares, seed), max_megapixels, min_side):
+                good = [(row, image) for row, image in batch if image is not None]
+                for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
                     chosen = _choose(row, faces.at_least(min_probability), image, select)
                     if chosen is None:
                         continue
@@ -78,7 +77,7 @@ def preprocess(
                     row["window"] = window.ravel().tolist()
                     row["inside"] = inside(window, image.size)
                     row["row"] = writer.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
-                rows += photos
+                rows += [row for row, _ in batch]
             writer.close(attributes)
         index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         if index["row"].notna().sum() == 0:
@@ -141,26 +140,22 @@ def _described(archive: str | Path, shares: Mapping[str, float], seed: int) -> I
         }
 
 
-def _batches(photos: Iterator[dict]) -> Iterator[list[dict]]:
-    batch: list[dict] = []
-    for photo in photos:
-        batch.append(photo)
-        if len(batch) == BATCH:
+def _batches(rows: Iterator[dict], max_megapixels: float, min_side: int) -> Iterator[list[tuple[dict, Image.Image | None]]]:
+    """Rows with their decoded photos; None, and the reason in the row, for a photo that cannot be one."""
+    batch, pixels = [], 0
+    for row in rows:
+        try:
+            image = decode_photo(row.pop("data"), max_megapixels, min_side)
+            pixels += image.width * image.height
+        except Rejected as rejected:
+            row["reason"] = rejected.reason
+            image = None
+        batch.append((row, image))
+        if len(batch) == BATCH or pixels >= BATCH_PIXELS:
             yield batch
-            batch = []
+            batch, pixels = [], 0
     if batch:
         yield batch
-
-
-def _decoded(photos: list[dict], max_megapixels: float, min_side: int) -> list[Image.Image | None]:
-    images: list[Image.Image | None] = []
-    for photo in photos:
-        try:
-            images.append(decode_photo(photo.pop("data"), max_megapixels, min_side))
-        except Rejected as rejected:
-            photo["reason"] = rejected.reason
-            images.append(None)
-    return images
 
 
 def _choose(row: dict, faces: Detections, image: Image.Image, select: str) -> tuple[np.ndarray, np.ndarray] | None:

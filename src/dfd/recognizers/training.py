@@ -46,14 +46,14 @@ def train_recognizer(
     history = []
     for phase, criterion, count in phases:
         parameters = [*recognizer.parameters(), *criterion.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=learning_rate)
-        steps = -(-len(examples) // batch_size)
+        optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+        steps = -(-(len(examples.rows) if phase == "objective" else len(examples)) // batch_size)
         # Not 0.1: torch divides by zero where the rise is exactly one step, as a tenth of ten steps is.
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=count * steps, pct_start=0.11)
         for epoch in range(1, count + 1):
             start = time.perf_counter()
             torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch)
-            order = torch.randperm(len(examples)) if phase == "objective" else grouped_order(examples.targets)
+            order = examples.shuffled() if phase == "objective" else grouped_order(examples.targets, len(examples.rows))
             total, seen = 0.0, 0
             progress = tqdm(examples.batches(order, batch_size), f"{phase} {epoch}/{count}", steps, leave=False, disable=None)
             for _, targets, images in progress:
@@ -71,14 +71,17 @@ def train_recognizer(
     return pd.DataFrame(history)
 
 
-def grouped_order(labels: torch.Tensor) -> torch.Tensor:
-    """An order of all examples in which those of one identity come in random groups of up to PER_IDENTITY."""
+def grouped_order(labels: torch.Tensor, photos: int) -> torch.Tensor:
+    """An order of all examples in which those of one identity come in random groups of up to PER_IDENTITY.
+
+    The first `photos` examples are photos, the others their mirror images, which alone make no two faces of a person.
+    """
+    if labels[:photos].bincount().max() < 2:
+        raise DfdError("train_recognizer: a triplet loss needs identities with two photos or more")
     groups = []
     for label in labels.unique():
         members = torch.nonzero(labels == label).flatten()
         groups += members[torch.randperm(len(members))].split(PER_IDENTITY)
-    if max(map(len, groups)) < 2:
-        raise DfdError("train_recognizer: a triplet loss needs identities with two faces or more")
     return torch.cat([groups[i] for i in torch.randperm(len(groups))])
 
 

@@ -11,7 +11,6 @@ from dfd.recognizers.base import Recognizer
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions) between the max-poolings
 HIDDEN = 4096
-DROPOUT = 0.5
 
 
 class VGG16(Recognizer):
@@ -19,7 +18,8 @@ class VGG16(Recognizer):
     `fc7` (before their ReLU, as in Keras VGGFace).
 
     width: multiplies all channels; at 1 the template `fc7` has 4096 numbers. normalise: batch normalisation after each
-    convolution, without which training from scratch does not start; published weights have none.
+    convolution, without which training from scratch does not start; published weights have none. dropout: the rate
+    between fc6 and fc7 while training (0.5 as published, for labels; 0 for `distil`, a regression).
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class VGG16(Recognizer):
         tap: str = "conv4_3",
         width: float = 1.0,
         normalise: bool = False,
+        dropout: float = 0.5,
         mean: tuple[float, ...] = (93.5940, 104.7624, 129.1863),
         scale: float = 1.0,
         bgr: bool = True,
@@ -36,6 +37,7 @@ class VGG16(Recognizer):
         super().__init__(size, layer, tap, mean, scale, bgr)
         if size % 32 or size < 32:
             raise DfdError(f"VGG-16 needs an input size that is a multiple of 32, not {size}")
+        self.dropout = dropout
         convolutions, norms, channels = {}, {}, 3
         for stage, (full, count) in enumerate(STAGES, start=1):
             for index in range(1, count + 1):
@@ -65,7 +67,7 @@ class VGG16(Recognizer):
         yield "pool5", x
         x = self.fc6(x.flatten(1))
         yield "fc6", x
-        x = self.fc7(F.dropout(F.relu(x), DROPOUT, self.training))
+        x = self.fc7(F.dropout(F.relu(x), self.dropout, self.training))
         yield "fc7", x
 
 

@@ -4,7 +4,23 @@ from typing import NamedTuple
 
 import torch
 
-STRENGTHS = tuple(10.0**power for power in range(-10, 3))  # λ tried, relative to the mean variance of an input
+STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
+
+
+FLOOR = 1e-14  # of the largest variance: what float32 templates still resolve
+
+
+def whitening(templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean (D,) and the matrix (D, D) with which (e − mean) @ matrix has variance 1 along every principal axis.
+
+    Axes come by falling variance of the templates (M, D); those with next to none become zero.
+    """
+    mean = templates.mean(0)
+    centred = (templates - mean).double()
+    variances, axes = torch.linalg.eigh(centred.T @ centred / len(templates))
+    variances, axes = variances.flip(0), axes.flip(1)
+    scales = torch.where(variances > FLOOR * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
+    return mean, (axes * scales).to(templates.dtype)
 
 
 class LinearMap(NamedTuple):

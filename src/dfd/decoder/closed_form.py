@@ -1,0 +1,74 @@
+"""Decoders in closed form: ridge regression from templates to pixels, linear or quadratic."""
+
+import torch
+from torch import nn
+
+from dfd.faces.examples import Examples
+from dfd.templates.linear import Fit, Moments, fit_ridge, whitening
+
+BATCH = 512
+
+
+class LinearDecoder(nn.Module):
+    """Templates (N, D) to RGB faces (N, 3, size, size), affinely; also keeps the mean training face."""
+
+    def __init__(self, dimension: int, size: int):
+        super().__init__()
+        self.size = size
+        self.affine = nn.Linear(dimension, 3 * size**2)
+        self.register_buffer("template_mean", torch.zeros(dimension))
+        self.register_buffer("mean_face", torch.zeros(3, size, size))
+
+    def set_statistics(self, templates: torch.Tensor) -> None:
+        """Take from training templates (M, D) what `features` needs."""
+        self.template_mean.copy_(templates.mean(0))
+
+    def features(self, templates: torch.Tensor) -> torch.Tensor:
+        """What the pixels are affine in, (N, features)."""
+        return templates
+
+    def forward(self, templates: torch.Tensor) -> torch.Tensor:
+        return self.affine(self.features(templates)).unflatten(1, (3, self.size, self.size))
+
+
+class QuadraticDecoder(LinearDecoder):
+    """Affine in the whitened template and in all products of its first `axes` principal coordinates.
+
+    What a template says of a face is not linear in it; products are the first terms of what remains. With D = 128 and
+    35 axes it has 128 + 630 features.
+    """
+
+    def __init__(self, dimension: int, size: int, axes: int):
+        super().__init__(dimension, size)
+        self.axes = min(axes, dimension)
+        self.affine = nn.Linear(dimension + self.axes * (self.axes + 1) // 2, 3 * size**2)
+        self.register_buffer("whitening", torch.eye(dimension))
+
+    def set_statistics(self, templates: torch.Tensor) -> None:
+        mean, matrix = whitening(templates)
+        self.template_mean.copy_(mean)
+        self.whitening.copy_(matrix)
+
+    def features(self, templates: torch.Tensor) -> torch.Tensor:
+        white = (templates - self.template_mean) @ self.whitening
+        first, second = torch.triu_indices(self.axes, self.axes)
+        return torch.cat([white, white[:, first] * white[:, second]], 1)
+
+
+@torch.no_grad()
+def fit(decoder: LinearDecoder, training: Examples, validation: Examples) -> Fit:
+    """Give a decoder the weights with the least squared pixel error, the ridge strength chosen on the validation faces."""
+    decoder.set_statistics(training.targets)
+    train = _moments(decoder, training)
+    found = fit_ridge(train, _moments(decoder, validation))
+    decoder.affine.weight.copy_(found.map.weight)
+    decoder.affine.bias.copy_(found.map.bias)
+    decoder.mean_face.copy_((train.y / train.n).view_as(decoder.mean_face))
+    return found
+
+
+def _moments(decoder: LinearDecoder, examples: Examples) -> Moments:
+    moments = Moments(decoder.affine.in_features, decoder.affine.out_features)
+    for _, templates, images in examples.batches(torch.arange(len(examples)), BATCH):
+        moments.add(decoder.features(templates), images.flatten(1).float() / 255)
+    return moments
