@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from dfd.core.errors import DfdError
-from dfd.params import load_params
+from dfd.params import load_params, patched
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
 
@@ -148,3 +148,34 @@ def test_without_local_terms_their_weights_are_zero(changed):
     local = {"local_pixel": 0, "local_gradient": 0, "local_perceptual": 0}
     assert weights == {"pixel": 2, "gradient": 1, "perceptual": 1} | local
     assert all(load_params(changed({"loss.local": True})).loss.weights().values())
+
+
+# Profiles
+
+
+def profile(tmp_path, text: str) -> Path:
+    path = tmp_path / "profile.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_empty_profile_changes_not_a_character(tmp_path):
+    text, changes = patched(profile(tmp_path, "{}"), SHIPPED)
+    assert text == SHIPPED.read_text(encoding="utf-8") and changes == {}
+
+
+def test_a_profile_replaces_adds_and_removes(tmp_path):
+    patch = "decoder: {size: 112, width: 0.125}\nvariants:\n  vgg-vgg: null\n  new: {template: vgg, perceptual: vgg}\nseed: 0\n"
+    text, changes = patched(profile(tmp_path, patch), SHIPPED)
+    assert changes["decoder.size"] == (56, 112) and changes["variants.vgg-vgg"][1] is None
+    assert set(changes) == {"decoder.size", "variants.vgg-vgg", "variants.new"}  # what it only repeats is no change
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    params = load_params(tmp_path / "params.yaml")
+    assert params.decoder.size == 112 and "new" in params.variants and "vgg-vgg" not in params.variants
+    assert "# pixels; 224 in the paper" in text
+
+
+@pytest.mark.parametrize("text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("a: [", "YAML")])
+def test_a_wrong_profile_is_named(tmp_path, text, named):
+    with pytest.raises(DfdError, match=f"profile.yaml.*{named}"):
+        patched(profile(tmp_path, text), SHIPPED)

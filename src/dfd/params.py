@@ -1,5 +1,6 @@
 """params.yaml as frozen models: the only place that reads it."""
 
+import io
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -217,10 +218,49 @@ def _known(where: str, name: str, kind: str, names: dict) -> None:
 
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and check params.yaml. Raises DfdError naming the file, the key and what is wrong with it."""
+    return _checked(_read(path, YAML(typ="safe", pure=True)), path)
+
+
+def patched(profile: str | Path, path: str | Path = "params.yaml") -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """params.yaml with a profile's changes, comments kept: its text, and the changed keys with (old, new) values.
+
+    profile: a YAML merge patch (RFC 7386): what it names replaces what is there, null removes it. Raises DfdError as
+    `load_params` does, for either file.
+    """
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 4096, True
+    values, changes = _read(path, yaml), {}
+    patch = _read(profile, YAML(typ="safe", pure=True))
+    if not isinstance(patch, dict):
+        raise DfdError(f"{profile}: a profile is a mapping like params.yaml, of what it changes")
+    _merge(values, patch, "", changes)
+    text = io.StringIO()
+    yaml.dump(values, text)
+    _checked(YAML(typ="safe", pure=True).load(text.getvalue()), profile)
+    return text.getvalue(), changes
+
+
+def _merge(values: dict, patch: dict, where: str, changes: dict[str, tuple[Any, Any]]) -> None:
+    for key, new in patch.items():
+        old, name = values.get(key), f"{where}{key}"
+        if isinstance(new, dict) and isinstance(old, dict):
+            _merge(old, new, f"{name}.", changes)
+        elif new is None:
+            if key in values:
+                changes[name] = (values.pop(key), None)
+        elif old != new:
+            changes[name] = (old, new)
+            values[key] = new
+
+
+def _read(path: str | Path, yaml: YAML):
     try:
-        values = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise DfdError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+
+
+def _checked(values, path: str | Path) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -1,0 +1,101 @@
+"""Timings against named peers, on faces of the packaged generator: `python benchmarks/speed.py`.
+
+Each pair is measured in turns in one run, and the ratio is of the fastest of each: other load slows both.
+"""
+
+import io
+import time
+from collections.abc import Callable
+
+import _dlib_pybind11 as dlib
+import facenet_pytorch
+import numpy as np
+import torch
+from PIL import Image
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from dfd.core.packages import package_file
+from dfd.decoder.registry import build_decoder
+from dfd.evaluation.quality import ssim
+from dfd.faces.detection import Detector
+from dfd.faces.synthetic import synthetic_photos
+from dfd.params import load_params
+from dfd.recognizers.registry import import_recognizer
+
+CPU = torch.device("cpu")
+PHOTOS = [Image.open(io.BytesIO(data)) for _, data in synthetic_photos(64, seed=0)]
+
+
+def compare(what: str, ours: Callable, peer: Callable, turns: int = 5) -> None:
+    times = {ours: [], peer: []}
+    for function in (ours, peer) * (turns + 1):
+        start = time.perf_counter()
+        function()
+        times[function].append(time.perf_counter() - start)
+    mine, theirs = (min(values[1:]) for values in times.values())  # the first turn warms up
+    print(f"| {what} | {1000 * mine:.0f} ms | {1000 * theirs:.0f} ms | {theirs / mine:.2f} |")
+
+
+def detection() -> None:
+    detector = Detector((160, 640), 0.3, CPU)
+    plain = facenet_pytorch.MTCNN(keep_all=True, device=CPU, min_face_size=48)
+    batch = np.stack([np.asarray(photo.resize((160, 160), Image.Resampling.BILINEAR)) for photo in PHOTOS])
+    compare(
+        "64 photos detected at 160 px, against facenet-pytorch's MTCNN as it comes",
+        lambda: detector.detect(PHOTOS),
+        lambda: plain.detect(batch, landmarks=True),
+    )
+
+
+def templates() -> None:
+    weights = package_file("face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat")
+    ours, theirs = import_recognizer("dlib-resnet", {}, "dlib-face-recognition"), dlib.face_recognition_model_v1(str(weights))
+    faces = np.stack([np.asarray(photo.resize((150, 150))) for photo in PHOTOS[:16]])
+    images = (torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
+    ours.to(memory_format=torch.channels_last)
+
+    def embed() -> None:
+        with torch.inference_mode():
+            for part in images.split(8):
+                ours(part)
+
+    compare("16 templates of dlib's ResNet, against dlib", embed, lambda: [theirs.compute_face_descriptor(face) for face in faces])
+
+
+def similarity() -> None:
+    images, others = torch.rand(2, 1000, 3, 56, 56)
+    compare(
+        "SSIM of 1,000 images of 56 px, against torchmetrics on all at once",
+        lambda: ssim(images, others),
+        lambda: structural_similarity_index_measure(images, others, data_range=1.0, reduction="none"),
+    )
+
+
+def decoder_step() -> None:
+    options = load_params().decoder.model_dump(exclude={"architecture", "mix"})
+
+    def stepper(layout: torch.memory_format, fused: bool) -> Callable:
+        decoder = build_decoder("inverted-vgg", 128, options).to(memory_format=layout).train()
+        optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3, fused=fused)
+        templates, images = torch.randn(32, 128), torch.rand(32, 3, options["size"], options["size"]).contiguous(memory_format=layout)
+
+        def step() -> None:
+            for _ in range(5):
+                optimizer.zero_grad()
+                (decoder(templates) - images).square().mean().backward()
+                optimizer.step()
+
+        return step
+
+    compare(
+        "5 decoder steps of 32 faces, against contiguous tensors and AdamW unfused",
+        stepper(torch.channels_last, True),
+        stepper(torch.contiguous_format, False),
+    )
+
+
+if __name__ == "__main__":
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    print("| what | ours | peer | peer / ours |\n| --- | --- | --- | --- |")
+    for benchmark in (detection, templates, similarity, decoder_step):
+        benchmark()

@@ -1,0 +1,273 @@
+"""The command line `dfd`: what `make repro` trained, applied to one's own photos and templates.
+
+It runs in the project's folder, with the params.yaml that the pipeline ran with.
+"""
+
+import glob
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import h5py
+import numpy as np
+import torch
+import typer
+from PIL import Image
+
+from dfd.core.artefacts import replacing
+from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
+from dfd.decoder.registry import decode as decode_templates
+from dfd.decoder.registry import load_decoder
+from dfd.faces.archives import read_photos, write_photos
+from dfd.faces.detection import Detector
+from dfd.faces.preprocessing import preprocess
+from dfd.faces.store import FaceStore
+from dfd.params import Params, load_params, patched
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.grids import image_grid
+from dfd.templates.embedding import embed_views
+from dfd.weights.downloads import cache_folder, fetch, verify, weights_path
+from dfd.weights.manifest import MANIFEST
+
+# Where the pipeline leaves what is used here (dvc.yaml).
+RECOGNIZER = "data/recognizers/{}.safetensors"
+DECODER = "data/decoders/{}.safetensors"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Photos = Annotated[list[str], typer.Argument(help="Photos, folders of photos, or globs in quotes.", metavar="PHOTO...")]
+Folder = Annotated[Path, typer.Option("--out", help="The folder that the images are written into.")]
+
+
+@app.callback()
+def about() -> None:
+    """Deep Face Decoder: faces from templates. Run `make repro` first, and this in the project's folder."""
+
+
+@app.command(epilog="Example: dfd reconstruct anna.jpg 'holiday/*.jpg' --variant vgg-resnet --out reconstructions")
+def reconstruct(
+    photos: Photos,
+    out: Folder,
+    variant: Annotated[list[str] | None, typer.Option(help="A variant of params.yaml; give it again for more. [all]")] = None,
+) -> None:
+    """Photo to template to face: writes, for each photo, its face beside its reconstructions."""
+    params = load_params()
+    names = variant or list(params.variants)
+    variants = {name: params.entry("variants", name) for name in names}
+    device = pick_device(params.device)
+    decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
+    with tempfile.TemporaryDirectory() as folder:
+        faces = _faces(photos, params, Path(folder))
+        rows = np.arange(len(faces))
+        templates = {
+            name: embed_views(load_recognizer(RECOGNIZER.format(name), device), faces, rows, precision=params.precision)
+            for name in dict.fromkeys(settings.template for settings in variants.values())
+        }
+        images = [faces.views(rows, params.decoder.size)]
+        images += [decode_templates(decoders[name], templates[settings.template]) for name, settings in variants.items()]
+    for name, *row in zip(_unique(faces.faces["key"]), *images, strict=True):
+        image_grid(out / f"{name}.png", [("", row)], ["face", *names], title=None, cell=max(112, params.decoder.size))
+    typer.echo(f"wrote {len(rows)} images to {out}")
+
+
+@app.command(epilog="Example: dfd embed holiday/ --recognizer resnet --out templates.npz")
+def embed(
+    photos: Photos,
+    out: Annotated[Path, typer.Option(help="A file .npz or .h5 for `key` (N,) and `template` (N, D).")],
+    recognizer: Annotated[str, typer.Option(help="A recognizer of params.yaml.")],
+) -> None:
+    """Photo to template: writes the templates of the photos' faces."""
+    write = _by_suffix(out, {".npz": _write_npz, ".h5": _write_h5})
+    params = load_params()
+    params.entry("recognizers", recognizer)
+    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
+    with tempfile.TemporaryDirectory() as folder:
+        faces = _faces(photos, params, Path(folder))
+        templates = embed_views(module, faces, np.arange(len(faces)), precision=params.precision).numpy()
+    write(out, faces.faces["key"].tolist(), templates)
+    typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
+
+
+@app.command(epilog="Example: dfd decode templates.npz --variant vgg-resnet --out faces")
+def decode(
+    templates: Annotated[Path, typer.Argument(help=".npy, .npz or .h5: `template` (N, D) or one vector (D,), and `key` if any.")],
+    variant: Annotated[str, typer.Option(help="A variant of params.yaml.")],
+    out: Folder,
+) -> None:
+    """Template to face: writes one image per template."""
+    params = load_params()
+    params.entry("variants", variant)
+    keys, vectors = _by_suffix(templates, {".npy": _read_npy, ".npz": _read_npz, ".h5": _read_h5})(templates)
+    decoder = load_decoder(DECODER.format(variant), pick_device(params.device))
+    dimension = len(decoder.template_mean)
+    if vectors.ndim == 1:
+        vectors = vectors[None]
+    if vectors.ndim != 2 or vectors.shape[1] != dimension or not len(vectors):
+        raise DfdError(f"{templates}: templates of shape {vectors.shape}; {variant} decodes (N, {dimension})")
+    if vectors.dtype.kind not in "fiu" or not np.isfinite(vectors).all():
+        raise DfdError(f"{templates}: templates must be finite numbers")
+    keys = [str(number) for number in range(len(vectors))] if keys is None else keys
+    if len(keys) != len(vectors):
+        raise DfdError(f"{templates}: {len(keys)} keys for {len(vectors)} templates")
+    for name, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(vectors.astype(np.float32)))):
+        pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+        with replacing(out / f"{name}.png") as temporary:
+            Image.fromarray(pixels).save(temporary)
+    typer.echo(f"wrote {len(vectors)} faces to {out}")
+
+
+@app.command(epilog="Example: dfd profile lfw --apply && dvc repro")
+def profile(
+    name: Annotated[str, typer.Argument(help="A file of the folder profiles, without .yaml.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Write the changes into params.yaml, comments kept.")] = False,
+) -> None:
+    """What a profile would change in params.yaml."""
+    path = Path("profiles") / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in Path("profiles").glob("*.yaml"))) or "none"
+        raise DfdError(f"{path}: no such profile; there are: {there}")
+    text, changes = patched(path)
+    for key, (old, new) in changes.items():
+        typer.echo(f"{key}: {_shown(old)} -> {_shown(new)}")
+    if apply and changes:
+        with replacing("params.yaml") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    typer.echo(f"{len(changes)} changes" + (" written to params.yaml" if apply else "; --apply writes them to params.yaml"))
+
+
+weights = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Published weights: list them, fetch and verify their files.")
+app.add_typer(weights, name="weights")
+Names = Annotated[list[str] | None, typer.Argument(help="Names of the list. [all]", metavar="NAME...")]
+
+
+@weights.command("list", epilog="Example: dfd weights list")
+def list_weights() -> None:
+    """The table of published weights, and which of them are in the cache."""
+    for name, entry in MANIFEST.items():
+        state = "in the cache" if weights_path(name).is_file() else f"{entry.size / 1e6:.0f} MB"
+        typer.echo(f"{name:30} {state:13} {entry.data}; {entry.licence}; {entry.url}")
+    typer.echo(f"cache: {cache_folder()} (set DFD_HOME for another)")
+
+
+@weights.command("fetch", epilog="Example: dfd weights fetch facenet-vggface2")
+def fetch_weights(names: Names = None) -> None:
+    """Download files that are not in the cache yet, and verify them."""
+    for name in names or MANIFEST:
+        typer.echo(f"{name}: {fetch(name)}")
+
+
+@weights.command("verify", epilog="Example: dfd weights verify")
+def verify_weights(names: Names = None) -> None:
+    """Check the files of the cache against their published SHA-256, or that of their first use."""
+    for name in names or [name for name in MANIFEST if weights_path(name).is_file()]:
+        typer.echo(f"{name}: {verify(name)}")
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else json.dumps(value)
+
+
+def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
+    """The faces of the photos, found as the pipeline finds them; says which photos have none."""
+    write_photos(folder / "photos.tar", _read(photos))
+    faces = params.faces
+    index = preprocess(
+        folder / "photos.tar",
+        folder / "faces.h5",
+        detector=Detector(tuple(faces.detection_sides), faces.min_face, pick_device(params.device)),
+        shares={"test": 1.0},
+        seed=params.seed,
+        **faces.model_dump(exclude={"detection_sides", "min_face"}),
+    )
+    for photo in index[index["row"].isna()].itertuples():
+        typer.echo(f"{photo.key}: left out ({photo.reason})", err=True)
+    return FaceStore(folder / "faces.h5")
+
+
+def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Every photo named, as (path, bytes): files, all files below folders, and what globs match."""
+    for photo in photos:
+        paths = [Path(photo)] if Path(photo).exists() else [Path(path) for path in sorted(glob.glob(photo, recursive=True))]
+        if not paths:
+            raise DfdError(f"{photo}: no such photo or folder, and no glob that matches one")
+        for path in paths:
+            if path.is_dir():
+                yield from ((f"{path.name}/{name}", data) for name, data in read_photos(path))
+            else:
+                yield path.name, path.read_bytes()
+
+
+def _unique(keys: Iterable[str]) -> Iterator[str]:
+    """A name for a file for each key, whatever it holds: no folder, nothing hidden, none twice."""
+    taken: set[str] = set()
+    for key in (re.sub(r"[^\w.#-]+", "_", key).lstrip(".") or "_" for key in keys):
+        name, copy = key, 1
+        while name in taken:
+            copy += 1
+            name = f"{key}#{copy}"
+        taken.add(name)
+        yield name
+
+
+def _by_suffix(path: Path, functions: dict[str, Callable]) -> Callable:
+    if path.suffix not in functions:
+        raise DfdError(f"{path}: templates are kept in {', '.join(functions)} files")
+    return functions[path.suffix]
+
+
+def _read_npy(path: Path) -> tuple[list[str] | None, np.ndarray]:
+    return None, _load(path, np.load)
+
+
+def _read_npz(path: Path) -> tuple[list[str] | None, np.ndarray]:
+    with _load(path, np.load) as file:
+        return _parts(path, file)
+
+
+def _read_h5(path: Path) -> tuple[list[str] | None, np.ndarray]:
+    with _load(path, h5py.File) as file:
+        return _parts(path, file)
+
+
+def _load(path: Path, function: Callable):
+    try:
+        return function(path)  # NumPy refuses pickled objects unless asked for
+    except (OSError, ValueError, EOFError) as error:
+        raise DfdError(f"{path}: cannot be read ({error})") from error
+
+
+def _parts(path: Path, file) -> tuple[list[str] | None, np.ndarray]:
+    try:
+        keys = [key.decode() if isinstance(key, bytes) else str(key) for key in file["key"][:]] if "key" in file else None
+        return keys, file["template"][...]
+    except (KeyError, ValueError, IndexError) as error:
+        raise DfdError(f"{path}: holds no array `template` ({error})") from error
+
+
+def _write_npz(path: Path, keys: list[str], templates: np.ndarray) -> None:
+    with replacing(path) as temporary:
+        np.savez(temporary, key=np.array(keys), template=templates)
+
+
+def _write_h5(path: Path, keys: list[str], templates: np.ndarray) -> None:
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("key", data=keys, dtype=h5py.string_dtype())
+        file.create_dataset("template", data=templates)
+
+
+def main() -> None:
+    """Run `dfd`; an error that its user can mend is one line and exit code 1."""
+    try:
+        app()
+    except DfdError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

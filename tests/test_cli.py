@@ -1,0 +1,191 @@
+"""The command line: own photos and templates through a tiny pipeline's decoder and recognizer."""
+
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from ruamel.yaml import YAML
+
+from dfd import cli
+from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
+from dfd.faces.archives import write_photos
+from dfd.faces.datasets import orl_photos
+from dfd.faces.store import FaceStore
+from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer
+from dfd.templates.embedding import embed_faces
+
+ROOT = Path(__file__).parents[1]
+SIZE = 28
+VGG = {"size": 32, "width": 0.05, "normalise": True}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A folder with params.yaml, a recognizer and a decoder, as the pipeline leaves them."""
+    folder = tmp_path_factory.mktemp("project")
+    yaml = YAML()
+    params = yaml.load((ROOT / "params.yaml").read_text())
+    params["device"] = "cpu"
+    params["decoder"]["size"] = SIZE
+    with open(folder / "params.yaml", "w") as file:
+        yaml.dump(params, file)
+    torch.manual_seed(0)
+    vgg = build_recognizer("vgg16", VGG)
+    save_recognizer(folder / cli.RECOGNIZER.format("vgg"), vgg, "vgg16", VGG)
+    options = {"size": SIZE}
+    decoder = build_decoder("linear", vgg.dimension, options)
+    config = {"architecture": "linear", "dimension": vgg.dimension, "options": options}
+    save_decoder(folder / cli.DECODER.format("vgg-resnet"), decoder, config)
+    return folder
+
+
+@pytest.fixture
+def dfd(project, monkeypatch, capsys):
+    """A function: arguments → (exit code, stdout, stderr), run in the project's folder."""
+    monkeypatch.chdir(project)
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dfd", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+            sys.exit(0)
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """A folder: anna/1.pgm, anna/2.pgm, a name with a blank, and a photo without a face."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "anna").mkdir()
+    for name, (_, content) in zip(("anna/1.pgm", "anna/2.pgm", "zoë k.pgm"), orl_photos(), strict=False):
+        (folder / name).write_bytes(content)
+    Image.new("RGB", (120, 120), "grey").save(folder / "wall.png")
+    return folder
+
+
+def image(path: Path) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)
+
+
+def test_every_command_explains_itself(dfd):
+    for command in ("reconstruct", "embed", "decode"):
+        code, out, _ = dfd(command, "--help")
+        assert code == 0 and f"Example: dfd {command}" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp_path, suffix):
+    file = tmp_path / f"templates.{suffix}"
+    code, out, err = dfd("embed", photos, "--recognizer", "vgg", "--out", file)
+    assert code == 0 and "3 templates" in out
+    assert err.strip() == f"{photos.name}/wall.png: left out (no-face)"
+    with np.load(file) if suffix == "npz" else h5py.File(file) as content:
+        keys = [key.decode() if isinstance(key, bytes) else key for key in content["key"][:]]
+        templates = content["template"][:]
+    assert keys == [f"{photos.name}/{name}" for name in ("anna/1.pgm", "anna/2.pgm", "zoë k.pgm")]
+
+    write_photos(tmp_path / "a.tar", [(key, (photos.parent / key).read_bytes()) for key in keys])
+    to_store(tmp_path / "a.tar", tmp_path / "a.h5", size=112)
+    module = load_recognizer(project / cli.RECOGNIZER.format("vgg"), CPU)
+    expected, _ = embed_faces(module, FaceStore(tmp_path / "a.h5"))
+    assert np.abs(templates - expected.numpy()).max() < 0.05 * expected.std()  # the detector looks at another scale
+
+
+def test_decode_gives_the_decoders_images(dfd, project, tmp_path):
+    decoder = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU)
+    vectors = torch.randn(3, len(decoder.template_mean), generator=torch.Generator().manual_seed(0))
+    expected = (decode(decoder, vectors) * 255).round().byte()
+    np.save(tmp_path / "plain.npy", vectors.double().numpy())
+    np.save(tmp_path / "one.npy", vectors[1].numpy())
+    np.savez(tmp_path / "keyed.npz", template=vectors.numpy(), key=np.array(["../../x", "a/b", "a b"]))
+    for file, names, images in (
+        ("plain.npy", ["0", "1", "2"], expected), ("one.npy", ["0"], expected[1:2]), ("keyed.npz", ["_.._x", "a_b", "a_b#2"], expected),
+    ):  # fmt: skip
+        out = tmp_path / Path(file).stem
+        code, said, _ = dfd("decode", tmp_path / file, "--variant", "vgg-resnet", "--out", out)
+        assert code == 0 and f"{len(images)} faces" in said
+        assert sorted(path.name for path in out.iterdir()) == sorted(f"{name}.png" for name in names)
+        for name, wanted in zip(names, images, strict=True):
+            assert torch.equal(image(out / f"{name}.png"), wanted)
+
+
+def test_embed_then_decode_is_reconstruct(dfd, photos, tmp_path):
+    pattern = f"{photos}/anna/*.pgm"
+    assert dfd("reconstruct", pattern, "--variant", "vgg-resnet", "--out", tmp_path / "both")[0] == 0
+    assert dfd("embed", pattern, "--recognizer", "vgg", "--out", tmp_path / "t.h5")[0] == 0
+    assert dfd("decode", tmp_path / "t.h5", "--variant", "vgg-resnet", "--out", tmp_path / "alone")[0] == 0
+    for name in ("1.pgm.png", "2.pgm.png"):
+        alone = Image.fromarray(image(tmp_path / "alone" / name).permute(1, 2, 0).numpy()).resize((112, 112), Image.Resampling.BICUBIC)
+        both = np.asarray(Image.open(tmp_path / "both" / name))
+        side = np.asarray(alone)
+        places = [x for x in range(both.shape[1] - 111) if np.array_equal(both[-124:-12, x : x + 112], side)]
+        assert len(places) == 1 and places[0] > 112  # right of the face itself
+
+
+MISTAKES = {
+    "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
+    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "no face in 1 photos"),
+    "an unknown recognizer": (("embed", "{photos}", "--recognizer", "arcface", "--out", "t.h5"), "no arcface"),
+    "another file type": (("embed", "{photos}", "--recognizer", "vgg", "--out", "t.csv"), "t.csv: templates are kept in"),
+    "an unknown variant": (("decode", "{tmp}/wide.npy", "--variant", "x", "--out", "o"), "no x"),
+    "another dimension": (("decode", "{tmp}/wide.npy", "--variant", "vgg-resnet", "--out", "o"), "(2, 7)"),
+    "no template file": (("decode", "{tmp}/none.npz", "--variant", "vgg-resnet", "--out", "o"), "none.npz: cannot be read"),
+    "pickled objects": (("decode", "{tmp}/objects.npy", "--variant", "vgg-resnet", "--out", "o"), "objects.npy: cannot be read"),
+    "an archive of other arrays": (("decode", "{tmp}/other.npz", "--variant", "vgg-resnet", "--out", "o"), "holds no array `template`"),
+    "not a number": (("decode", "{tmp}/nan.npy", "--variant", "vgg-resnet", "--out", "o"), "finite"),
+    "nothing trained": (("reconstruct", "{photos}", "--variant", "resnet-vgg", "--out", "o"), "dvc repro"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(dfd, project, photos, tmp_path, mistake):
+    dimension = len(load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).template_mean)
+    np.save(tmp_path / "wide.npy", np.zeros((2, 7)))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    np.save(tmp_path / "nan.npy", np.full((1, dimension), np.nan))
+    arguments, message = MISTAKES[mistake]
+    before = sorted(project.rglob("*"))
+    code, _, err = dfd(*(argument.format(photos=photos, tmp=tmp_path) for argument in arguments))
+    lines = [line for line in err.splitlines() if "left out" not in line]
+    assert code == 1 and len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_full_folder_of_params_is_needed(dfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = dfd("decode", "t.npy", "--variant", "vgg-resnet", "--out", "o")
+    assert code == 1 and "params.yaml" in err
+
+
+def test_a_profile_is_shown_then_applied(dfd, project):
+    before = (project / "params.yaml").read_text()
+    (project / "profiles").mkdir()
+    (project / "profiles/small.yaml").write_text("decoder: {width: 0.5}\n")
+    code, out, _ = dfd("profile", "small")
+    assert code == 0 and "decoder.width: 0.125 -> 0.5" in out and (project / "params.yaml").read_text() == before
+    assert dfd("profile", "small", "--apply")[0] == 0
+    assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["width"] == 0.5
+    (project / "params.yaml").write_text(before)
+    code, _, err = dfd("profile", "large")
+    assert code == 1 and "there are: small" in err
+
+
+def test_weights_are_listed_and_verified(dfd, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFD_HOME", str(tmp_path))
+    code, out, _ = dfd("weights", "list")
+    assert code == 0 and all(name in out for name in cli.MANIFEST) and str(tmp_path) in out
+    name, entry = next(iter(cli.MANIFEST.items()))
+    (tmp_path / entry.file).write_bytes(b"put here by hand")
+    assert dfd("weights", "verify")[0] == 0 and "in the cache" in dfd("weights", "list")[1]
+    (tmp_path / entry.file).write_bytes(b"changed")
+    code, _, err = dfd("weights", "verify", name)
+    assert code == 1 and "first use" in err
+    assert "no weights are called x" in dfd("weights", "fetch", "x")[2]
