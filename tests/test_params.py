@@ -85,6 +85,7 @@ MISTAKES = {
     "a folder without a path": ({"datasets.orl.source": "folder"}, "datasets.orl: a folder data set needs `path`"),
     "a path that is empty": ({"datasets.orl.path": ""}, "datasets.orl.path"),
     "celeba without identities": ({"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}}, "`identities`"),
+    "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),
     "variant of no recognizer": ({"variants.vgg-vgg.perceptual": "arcface"}, "variants.vgg-vgg.perceptual"),
     "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
     "teacher that is none": ({"train_recognizer.vgg.teacher": "senet"}, "train_recognizer.vgg.teacher"),

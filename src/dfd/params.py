@@ -53,6 +53,7 @@ class Dataset(Settings):
 class Roles(Settings):
     decoders: str
     verification: str
+    allow_leakage: bool
 
 
 class Faces(Settings):
