@@ -7,6 +7,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.quality import load_lpips
 from dfd.evaluation.reconstruction import evaluate
+from dfd.faces.leakage import refuse_leakage, trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -22,6 +23,10 @@ def main(variant: str) -> None:
     linear = load_decoder(CLOSED_FORM.format("linear", template), device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     lpips = load_lpips(device)
+    trained = {"decoder": params.roles.decoders}
+    for name in recognizers:
+        trained |= trained_on(name, params.train_recognizer)
+    trained = {role: FaceStore(FACES.format(dataset)) for role, dataset in trained.items()}
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
@@ -29,6 +34,7 @@ def main(variant: str) -> None:
         if len(rows) == 0:
             log.info("%s has no test faces: left out", dataset)
             continue
+        leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
         templates = stores[template].template[rows]
         images = {
@@ -47,6 +53,7 @@ def main(variant: str) -> None:
             np.random.default_rng(params.seed),
             params.precision,
         )
+        metrics[dataset]["leaked_identities"] = leaked
         psnr = metrics[dataset]["psnr"]
         log.info("%s on %d faces of %s: PSNR %.2f dB, linear %.2f dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
     write_json(f"metrics/evaluate/{variant}.json", metrics)

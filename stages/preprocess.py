@@ -2,6 +2,7 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.faces.datasets import genders
 from dfd.faces.detection import Detector
 from dfd.faces.preprocessing import preprocess, summary
 from dfd.params import load_params
@@ -10,12 +11,12 @@ from stages import ARCHIVE, FACES, log, run
 
 def main(dataset: str) -> None:
     params = load_params()
-    faces = params.faces
+    faces, settings = params.faces, params.entry("datasets", dataset)
     index = preprocess(
         ARCHIVE.format(dataset),
         FACES.format(dataset),
         detector=Detector(tuple(faces.detection_sides), faces.min_face, pick_device(params.device)),
-        shares=params.entry("datasets", dataset).split,
+        shares=settings.split,
         seed=params.seed,
         geometry=faces.geometry,
         size=faces.size,
@@ -25,6 +26,7 @@ def main(dataset: str) -> None:
         min_probability=faces.min_probability,
         max_megapixels=faces.max_megapixels,
         min_side=faces.min_side,
+        genders=genders(settings),
     )
     metrics = summary(index)
     write_json(f"metrics/preprocess/{dataset}.json", metrics)

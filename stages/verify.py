@@ -6,6 +6,7 @@ import pandas as pd
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.evaluation.verification import cosine_pairs, paired_difference, roc_table, verification_summary
+from dfd.faces.leakage import refuse_leakage, trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.geometry import perturbations
@@ -21,6 +22,9 @@ def main(recognizer: str) -> None:
     dataset = params.roles.verification
     faces = FaceStore(FACES.format(dataset))
     rows = faces.rows("test")
+    trained = {"maps": params.roles.decoders} | trained_on(recognizer, params.train_recognizer)
+    stores = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
+    leaked = refuse_leakage(stores, faces, rows, params.roles.allow_leakage)
     identities = faces.identities(rows)
     originals = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
@@ -38,7 +42,7 @@ def main(recognizer: str) -> None:
         pairs[condition, "without"] = cosine_pairs(originals.numpy(), perturbed.numpy(), identities)
         pairs[condition, "with"] = cosine_pairs(originals.numpy(), maps[name](perturbed).numpy(), identities)
 
-    metrics: dict = {"n_faces": len(rows), "n_identities": len(np.unique(identities))}
+    metrics: dict = {"n_faces": len(rows), "n_identities": len(np.unique(identities)), "leaked_identities": leaked}
     tables = []
     for (condition, mapped), scores in pairs.items():
         summary = verification_summary(

@@ -14,6 +14,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -22,23 +23,38 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+# source -> what its data sets cannot do without
+NEEDED = {
+    "synthetic": {"faces": "their number"},
+    "folder": {"path": "an archive or a folder of photos"},
+    "vggface2": {"path": "an archive or a folder of its photos"},
+    "celeba": {"path": "an archive or a folder of its photos", "identities": "the file that says who they show"},
+    "celeba-hq": {"path": "an archive or a folder of its photos", "identities": "the file that says who they show"},
+}
+
+
 class Dataset(Settings):
     source: str
     faces: Count | None = None
+    path: Text | None = None
+    identities: Text | None = None
+    attributes: Text | None = None
     split: dict[Literal["train", "validation", "test"], Share]
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self):
         if abs(sum(self.split.values()) - 1) > 1e-6:
             raise ValueError(f"the shares of `split` sum to {sum(self.split.values()):g}, not to 1")
-        if self.source == "synthetic" and self.faces is None:
-            raise ValueError("a synthetic data set needs `faces`, their number")
+        for name, what in NEEDED.get(self.source, {}).items():
+            if getattr(self, name) is None:
+                raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
         return self
 
 
 class Roles(Settings):
     decoders: str
     verification: str
+    allow_leakage: bool
 
 
 class Faces(Settings):

@@ -223,6 +223,19 @@ def test_geometry_and_context_are_used(orl_photos, to_store, tmp_path):
     assert FaceStore(tmp_path / "box.h5").crops([0]).shape == (1, 3, 60, 60)
 
 
+def test_genders_are_in_the_index_and_counted_where_they_are_known(messy, messy_store, to_store, tmp_path):
+    assert messy_store.index["gender"].isna().all() and "gender" not in summary(messy_store.index)
+    genders = {"s1": "female", "s1/2.pgm": "male", "top": "male", "nobody": "male"}  # a photo's own goes before its person's
+    index = to_store(messy, tmp_path / "messy.h5", max_megapixels=2, genders=genders)
+    found = {row.key: row.gender for row in index.itertuples() if not pd.isna(row.gender)}
+    assert found == {
+        "s1/1.pgm": "female", "s1/2.pgm": "male", "s1/2.pgm#2": "male", "s1/2.pgm#3": "male", "s1/2.pgm#2#2": "female",
+        "top.pgm": "male", "s1/wall.png": "female",
+    }  # fmt: skip
+    assert summary(index)["gender"] == {"female": 2, "male": 4}
+    assert (tmp_path / "messy.h5").read_bytes() == messy_store.path.read_bytes()
+
+
 # Splits
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}

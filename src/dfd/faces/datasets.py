@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from dfd.core.errors import DfdError
 from dfd.core.packages import package_file
+from dfd.faces import public
 from dfd.faces.synthetic import synthetic_photos
 
 
@@ -20,6 +21,20 @@ def orl_photos() -> Iterator[tuple[str, bytes]]:
 DATASETS = {
     "synthetic": lambda settings, seed: synthetic_photos(settings.faces, seed),
     "orl": lambda settings, seed: orl_photos(),
+    "folder": lambda settings, seed: public.folder_photos(settings.path),
+    "lfw": lambda settings, seed: public.lfw_photos(settings.path),
+    "vggface2": lambda settings, seed: public.vggface2_photos(settings.path),
+    "celeba": lambda settings, seed: public.celeba_photos(settings.path, settings.identities),
+    "celeba-hq": lambda settings, seed: public.celeba_photos(settings.path, settings.identities),
+}
+
+# source -> settings -> {`<identity>/<file>` or identity: `male` or `female`}, from the file `attributes`
+GENDERS = {
+    "folder": lambda settings: public.listed_genders(settings.attributes),
+    "lfw": lambda settings: public.lfw_genders(settings.attributes),
+    "vggface2": lambda settings: public.vggface2_genders(settings.attributes),
+    "celeba": lambda settings: public.celeba_genders(settings.attributes, settings.identities),
+    "celeba-hq": lambda settings: public.celeba_genders(settings.attributes, settings.identities),
 }
 
 
@@ -28,3 +43,15 @@ def fetch(settings, seed: int) -> Iterable[tuple[str, bytes]]:
     if settings.source not in DATASETS:
         raise DfdError(f"datasets: no source is called {settings.source}; there are {', '.join(DATASETS)}")
     return DATASETS[settings.source](settings, seed)
+
+
+def genders(settings) -> dict[str, str]:
+    """The genders of a data set, by photo (`<identity>/<file>`) or by identity; none without `attributes`.
+
+    Raises DfdError where its source has no such file.
+    """
+    if settings.attributes is None:
+        return {}
+    if settings.source not in GENDERS:
+        raise DfdError(f"datasets: {settings.source} has no genders: leave out its `attributes`")
+    return GENDERS[settings.source](settings)

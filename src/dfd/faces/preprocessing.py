@@ -49,11 +49,13 @@ def preprocess(
     min_probability: float,
     max_megapixels: float,
     min_side: int,
+    genders: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
 
     size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
-    folder's name (a photo at the top is its own identity). Raises DfdError if no photo holds a face.
+    folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known.
+    Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
     attributes = {
@@ -67,7 +69,7 @@ def preprocess(
     with replacing(store) as temporary:
         with h5py.File(temporary, "w") as file:
             writer = FaceWriter(file)
-            for batch in _batches(_described(archive, shares, seed), max_megapixels, min_side):
+            for batch in _batches(_described(archive, shares, seed, genders or {}), max_megapixels, min_side):
                 good = [(row, image) for row, image in batch if image is not None]
                 for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
                     chosen = _choose(row, faces.at_least(min_probability), image, select)
@@ -99,12 +101,14 @@ COLUMNS = {
     "n_faces": "Int64",
     "inside": "Float64",
     "sha256": "string",
+    "gender": "string",  # male, female, null
 }
 
 
 def summary(index: pd.DataFrame) -> dict:
     """The metrics of an index: photos = faces + rejected.total, rejects by reason, identities and faces by split."""
     faces = index[index["row"].notna()]
+    genders = {name: int(count) for name, count in faces["gender"].value_counts().sort_index().items()}
     return {
         "photos": len(index),
         "faces": len(faces),
@@ -113,14 +117,16 @@ def summary(index: pd.DataFrame) -> dict:
         "identities": int(faces["identity"].nunique()),
         "split": {name: int(count) for name, count in faces["split"].value_counts().sort_index().items()},
         "inside": {"mean": float(faces["inside"].mean()), "min": float(faces["inside"].min())},
-    }
+    } | ({"gender": genders} if genders else {})
 
 
 def _reasons(index: pd.DataFrame) -> dict[str, int]:
     return {reason: int(count) for reason, count in index["reason"].value_counts().sort_index().items()}
 
 
-def _described(archive: str | Path, shares: Mapping[str, float], seed: int) -> Iterator[dict]:
+def _described(
+    archive: str | Path, shares: Mapping[str, float], seed: int, genders: Mapping[str, str]
+) -> Iterator[dict]:
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
     keys: set[str] = set()
@@ -136,6 +142,7 @@ def _described(archive: str | Path, shares: Mapping[str, float], seed: int) -> I
             "identity": identity,
             "split": split_of(identity, shares, seed),
             "sha256": hashlib.sha256(data).hexdigest(),
+            "gender": genders.get(name, genders.get(identity)),
             "data": data,
         }
 

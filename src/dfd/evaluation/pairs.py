@@ -1,0 +1,45 @@
+"""LFW's lists of pairs: pairs.txt (view 2, ten folds), pairsDevTrain.txt and pairsDevTest.txt (view 1, one fold)."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dfd.core.errors import DfdError
+
+
+def read_pairs(path: str | Path) -> pd.DataFrame:
+    """The pairs of a list, in its order: fold (1, 2, …), first, second (`Name/Name_0001.jpg`) and genuine.
+
+    Format: a line `folds pairs` (or `pairs`, for one fold), then in each fold so many lines `name n m` (one person)
+    and as many `name n other m`. Raises DfdError naming the line that does not belong there.
+    """
+    try:
+        lines = Path(path).expanduser().read_text(encoding="utf-8").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DfdError(f"{path}: cannot be read as text ({error}); give LFW's pairs.txt") from error
+    header = lines[0].split() if lines else []
+    if len(header) not in (1, 2) or not all(_positive(field) for field in header):
+        raise DfdError(f"{path}: line 1 is not `folds pairs`, as in `10 300`, or `pairs`; give LFW's pairs.txt")
+    folds, count = (1, *map(int, header))[-2:]
+    if len(lines) != 1 + 2 * folds * count:
+        raise DfdError(f"{path}: {len(lines) - 1} pairs, where its first line tells of {2 * folds * count}; get it anew")
+    rows = []
+    for number, line in enumerate(lines[1:]):
+        fold, genuine = number // (2 * count) + 1, number % (2 * count) < count
+        match line.split():
+            case [name, n, m] if genuine and _positive(n) and _positive(m):
+                rows.append((fold, _key(name, n), _key(name, m), True))
+            case [name, n, other, m] if not genuine and name != other and _positive(n) and _positive(m):
+                rows.append((fold, _key(name, n), _key(other, m), False))
+            case _:
+                expected = "`name n m`, two photos of one person" if genuine else "`name n other m`, photos of two people"
+                raise DfdError(f"{path}: line {number + 2} is not {expected}: {line.strip() or 'it is empty'}")
+    return pd.DataFrame(rows, columns=["fold", "first", "second", "genuine"])
+
+
+def _positive(field: str) -> bool:
+    return field.isascii() and field.isdigit() and int(field) > 0
+
+
+def _key(name: str, number: str) -> str:
+    return f"{name}/{name}_{int(number):04d}.jpg"
