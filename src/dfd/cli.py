@@ -20,6 +20,7 @@ from PIL import Image
 
 from dfd.core.artefacts import replacing
 from dfd.core.devices import pick_device
+from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError
 from dfd.decoder.registry import decode as decode_templates
 from dfd.decoder.registry import load_decoder
@@ -31,7 +32,7 @@ from dfd.params import Params, load_params, patched
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
 from dfd.templates.embedding import embed_views
-from dfd.weights.downloads import cache_folder, fetch, verify, weights_path
+from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
 
 # Where the pipeline leaves what is used here (dvc.yaml).

@@ -1,26 +1,12 @@
-"""Downloads into the user's cache: resumed, verified, pinned on first use, and never used unverified."""
+"""The manifest's files in the user's cache: downloaded, verified, pinned on first use, and never used unverified."""
 
-import http.client
 import json
-import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-import pooch
-from tqdm import tqdm
-
 from dfd.core.artefacts import file_sha256, replacing
+from dfd.core.downloads import cache_folder, download
 from dfd.core.errors import DfdError
 from dfd.weights.manifest import MANIFEST, Weights
-
-TIMEOUT = 20  # seconds without an answer
-CHUNK = 1 << 20
-
-
-def cache_folder() -> Path:
-    """Where downloads live: the environment variable DFD_HOME, or the platform's cache folder."""
-    return Path(os.environ.get("DFD_HOME") or pooch.os_cache("deep-face-decoder"))
 
 
 def weights_path(name: str) -> Path:
@@ -34,9 +20,8 @@ def fetch(name: str) -> Path:
     Raises DfdError where it cannot be had (naming the file, the URL and where to put it by hand), or is another file
     than the published or the first one.
     """
-    entry, path = _entry(name), weights_path(name)
-    if not path.is_file():
-        _download(entry, path)
+    entry = _entry(name)
+    path = download(entry.file, entry.url)
     verify(name)
     return path
 
@@ -77,34 +62,3 @@ def _pins() -> dict[str, str]:
         return json.loads(_pin_file().read_text())
     except ValueError as error:
         raise DfdError(f"{_pin_file()}: damaged ({error}); delete it to pin the files anew") from error
-
-
-def _download(entry: Weights, path: Path) -> None:
-    """Download into `<file>.part`, going on where an earlier download was cut off."""
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    start = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(entry.url, headers={"Range": f"bytes={start}-"} if start else {})
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            resumed = answer.status == 206
-            length = answer.headers.get("Content-Length")
-            total = int(length) + (start if resumed else 0) if length else None
-            progress = tqdm(total=total, initial=start if resumed else 0, unit="B", unit_scale=True, desc=path.name, disable=None)
-            with open(part, "ab" if resumed else "wb") as file, progress:
-                while chunk := answer.read(CHUNK):
-                    file.write(chunk)
-                    progress.update(len(chunk))
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send: the part is whole, or another file's
-            part.unlink(missing_ok=True)
-        raise _unreachable(entry, path, error) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(entry, path, error) from error
-    if total is not None and part.stat().st_size != total:
-        raise _unreachable(entry, path, f"cut off after {part.stat().st_size} of {total} bytes; fetch again to go on")
-    os.replace(part, path)
-
-
-def _unreachable(entry: Weights, path: Path, reason: object) -> DfdError:
-    return DfdError(f"{path.name} could not be downloaded ({reason}); put {entry.url} into {path.parent} by hand")
