@@ -10,6 +10,7 @@ from dfd.core.artefacts import save_module
 from dfd.core.errors import DfdError
 from dfd.recognizers.registry import (
     ARCHITECTURES,
+    IMPORTERS,
     PUBLISHED,
     build_recognizer,
     import_recognizer,
@@ -21,6 +22,8 @@ SMALL = {
     "dlib-resnet": {},
     "vgg16": {"size": 64, "width": 0.125, "normalise": True},
     "resnet50": {"size": 64, "width": 0.125},
+    "inception-resnet-v1": {"size": 96, "tap": "conv2d_4a"},
+    "iresnet": {"size": 48, "width": 0.125},
 }
 PLAIN_VGG = {"size": 32, "width": 0.125}
 CPU = torch.device("cpu")
@@ -76,7 +79,9 @@ def test_images_of_any_size_are_resized(architecture):
 
 def test_a_gradient_reaches_every_parameter(architecture):
     recognizer = build(architecture).train()
-    recognizer(noise(4, recognizer.size)).square().sum().backward()
+    templates = recognizer(noise(4, recognizer.size))
+    # At random: the sum of squares of normalised numbers would not change.
+    (templates * torch.randn(templates.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     for name, parameter in recognizer.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().max() > 0, name
@@ -108,7 +113,7 @@ def test_preprocessing_subtracts_the_mean_colour(architecture):
     recognizer.perceptual(colour.expand(1, 3, 4, 4))
     recognizer.perceptual((colour + torch.tensor([1.0, 2, 3]).view(1, 3, 1, 1) / 255).expand(1, 3, 4, 4))
     torch.testing.assert_close(seen[0], torch.zeros(1, 3, 4, 4), atol=1e-4, rtol=0)
-    order = [1.0, 2, 3] if architecture == "dlib-resnet" else [3.0, 2, 1]
+    order = [3.0, 2, 1] if architecture in ("vgg16", "resnet50") else [1.0, 2, 3]
     torch.testing.assert_close(seen[1][0, :, 0, 0], torch.tensor(order) * recognizer.scale, atol=1e-4, rtol=0)
 
 
@@ -167,6 +172,35 @@ def test_published_weights():
         import_recognizer("dlib-resnet", {}, "vggface")
     with pytest.raises(DfdError, match="do not fit vgg16"):
         import_recognizer("vgg16", PLAIN_VGG, "dlib-face-recognition")
+
+
+def test_the_files_of_users(tmp_path):
+    assert {name for name, _ in IMPORTERS} == ARCHITECTURES.keys()
+    with pytest.raises(DfdError, match=r"missing\.h5: no such weights file"):
+        import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "missing.h5"))
+    with pytest.raises(DfdError, match=r"weights\.onnx: weights of vgg16 are imported from \.h5 or \.pth files"):
+        import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "weights.onnx"))
+    with pytest.raises(DfdError, match=r"weights\.h5: weights of inception-resnet-v1 are imported from \.pt files"):
+        import_recognizer("inception-resnet-v1", {}, str(tmp_path / "weights.h5"))
+    (tmp_path / "folder.h5").mkdir()
+    with pytest.raises(DfdError, match=r"folder\.h5: no such weights file"):
+        import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "folder.h5"))
+    with pytest.raises(DfdError, match="no architecture is called senet"):
+        import_recognizer("senet", {}, __file__)
+
+
+@torch.no_grad()
+def test_a_head_is_part_of_the_saved_recognizer(tmp_path):
+    recognizer, path = build("resnet50"), tmp_path / "r.safetensors"
+    assert recognizer.head is None and not any(name.startswith("head") for name in recognizer.state_dict())
+    with pytest.raises(DfdError, match="no layer logits"):
+        recognizer.activations(noise(1, 64), ["logits"])
+    recognizer.head = torch.nn.Linear(256, 5)
+    save_recognizer(path, recognizer, "resnet50", SMALL["resnet50"])
+    loaded = load_recognizer(path, CPU)
+    found = loaded.activations(noise(1, 64), ["avg_pool", "logits"])
+    torch.testing.assert_close(found["logits"], recognizer.head(found["avg_pool"]))
+    assert loaded.dimension == 256
 
 
 def test_files_of_something_else_are_errors_for_the_user(tmp_path):

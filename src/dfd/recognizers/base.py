@@ -16,6 +16,7 @@ class Recognizer(nn.Module):
 
     size: pixels of the square input. layer: the layer whose activation is the template. tap: the layer whose
     activation is the perceptual feature. Preprocessing: ((255·x)[channel order] − mean) · scale.
+    head: the published classifier, where the weights came with one (else None); it gives the layer `logits`.
     """
 
     def __init__(self, size: int, layer: str, tap: str, mean: tuple[float, ...], scale: float, bgr: bool = False):
@@ -23,6 +24,7 @@ class Recognizer(nn.Module):
         self.size = size
         self.layer = layer
         self.tap = tap
+        self.head: nn.Linear | None = None
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
         self.register_buffer("channels", torch.tensor([2, 1, 0] if bgr else [0, 1, 2]))

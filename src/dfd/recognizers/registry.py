@@ -1,23 +1,33 @@
 """The recognizers by name, and their files: a .safetensors whose header rebuilds the network."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
 from dfd.core.packages import package_file
 from dfd.recognizers.base import Recognizer
 from dfd.recognizers.dlib_resnet import DlibResNet, read_dlib_weights
+from dfd.recognizers.inception_resnet import InceptionResNetV1, read_facenet_weights
+from dfd.recognizers.iresnet import IResNet
+from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
+from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
 from dfd.recognizers.resnet50 import ResNet50
 from dfd.recognizers.vgg import VGG16
+
+log = logging.getLogger(__name__)
 
 # architecture -> its module; `options` in params.yaml are its keyword arguments
 ARCHITECTURES: dict[str, Callable[..., Recognizer]] = {
     "dlib-resnet": DlibResNet,
     "vgg16": VGG16,
     "resnet50": ResNet50,
+    "inception-resnet-v1": InceptionResNetV1,
+    "iresnet": IResNet,
 }
 
 # weights -> their state for the architecture they belong to
@@ -26,6 +36,20 @@ PUBLISHED: dict[str, Callable[[], dict[str, torch.Tensor]]] = {
         package_file("face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat")
     ),
 }
+
+# (architecture, suffix of a user's file) -> what reads its state; a classifier in the file becomes `head.weight`, `head.bias`
+IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
+    ("dlib-resnet", ".dat"): read_dlib_weights,
+    ("vgg16", ".h5"): read_keras_vgg16,
+    ("vgg16", ".pth"): read_oxford_vgg16,
+    ("resnet50", ".h5"): read_keras_resnet50,
+    ("resnet50", ".pth"): read_oxford_resnet50,
+    ("inception-resnet-v1", ".pt"): read_facenet_weights,
+    ("iresnet", ".pth"): read_state,
+    ("iresnet", ".pt"): read_state,
+}
+
+PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a file need not hold
 
 
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
@@ -43,23 +67,66 @@ def build_recognizer(architecture: str, options: dict) -> Recognizer:
 
 
 def import_recognizer(architecture: str, options: dict, weights: str) -> Recognizer:
-    """A recognizer with published weights. Raises DfdError where they are unknown or do not fit the architecture."""
-    if weights not in PUBLISHED:
-        raise DfdError(f"import_recognizer: no weights are called {weights}; there are {', '.join(PUBLISHED)}")
+    """A recognizer with published weights: a name in PUBLISHED, or the path of a file that IMPORTERS can read.
+
+    Raises DfdError where they are unknown, missing, damaged, unsafe, or do not fit the architecture and its options.
+    """
+    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, Path(weights))
     recognizer = build_recognizer(architecture, options)
-    state = PUBLISHED[weights]()
-    try:
-        missing, unexpected = recognizer.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise DfdError(f"import_recognizer: the weights {weights} do not fit {architecture}: {error}") from error
-    wrong = [name for name in missing if name in dict(recognizer.named_parameters())] + unexpected
+    state = read()
+    _add_head(recognizer, state)
+    own = recognizer.state_dict()
+    optional = {*PREPROCESSING, *(name for name in own if name.endswith("num_batches_tracked"))}
+    wrong = [f"it has {name}, which the network lacks" for name in state if name not in own]
+    wrong += [f"it lacks {name}" for name in own if name not in state and name not in optional]
+    for name in own:
+        if name in state and state[name].shape != own[name].shape:
+            wrong.append(f"{name} is {_shape(state[name])} in it and {_shape(own[name])} in the network")
     if wrong:
-        raise DfdError(f"import_recognizer: the weights {weights} do not fit {architecture}: {', '.join(wrong[:5])}")
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        reason = f"{'; '.join(wrong[:3])}{more}"
+        raise DfdError(f"import_recognizer: the weights {weights} do not fit {architecture} with its options: {reason}")
+    recognizer.load_state_dict(state, strict=False)
+    if recognizer.head is not None:
+        try:
+            with torch.no_grad():
+                recognizer.activations(torch.zeros(1, 3, recognizer.size, recognizer.size), ["logits"])
+        except (DfdError, RuntimeError) as error:
+            raise DfdError(f"import_recognizer: the classifier in {weights} does not fit: {error}") from error
+    unsaid = {} if weights in PUBLISHED else OXFORD_OPTIONS.get((architecture, Path(weights).suffix), {})
+    if unsaid := {name: value for name, value in unsaid.items() if name not in options}:
+        log.warning("%s: such files of Oxford's need the options %s, which are not set", weights, unsaid)
     return recognizer
 
 
+def _importer(architecture: str, path: Path) -> Callable[[], dict[str, torch.Tensor]]:
+    """What reads the state in a user's file."""
+    suffixes = [suffix for name, suffix in IMPORTERS if name == architecture]
+    if not path.suffix and not path.exists():
+        raise DfdError(
+            f"import_recognizer: no weights are called {path}; there are {', '.join(PUBLISHED)}, and files "
+            f"({', '.join(suffixes)}) by their path"
+        )
+    if architecture in ARCHITECTURES and path.suffix not in suffixes:
+        raise DfdError(f"{path}: weights of {architecture} are imported from {' or '.join(suffixes)} files")
+    if not path.is_file():
+        raise DfdError(f"{path}: no such weights file; put it there, or correct the path in `import_recognizer`")
+    return lambda: IMPORTERS[architecture, path.suffix](path)
+
+
+def _add_head(recognizer: Recognizer, state: dict[str, torch.Tensor]) -> None:
+    """Give the recognizer a classifier of the shape in `state`, if there is one."""
+    if "head.weight" in state and state["head.weight"].ndim == 2:
+        classes, features = state["head.weight"].shape
+        recognizer.head = nn.utils.skip_init(nn.Linear, features, classes).eval()
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"
+
+
 def save_recognizer(path: str | Path, recognizer: Recognizer, architecture: str, options: dict) -> None:
-    """Write a recognizer's weights and what rebuilds it."""
+    """Write a recognizer's weights, its head among them, and what rebuilds it."""
     save_module(path, recognizer, {"architecture": architecture, "options": options})
 
 
@@ -67,5 +134,6 @@ def load_recognizer(path: str | Path, device: torch.device) -> Recognizer:
     """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last."""
     config, state = read_module(path)
     recognizer = build_recognizer(config["architecture"], config["options"])
+    _add_head(recognizer, state)
     recognizer.load_state_dict(state)
     return recognizer.requires_grad_(False).to(device, memory_format=torch.channels_last)

@@ -13,13 +13,21 @@ STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolu
 HIDDEN = 4096
 
 
+def published_names() -> dict[str, str]:
+    """Our layers -> their names in published files; `head` is the classifier, of 2,622 people."""
+    stages = enumerate(STAGES, start=1)
+    names = [f"conv{stage}_{index}" for stage, (_, count) in stages for index in range(1, count + 1)]
+    return {f"convolutions.{name}": name for name in names} | {"fc6": "fc6", "fc7": "fc7", "head": "fc8"}
+
+
 class VGG16(Recognizer):
     """Layers: `conv1_1` … `conv5_3` (after their ReLU), `pool5`, `conv5-avg` (conv5_3 averaged over space), `fc6` and
-    `fc7` (before their ReLU, as in Keras VGGFace).
+    `fc7` (before their ReLU, as in Keras VGGFace); `logits` with a head.
 
     width: multiplies all channels; at 1 the template `fc7` has 4096 numbers. normalise: batch normalisation after each
     convolution, without which training from scratch does not start; published weights have none. dropout: the rate
-    between fc6 and fc7 while training (0.5 as published, for labels; 0 for `distil`, a regression).
+    after fc6 and fc7 while training (0.5 as published, for labels; 0 for `distil`, a regression). top: whether it has
+    fc6 and fc7, which a file of published weights may lack.
     """
 
     def __init__(
@@ -33,6 +41,7 @@ class VGG16(Recognizer):
         mean: tuple[float, ...] = (93.5940, 104.7624, 129.1863),
         scale: float = 1.0,
         bgr: bool = True,
+        top: bool = True,
     ):
         super().__init__(size, layer, tap, mean, scale, bgr)
         if size % 32 or size < 32:
@@ -47,8 +56,10 @@ class VGG16(Recognizer):
                 norms[name] = nn.BatchNorm2d(channels) if normalise else nn.Identity()
         self.convolutions = nn.ModuleDict(convolutions)
         self.norms = nn.ModuleDict(norms)
-        self.fc6 = nn.Linear(channels * (size // 32) ** 2, _scaled(HIDDEN, width))
-        self.fc7 = nn.Linear(_scaled(HIDDEN, width), _scaled(HIDDEN, width))
+        self.top = top
+        if top:
+            self.fc6 = nn.Linear(channels * (size // 32) ** 2, _scaled(HIDDEN, width))
+            self.fc7 = nn.Linear(_scaled(HIDDEN, width), _scaled(HIDDEN, width))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -65,10 +76,14 @@ class VGG16(Recognizer):
                 yield "conv5-avg", x.mean((2, 3))
             x = F.max_pool2d(x, 2)
         yield "pool5", x
+        if not self.top:
+            return
         x = self.fc6(x.flatten(1))
         yield "fc6", x
         x = self.fc7(F.dropout(F.relu(x), self.dropout, self.training))
         yield "fc7", x
+        if self.head is not None:
+            yield "logits", self.head(F.dropout(F.relu(x), self.dropout, self.training))
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -1,0 +1,74 @@
+"""Weights that others saved with PyTorch: state dicts, read without running any code in them.
+
+Oxford's networks were ported by Albanie as `vgg_face_dag.pth` and `resnet50_ft_dag.pth`: layers named as in Keras VGGFace,
+"_" for "/". They are fed RGB, not BGR, and ResNet-50 pads as Caffe does, with another epsilon: see OXFORD_OPTIONS.
+"""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from dfd.core.errors import DfdError
+from dfd.recognizers import resnet50, vgg
+
+# (architecture, suffix) -> the options that Oxford's PyTorch files were published for; our defaults are Keras VGGFace's
+OXFORD_OPTIONS = {
+    ("vgg16", ".pth"): {"mean": (129.186279296875, 104.76238250732422, 93.59396362304688), "bgr": False},
+    ("resnet50", ".pth"): {
+        "mean": (131.0912, 103.8827, 91.4953),
+        "bgr": False,
+        "padding": "caffe",
+        "epsilon": 1e-5,
+    },
+}
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The state dict (name → tensor, on the CPU) in a .pth or .pt file.
+
+    Raises DfdError where the file holds anything but tensors (a pickled model could run code), or is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DfdError(
+            f"{path}: refused: damaged, or it holds Python objects, which could run code; where it can be trusted, save "
+            "`model.state_dict()` alone from it"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged archive or pickle leads to
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DfdError(f"{path}: not a PyTorch file of weights ({reason}); download it again") from error
+    tensors = (
+        isinstance(state, dict)
+        and state
+        and all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items())
+    )
+    if not tensors:
+        raise DfdError(f"{path}: not a state dict (names and tensors); save `model.state_dict()` alone")
+    return dict(state)
+
+
+def read_oxford_vgg16(path: str | Path) -> dict[str, torch.Tensor]:
+    """The state of a VGG16 from `vgg_face_dag.pth`, its fc8 as `head`. Raises DfdError for another file."""
+    return _renamed(path, vgg.published_names())
+
+
+def read_oxford_resnet50(path: str | Path) -> dict[str, torch.Tensor]:
+    """The state of a ResNet50 from `resnet50_ft_dag.pth`, its classifier as `head`. Raises DfdError for another file."""
+    return _renamed(path, resnet50.published_names())
+
+
+def _renamed(path: str | Path, names: dict[str, str]) -> dict[str, torch.Tensor]:
+    ours = {theirs.replace("/", "_"): name for name, theirs in names.items()}
+    state = {}
+    for key, tensor in read_state(path).items():
+        layer, _, kind = str(key).rpartition(".")
+        if layer not in ours:
+            raise DfdError(f"{path}: its {key} is not one of this architecture's layers; import it as what it is")
+        # A classifier may be a 1×1, fc6 a 7×7 convolution: the same numbers in the same order.
+        dense = ours[layer] in ("fc6", "fc7", "head") and tensor.ndim == 4
+        state[f"{ours[layer]}.{kind}"] = tensor.flatten(1) if dense else tensor
+    return state

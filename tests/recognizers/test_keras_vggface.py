@@ -1,0 +1,301 @@
+"""Files laid out as rcmalli's, and their networks against NumPy's arithmetic of what Keras computes."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from dfd.core.errors import DfdError
+from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
+from dfd.recognizers.registry import import_recognizer, load_recognizer, save_recognizer
+
+# The reference: channels last, float64, Keras' names. `weights` is {layer: {kernel, bias, gamma, ...}}.
+
+
+def conv(x, weights, stride=1, same=True):
+    """TensorFlow's convolution of (N, H, W, C); "same" padding puts the odd pixel at the end."""
+    kernel = weights["kernel"].astype(np.float64)
+    k = kernel.shape[0]
+    if same:
+        total = [max((-(-side // stride) - 1) * stride + k - side, 0) for side in x.shape[1:3]]
+        x = np.pad(x, ((0, 0), *((t // 2, t - t // 2) for t in total), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(1, 2))[:, ::stride, ::stride]
+    return np.einsum("nhwcij,ijco->nhwo", windows, kernel, optimize=True) + weights.get("bias", 0)
+
+
+def batch_norm(x, weights):
+    scale = weights["gamma"] / np.sqrt(weights["moving_variance"].astype(np.float64) + 1e-3)
+    return (x - weights["moving_mean"]) * scale + weights["beta"]
+
+
+def max_pool(x, size, stride):
+    """ "valid": what is left over at the end is dropped."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+    return windows.max((-2, -1))
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def dense(x, weights):
+    return x @ weights["kernel"].astype(np.float64) + weights["bias"]
+
+
+VGG_LAYERS = ["11", "12", "21", "22", "31", "32", "33", "41", "42", "43", "51", "52", "53"]
+
+
+def keras_vgg16(x, weights):
+    found = {}
+    for a, b in VGG_LAYERS:
+        x = found[f"conv{a}_{b}"] = relu(conv(x, weights[f"conv{a}_{b}"]))
+        if a + b in ("12", "22", "33", "43", "53"):
+            x = max_pool(x, 2, 2)
+    if "fc6" in weights:
+        x = found["fc6"] = dense(x.reshape(len(x), -1), weights["fc6"])
+        x = found["fc7"] = dense(relu(x), weights["fc7"])
+        found["logits"] = dense(relu(x), weights["fc8"])
+    return found
+
+
+def keras_resnet50(x, weights):
+    found = {"conv1": conv(x, weights["conv1/7x7_s2"], stride=2)}
+    x = max_pool(relu(batch_norm(found["conv1"], weights["conv1/7x7_s2/bn"])), 3, 2)
+    for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)):
+        for block in range(1, blocks + 1):
+            name, stride = f"conv{stage}_{block}", 2 if block == 1 and stage > 2 else 1
+
+            def unit(y, part, **how):
+                return batch_norm(conv(y, weights[part], **how), weights[f"{part}/bn"])
+
+            y = relu(unit(x, f"{name}_1x1_reduce", stride=stride, same=False))
+            found[f"{name}_3x3"] = conv(y, weights[f"{name}_3x3"])
+            y = relu(unit(y, f"{name}_3x3"))
+            y = unit(y, f"{name}_1x1_increase")
+            x = relu(y + (unit(x, f"{name}_1x1_proj", stride=stride, same=False) if block == 1 else x))
+            found[name] = x
+    found["avg_pool"] = x.mean((1, 2))
+    if "classifier" in weights:
+        found["logits"] = dense(found["avg_pool"], weights["classifier"])
+    return found
+
+
+# Files with random weights. Width: 1/16 of the published channels.
+
+
+def random_layers(shapes, seed=0):
+    """{layer: weights}, of {layer: kernel shape, or (channels,) for a normalisation}."""
+    rng = np.random.default_rng(seed)
+    layers = {}
+    for name, shape in shapes.items():
+        uniform = lambda low, high, n=shape[-1]: rng.uniform(low, high, n).astype(np.float32)
+        if len(shape) == 1:
+            layers[name] = {"gamma": uniform(0.5, 1.5), "beta": uniform(-0.3, 0.3)}
+            layers[name] |= {"moving_mean": uniform(-0.5, 0.5), "moving_variance": uniform(0.001, 2)}
+        else:
+            kernel = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32)
+            layers[name] = {"kernel": kernel, "bias": uniform(-0.3, 0.3)}
+    return layers
+
+
+def vgg_layers(top=True, side=2):
+    widths = dict(zip(VGG_LAYERS, (4, 4, 8, 8, 16, 16, 16, 32, 32, 32, 32, 32, 32), strict=True))
+    shapes, channels = {}, 3
+    for index, width in widths.items():
+        shapes[f"conv{index[0]}_{index[1]}"] = (3, 3, channels, width)
+        channels = width
+    if top:
+        shapes |= {"fc6": (side * side * 32, 256), "fc7": (256, 256), "fc8": (256, 11)}
+    return random_layers(shapes)
+
+
+def resnet_layers(top=True):
+    shapes, channels = {"conv1/7x7_s2": (7, 7, 3, 4), "conv1/7x7_s2/bn": (4,)}, 4
+    for stage, blocks, inner in ((2, 3, 4), (3, 4, 8), (4, 6, 16), (5, 3, 32)):
+        for block in range(1, blocks + 1):
+            name = f"conv{stage}_{block}"
+            parts = {"1x1_reduce": (1, 1, channels, inner), "3x3": (3, 3, inner, inner)}
+            parts |= {"1x1_increase": (1, 1, inner, 4 * inner)}
+            if block == 1:  # stored after the increase convolution
+                parts |= {"1x1_proj": (1, 1, channels, 4 * inner)}
+            for part, shape in parts.items():
+                shapes |= {f"{name}_{part}": shape, f"{name}_{part}/bn": shape[-1:]}
+            channels = 4 * inner
+    layers = random_layers(shapes | ({"classifier": (channels, 11)} if top else {}))
+    for name, weights in layers.items():
+        if name.startswith("conv"):
+            weights.pop("bias", None)  # VGGFace2's convolutions have none
+    return layers
+
+
+KERAS1 = {"kernel": "W", "bias": "b", "moving_mean": "running_mean", "moving_variance": "running_std"}
+
+
+def write(path, layers, style=2, root="/", split=False):
+    """An HDF5 file as Keras writes it; weights in reverse order, for their names alone count."""
+    with h5py.File(path, "w") as file:
+        group = file.require_group(root)
+        names = ["input_1", *layers, "flatten", "fc6/relu"]  # layers without weights are listed too
+        attributes = {"layer_names": names}
+        if split:
+            attributes = {f"layer_names{i}": names[5 * i : 5 * i + 5] for i in range(-(-len(names) // 5))}
+        for key, value in attributes.items():
+            group.attrs[key] = np.array([name.encode() for name in value])
+        for layer in names:
+            own = group.require_group(layer)
+            weights = {}
+            for kind, array in reversed(layers.get(layer, {}).items()):
+                weights[f"{layer}/{kind}:0" if style == 2 else f"{layer}_{KERAS1.get(kind, kind)}_1:0"] = array
+            own.attrs["weight_names"] = np.array([name.encode() for name in weights])
+            for name, array in weights.items():
+                own.create_dataset(name, data=array)
+    return path
+
+
+def images(side):
+    return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def as_keras(x, mean):
+    """BGR grey levels minus the mean, channels last."""
+    return x.double().permute(0, 2, 3, 1).numpy()[..., ::-1] * 255 - np.array(mean)
+
+
+@torch.no_grad()
+def assert_same(recognizer, x, expected):
+    found = recognizer.activations(x, expected)
+    for name, activation in expected.items():
+        activation = np.moveaxis(activation, -1, 1)
+        assert found[name].shape == activation.shape, name
+        assert np.abs(found[name].numpy() - activation).max() < 2e-4 * np.abs(activation).max(), name
+
+
+VGG_OPTIONS = {"size": 64, "width": 1 / 16}
+VGG_MEAN, RESNET_MEAN = (93.5940, 104.7624, 129.1863), (91.4953, 103.8827, 131.0912)
+LAYOUTS = {
+    "weights of Keras 2": {},
+    "weights of Keras 1": {"style": 1},
+    "a whole model": {"root": "model_weights"},
+    "split names": {"split": True},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_vgg16_computes_what_keras_does(tmp_path, layout):
+    layers = vgg_layers()
+    path = write(tmp_path / "vgg.h5", layers, **LAYOUTS[layout])
+    recognizer = import_recognizer("vgg16", VGG_OPTIONS, str(path))
+    expected = keras_vgg16(as_keras(images(64), VGG_MEAN), layers)
+    assert_same(recognizer, images(64), expected)
+    assert recognizer.dimension == 256 and recognizer.head.out_features == 11
+
+
+@pytest.mark.parametrize("side", [64, 65])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_resnet50_computes_what_keras_does(tmp_path, layout, side):
+    layers = resnet_layers()
+    path = write(tmp_path / "resnet.h5", layers, **LAYOUTS[layout])
+    recognizer = import_recognizer("resnet50", {"size": side, "width": 1 / 16}, str(path))
+    expected = keras_resnet50(as_keras(images(side), RESNET_MEAN), layers)
+    assert len(expected) == 1 + 2 * 16 + 2
+    assert_same(recognizer, images(side), expected)
+
+
+def test_files_without_top(tmp_path):
+    layers = vgg_layers(top=False)
+    path = str(write(tmp_path / "vgg.h5", layers))
+    recognizer = import_recognizer("vgg16", VGG_OPTIONS | {"top": False, "layer": "conv5-avg"}, path)
+    assert recognizer.head is None and recognizer.dimension == 32
+    assert_same(recognizer, images(64), keras_vgg16(as_keras(images(64), VGG_MEAN), layers))
+    with pytest.raises(DfdError, match=r"vgg\.h5 do not fit vgg16.*lacks fc6"):
+        import_recognizer("vgg16", VGG_OPTIONS, path)
+    with pytest.raises(DfdError, match="no layer fc7"):
+        import_recognizer("vgg16", VGG_OPTIONS | {"top": False}, path)
+    layers = resnet_layers(top=False)
+    path = write(tmp_path / "resnet.h5", layers)
+    recognizer = import_recognizer("resnet50", {"size": 64, "width": 1 / 16}, str(path))
+    assert recognizer.head is None
+    assert_same(recognizer, images(64), keras_resnet50(as_keras(images(64), RESNET_MEAN), layers))
+
+
+@torch.no_grad()
+def test_the_classifier_is_saved_and_loaded(tmp_path):
+    recognizer = import_recognizer("vgg16", VGG_OPTIONS, str(write(tmp_path / "vgg.h5", vgg_layers())))
+    save_recognizer(tmp_path / "vgg.safetensors", recognizer, "vgg16", VGG_OPTIONS)
+    loaded = load_recognizer(tmp_path / "vgg.safetensors", torch.device("cpu"))
+    assert torch.equal(loaded.head.weight, recognizer.head.weight) and not loaded.head.weight.requires_grad
+    for name in ("fc7", "logits"):
+        expected = recognizer.activations(images(64), [name])[name]
+        torch.testing.assert_close(loaded.activations(images(64), [name])[name], expected, rtol=1e-4, atol=1e-2)
+
+
+def resized(layers, name, kind, shape):
+    layers[name][kind] = np.zeros(shape, np.float32)
+    return layers
+
+
+def renamed(layers, old, new):
+    return {new if name == old else name: weights for name, weights in layers.items()}
+
+
+MISFITS = {
+    "another architecture": (resnet_layers, "bad.h5: its layer conv1/7x7_s2 is not one"),
+    "an unknown layer": (lambda: renamed(vgg_layers(), "conv5_1", "conv6_1"), "bad.h5: its layer conv6_1"),
+    "an unknown weight": (
+        lambda: resized(vgg_layers(), "conv2_1", "depth", 3),
+        "layer conv2_1 has an unknown weight .*depth",
+    ),
+    "a missing layer": (
+        lambda: {k: v for k, v in vgg_layers().items() if k != "conv3_2"},
+        "bad.h5 .*lacks .*conv3_2.weight",
+    ),
+    "another width": (
+        lambda: resized(vgg_layers(), "conv3_2", "kernel", (3, 3, 16, 5)),
+        "bad.h5 .*conv3_2.weight is 5×16×3×3",
+    ),
+    "another size": (lambda: vgg_layers(side=7), "bad.h5 .*fc6.weight is 256×1568 in it and 256×128"),
+    "a map that is not square": (
+        lambda: resized(vgg_layers(), "fc6", "kernel", (96, 256)),
+        "bad.h5: the layer fc6 is 96×256",
+    ),
+    "another rank": (
+        lambda: resized(vgg_layers(), "fc7", "kernel", (2, 2, 2)),
+        "bad.h5: the weight of layer fc7 is 2×2×2",
+    ),
+    "another classifier": (
+        lambda: resized(vgg_layers(), "fc8", "kernel", (7, 11)),
+        "classifier in .*bad.h5 does not fit",
+    ),
+    "words": (lambda: vgg_layers() | {"fc7": {"kernel": np.array([b"code"])}}, "layer fc7 has an unknown weight"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISFITS)
+def test_what_does_not_fit_is_named_with_its_layer(tmp_path, mistake):
+    layers, message = MISFITS[mistake]
+    with pytest.raises(DfdError, match=message):
+        import_recognizer("vgg16", VGG_OPTIONS, str(write(tmp_path / "bad.h5", layers())))
+
+
+def test_a_network_with_more_layers_is_refused(tmp_path):
+    """SENet-50's file holds all that ResNet-50 needs, and more."""
+    layers = resnet_layers() | random_layers({"conv2_1_1x1_down": (1, 1, 16, 1)})
+    with pytest.raises(DfdError, match=r"bad\.h5: its layer conv2_1_1x1_down"):
+        read_keras_resnet50(write(tmp_path / "bad.h5", layers))
+
+
+def test_other_files_are_named(tmp_path):
+    path = tmp_path / "bad.h5"
+    whole = write(tmp_path / "vgg.h5", vgg_layers()).read_bytes()
+    for data in (b"", b"no HDF5", whole[: len(whole) // 2]):
+        path.write_bytes(data)
+        with pytest.raises(DfdError, match=r"bad\.h5: not an HDF5 file of Keras"):
+            read_keras_vgg16(path)
+    with h5py.File(path, "w") as file:
+        file["weights"] = np.zeros(3)
+    with pytest.raises(DfdError, match=r"bad\.h5: not an HDF5 file of Keras.*layer_names"):
+        read_keras_vgg16(path)
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"conv1_1"]
+    with pytest.raises(DfdError, match=r"bad\.h5: not an HDF5 file of Keras.*conv1_1"):
+        read_keras_vgg16(path)
