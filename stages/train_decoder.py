@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from dfd.core.artefacts import file_sha256, replacing, write_json
+from dfd.core.devices import pick_device
 from dfd.decoder.losses import ReconstructionLoss, balanced_gain
 from dfd.decoder.mixed import MixedDecoder
 from dfd.decoder.registry import build_decoder, load_decoder, save_decoder
 from dfd.decoder.training import train
-from dfd.core.devices import pick_device
 from dfd.faces.examples import Examples, mean_face, on_device
 from dfd.faces.store import FaceStore
 from dfd.params import load_params

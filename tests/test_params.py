@@ -183,3 +183,10 @@ def test_a_profile_replaces_adds_and_removes(tmp_path):
 def test_a_wrong_profile_is_named(tmp_path, text, named):
     with pytest.raises(DfdError, match=f"profile.yaml.*{named}"):
         patched(profile(tmp_path, text), SHIPPED)
+
+
+@pytest.mark.parametrize("path", sorted((SHIPPED.parent / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_profiles_are_patches_of_the_shipped_params(path, tmp_path):
+    text, changes = patched(path, SHIPPED)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert changes and load_params(tmp_path / "params.yaml")

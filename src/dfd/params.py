@@ -39,6 +39,7 @@ class Dataset(Settings):
     path: Text | None = None
     identities: Text | None = None
     attributes: Text | None = None
+    pairs: Text | None = None
     split: dict[Literal["train", "validation", "test"], Share]
 
     @model_validator(mode="after")

@@ -6,8 +6,8 @@ import pytest
 
 from dfd.core.artefacts import write_json
 from dfd.core.errors import DfdError
-from dfd.evaluation.verification import tar_at_far
-from dfd.evaluation.view2 import as_pairs, best_threshold, pair_scores, view2
+from dfd.evaluation.verification import tar_at_far, verification_summary
+from dfd.evaluation.view2 import as_pairs, best_threshold, pair_scores, view2, view2_summary
 
 NAN = float("nan")
 
@@ -123,3 +123,13 @@ def test_pairs_are_scored_by_key():
     np.testing.assert_allclose(scores, [0.6, 0.0, NAN, 0.0], atol=1e-7)  # p1_1's second photo has no face
     with pytest.raises(DfdError, match="none of the 4 pairs"):
         pair_scores(pairs, ["a.jpg"], templates[:1])
+
+
+def test_the_summary_adds_intervals_to_the_pooled_rates(pairs, scores):
+    summary = view2_summary(pairs, scores, samples=100, generator=np.random.default_rng(0))
+    plain, pooled = view2(pairs, scores), verification_summary(
+        as_pairs(pairs, scores), samples=100, generator=np.random.default_rng(0)
+    )  # fmt: skip
+    assert summary["accuracy"] == plain["accuracy"] and summary["eer"] == pooled["eer"] and summary["auc"] == pooled["auc"]
+    tar = summary["tar_at_far_0.001"]
+    assert tar["folds"] == plain["tar_at_far_0.001"]["folds"] and tar["ci95_low"] <= tar["value"] <= tar["ci95_high"]

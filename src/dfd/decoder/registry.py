@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from dfd.core.artefacts import read_module, save_module
+from dfd.core.errors import DfdError
 from dfd.decoder.closed_form import LinearDecoder, QuadraticDecoder
 from dfd.decoder.inverted_vgg import InvertedVGG
 from dfd.decoder.mixed import MixedDecoder
-from dfd.core.errors import DfdError
 
 # architecture -> its module, called with the template's dimension and the options of `decoder` in params.yaml
 DECODERS: dict[str, Callable[..., nn.Module]] = {

@@ -12,9 +12,9 @@ from torch import nn
 from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
-from dfd.decoder.losses import ReconstructionLoss
 from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
+from dfd.decoder.losses import ReconstructionLoss
 from dfd.faces.examples import Examples, on_device
 
 log = logging.getLogger(__name__)

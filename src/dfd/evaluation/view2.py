@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfd.core.errors import DfdError
-from dfd.evaluation.verification import Pairs, tar_at_far
+from dfd.evaluation.verification import Pairs, tar_at_far, verification_summary
 
 
 def pair_scores(pairs: pd.DataFrame, keys: Sequence[str], templates: np.ndarray) -> np.ndarray:
@@ -67,6 +67,15 @@ def view2(pairs: pd.DataFrame, scores: np.ndarray, fars: Sequence[float] = (0.00
         }
         metrics[f"tar_at_far_{far:g}"] = tar_at_far(compared, far) | {"folds": rates}
     return metrics
+
+
+def view2_summary(
+    pairs: pd.DataFrame, scores: np.ndarray, samples: int = 1000, *, generator: np.random.Generator
+) -> dict:
+    """`view2`, and of all pairs together EER, AUC and the intervals of these and of each TAR over identities."""
+    metrics = view2(pairs, scores)
+    pooled = verification_summary(as_pairs(pairs, scores), samples=samples, generator=generator)
+    return metrics | {name: metrics.get(name, {}) | values for name, values in pooled.items()}
 
 
 def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:

@@ -5,7 +5,6 @@ import io
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit: here `max_megapixels` decides, before a pixel is decoded
 
 

@@ -104,8 +104,8 @@ def _importer(architecture: str, path: Path) -> Callable[[], dict[str, torch.Ten
     suffixes = [suffix for name, suffix in IMPORTERS if name == architecture]
     if not path.suffix and not path.exists():
         raise DfdError(
-            f"import_recognizer: no weights are called {path}; there are {', '.join(PUBLISHED)}, and files "
-            f"({', '.join(suffixes)}) by their path"
+            f"import_recognizer: no weights are called {path}; there are {', '.join(PUBLISHED)}, those of "
+            f"`dfd weights list`, and files ({', '.join(suffixes)}) by their path"
         )
     if architecture in ARCHITECTURES and path.suffix not in suffixes:
         raise DfdError(f"{path}: weights of {architecture} are imported from {' or '.join(suffixes)} files")
