@@ -132,6 +132,22 @@ def test_embed_then_decode_is_reconstruct(dfd, photos, tmp_path):
         assert len(places) == 1 and places[0] > 112  # right of the face itself
 
 
+def test_no_photo_that_was_named_is_passed_over(dfd, photos, tmp_path, monkeypatch):
+    folder = tmp_path / ".hidden folder"
+    folder.mkdir()
+    (folder / ".1.pgm").write_bytes((photos / "anna/1.pgm").read_bytes())
+    (folder / "2.pgm").write_bytes((photos / "anna/2.pgm").read_bytes())
+    assert dfd("embed", folder / ".1.pgm", folder, "--recognizer", "vgg", "--out", tmp_path / "t.npz")[0] == 0
+    with np.load(tmp_path / "t.npz") as content:
+        assert content["key"].tolist() == ["1.pgm", "hidden folder/2.pgm"]
+
+
+def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
+    assert dfd("embed", f"{photos}/anna/../anna/.", "--recognizer", "vgg", "--out", tmp_path / "t.npz")[0] == 0
+    with np.load(tmp_path / "t.npz") as content:
+        assert content["key"].tolist() == ["anna/1.pgm", "anna/2.pgm"]
+
+
 MISTAKES = {
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
     "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "no face in 1 photos"),

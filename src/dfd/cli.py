@@ -197,10 +197,15 @@ def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
         if not paths:
             raise DfdError(f"{photo}: no such photo or folder, and no glob that matches one")
         for path in paths:
+            # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
+            key = path.resolve().name.lstrip(".") or "photos"
             if path.is_dir():
-                yield from ((f"{path.name}/{name}", data) for name, data in read_photos(path))
-            else:
-                yield path.name, path.read_bytes()
+                yield from ((f"{key}/{name}", data) for name, data in read_photos(path))
+                continue
+            try:
+                yield key, path.read_bytes()
+            except OSError as error:
+                raise DfdError(f"{path}: cannot be read ({error.strerror}); fix its permissions") from error
 
 
 def _unique(keys: Iterable[str]) -> Iterator[str]:
