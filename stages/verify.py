@@ -5,7 +5,7 @@ import pandas as pd
 
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
-from dfd.evaluation.pairs import read_pairs
+from dfd.faces.pairs import read_pairs
 from dfd.evaluation.verification import cosine_pairs, paired_difference, roc_table, verification_summary
 from dfd.evaluation.view2 import pair_scores, view2_summary
 from dfd.faces.leakage import refuse_leakage, trained_on

@@ -40,6 +40,7 @@ class Dataset(Settings):
     identities: Text | None = None
     attributes: Text | None = None
     pairs: Text | None = None
+    test_folds: list[Count] = []
     split: dict[Literal["train", "validation", "test"], Share]
 
     @model_validator(mode="after")
@@ -49,6 +50,8 @@ class Dataset(Settings):
         for name, what in NEEDED.get(self.source, {}).items():
             if getattr(self, name) is None:
                 raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
+        if self.test_folds and self.pairs is None:
+            raise ValueError("`test_folds` are folds of `pairs`, which is not given")
         return self
 
 

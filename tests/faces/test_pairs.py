@@ -3,7 +3,7 @@
 import pytest
 
 from dfd.core.errors import DfdError
-from dfd.evaluation.pairs import read_pairs
+from dfd.faces.pairs import read_pairs
 
 VIEW_2 = """2\t2
 Anna_Berg\t1\t4
