@@ -66,7 +66,7 @@ def messy(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def messy_store(messy, to_store, tmp_path_factory) -> FaceStore:
     path = tmp_path_factory.mktemp("faces") / "messy.h5"
-    index = to_store(messy, path, max_megapixels=2)
+    index = to_store(messy, path, max_megapixels=2, kept_for_test={"s2", "top"})
     pd.testing.assert_frame_equal(
         index.drop(columns=["box", "landmarks", "window"]),
         pd.read_parquet(path.with_suffix(".parquet")).drop(columns=["box", "landmarks", "window"]),
@@ -96,6 +96,15 @@ def test_identities_are_folders(messy_store):
     expected = ["s1"] * 5 + ["s2"] * 3 + ["José Ñandú", "王 芳", "top"] + ["bad"] * 5 + ["s1"]
     assert messy_store.index["identity"].tolist() == expected
     assert messy_store.index.groupby("identity")["split"].nunique().max() == 1
+
+
+def test_people_can_be_kept_for_testing(messy_store):
+    index = messy_store.index
+    kept = index["identity"].isin(["s2", "top"])
+    assert (index.loc[kept, "split"] == "test").all()
+    drawn = [split_of(identity, SHARES, 0) for identity in index.loc[~kept, "identity"]]
+    assert index.loc[~kept, "split"].tolist() == drawn and len(set(drawn)) > 1
+    assert split_of("s2", SHARES, 0) != "test"  # or nothing would be shown
 
 
 def test_what_is_known_of_a_face_is_recorded(messy_store):
