@@ -7,6 +7,7 @@ from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.evaluation.verification import cosine_pairs, verification_summary
 from dfd.faces.examples import Examples
+from dfd.faces.leakage import refuse_leakage, trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.objectives import OBJECTIVES
@@ -24,6 +25,10 @@ def main(recognizer: str) -> None:
     device = pick_device(params.device)
     faces = FaceStore(FACES.format(settings.dataset))
     rows = faces.rows("train")
+    unseen = FaceStore(FACES.format(params.roles.verification))
+    test = unseen.rows("test")
+    learned = {role: FaceStore(FACES.format(name)) for role, name in trained_on(recognizer, params.train_recognizer).items()}
+    leaked = refuse_leakage(learned, unseen, test, params.roles.allow_leakage)
     if settings.objective == "distil":
         teacher = TemplateStore(TEMPLATES.format(settings.dataset, settings.teacher), faces)
         targets, mirrored = teacher.template, teacher.mirrored
@@ -50,8 +55,6 @@ def main(recognizer: str) -> None:
     with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
 
-    unseen = FaceStore(FACES.format(params.roles.verification))
-    test = unseen.rows("test")
     templates, _ = embed_faces(module, unseen, params.precision)
     pairs = cosine_pairs(templates[test].numpy(), templates[test].numpy(), unseen.identities(test))
     summary = verification_summary(pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed))
@@ -60,7 +63,7 @@ def main(recognizer: str) -> None:
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "n_faces": len(rows),
         "loss": {"first": history["loss"].iloc[0], "last": history["loss"].iloc[-1]},
-        "verification": {params.roles.verification: summary},
+        "verification": {params.roles.verification: summary | {"leaked_identities": leaked}},
     }
     write_json(f"metrics/train_recognizer/{recognizer}.json", metrics)
     log.info("%s: EER %.4f on %s", recognizer, summary["eer"]["value"], params.roles.verification)

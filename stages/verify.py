@@ -71,9 +71,9 @@ def _all_pairs(originals, perturbed: dict, mapped: dict, identities, samples: in
     scores = cosine_pairs(originals, originals, identities)
     metrics = {"original": {"without": verification_summary(scores, fars, samples, generator=np.random.default_rng(seed))}}
     curves = [roc_table(scores, points=200).assign(condition="original", map="without")]
-    for name in perturbed:
-        sides = {"with": mapped[name].numpy(), "without": perturbed[name].numpy()}
-        sides = {side: cosine_pairs(originals, others, identities) for side, others in sides.items()}
+    for name, without in perturbed.items():
+        sides = {"with": mapped[name], "without": without}
+        sides = {side: cosine_pairs(originals, others.numpy(), identities) for side, others in sides.items()}
         metrics[name] = paired_summary(*sides.values(), fars, samples, generator=np.random.default_rng(seed))
         curves += [roc_table(sides[side], points=200).assign(condition=name, map=side) for side in ("without", "with")]
         log.info("%s: EER %.4f without the map", name, metrics[name]["without"]["eer"]["value"])
@@ -95,9 +95,8 @@ def _table2(pairs: pd.DataFrame, keys, originals, perturbed: dict, mapped: dict,
         return pair_scores(pairs, keys, originals.numpy(), others.numpy())
 
     metrics = {"original": {"without": view2_summary(pairs, scores(originals), samples, generator=np.random.default_rng(seed))}}
-    for name in perturbed:
-        sides = scores(mapped[name]), scores(perturbed[name])
-        metrics[name] = view2_paired(pairs, *sides, samples, generator=np.random.default_rng(seed))
+    for name, without in perturbed.items():
+        metrics[name] = view2_paired(pairs, scores(mapped[name]), scores(without), samples, generator=np.random.default_rng(seed))
     return metrics
 
 

@@ -76,7 +76,7 @@ class Project:
         }
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
-        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        return subprocess.run(command, check=False, cwd=self.folder, env=self.environment, capture_output=True, text=True)
 
     def succeed(self, *command: str) -> str:
         ended = self.run(*command)

@@ -85,6 +85,8 @@ MISTAKES = {
     "a folder without a path": ({"datasets.orl.source": "folder"}, "datasets.orl: a folder data set needs `path`"),
     "a path that is empty": ({"datasets.orl.path": ""}, "datasets.orl.path"),
     "celeba without identities": ({"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}}, "`identities`"),
+    "folds of no pairs": ({"datasets.orl.test_folds": [9, 10]}, "datasets.orl: `test_folds`"),
+    "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),
     "variant of no recognizer": ({"variants.vgg-vgg.perceptual": "arcface"}, "variants.vgg-vgg.perceptual"),
     "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
