@@ -8,7 +8,7 @@ import pandas as pd
 from dfd.core.artefacts import replacing
 from dfd.params import load_params
 from dfd.rendering.curves import bar_figure, loss_figure, roc_figure
-from dfd.rendering.report import quality_table, verification_table, write_report
+from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
 from stages import log, run
 
 
@@ -27,6 +27,11 @@ def main() -> None:
 
     sections = [(f"Reconstructions of {name}", quality_table(quality, name)) for name in evaluated]
     sections.append(("Verification: TAR (%) at 0.1 % FAR", verification_table(verification)))
+    if len(table := view2_table(verification)):
+        sections.append(("LFW, view 2", table))
+    perturbed = {name: values.get("view2_perturbed", {}) for name, values in verification.items()}
+    if perturbed := {name: values for name, values in perturbed.items() if "original" in values}:
+        sections.append(("View 2, pairs of people nobody learned from: TAR (%) at 0.1 % FAR", verification_table(perturbed)))
     pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png", *sorted(Path("plots/reconstruct").glob("*.png"))]
     sections += [(Path(picture).stem, Path(picture)) for picture in pictures]
     write_report("plots/report.html", "Deep Face Decoder", sections)

@@ -13,7 +13,7 @@ from dfd.params import load_params
 from dfd.recognizers.objectives import OBJECTIVES
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.recognizers.training import identity_labels, train_recognizer
-from dfd.templates.embedding import embed_faces
+from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -55,8 +55,8 @@ def main(recognizer: str) -> None:
     with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
 
-    templates, _ = embed_faces(module, unseen, params.precision)
-    pairs = cosine_pairs(templates[test].numpy(), templates[test].numpy(), unseen.identities(test))
+    templates = embed_views(module, unseen, test, precision=params.precision).numpy()
+    pairs = cosine_pairs(templates, templates, unseen.identities(test))
     summary = verification_summary(pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed))
     metrics = {
         "dimension": module.dimension,

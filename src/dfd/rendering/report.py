@@ -65,6 +65,33 @@ def verification_table(metrics: Mapping[str, dict], far: str = "0.001") -> pd.Da
     return pd.DataFrame(rows)
 
 
+def view2_table(metrics: Mapping[str, dict]) -> pd.DataFrame:
+    """LFW's view 2 by recognizer, from those metrics of `verify` that hold it; rates in %, ± one standard error."""
+    rows = []
+    for recognizer, values in metrics.items():
+        data = values.get("view2", {})
+        if data.get("accuracy") is None:
+            continue
+        tar = data["tar_at_far_0.001"]
+        rows.append(
+            {
+                "recognizer": recognizer,
+                "pairs": f"{data['n_pairs']:,} in {data['n_folds']} folds",
+                "without a face": data["failures"]["pairs"],
+                "accuracy": _with_error(data["accuracy"]),
+                "TAR at 0.1 % FAR, pooled": with_interval(tar, "value", 2, 100),
+                "by folds": _with_error(tar["folds"]["tar"]),
+                "EER": with_interval(data["eer"], "value", 2, 100),
+                "AUC": with_interval(data["auc"], "value", 4),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _with_error(value: Mapping) -> str:
+    return f"{100 * value['mean']:.2f} ± {100 * value['standard_error']:.2f}"
+
+
 def write_report(path: str | Path, title: str, sections: Sequence[tuple[str, pd.DataFrame | Path]]) -> None:
     """Write an HTML page of its own: (heading, table or PNG file) pairs, the pictures linked by relative path."""
     parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"]
