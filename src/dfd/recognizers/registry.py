@@ -42,8 +42,10 @@ PUBLISHED: dict[str, Callable[[], dict[str, torch.Tensor]]] = {
 IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
     ("dlib-resnet", ".dat"): read_dlib_weights,
     ("vgg16", ".h5"): read_keras_vgg16,
+    ("vgg16", ".keras"): read_keras_vgg16,
     ("vgg16", ".pth"): read_oxford_vgg16,
     ("resnet50", ".h5"): read_keras_resnet50,
+    ("resnet50", ".keras"): read_keras_resnet50,
     ("resnet50", ".pth"): read_oxford_resnet50,
     ("inception-resnet-v1", ".pt"): read_facenet_weights,
     ("iresnet", ".pth"): read_state,
