@@ -121,7 +121,9 @@ def _numbered(path: str | Path, root: h5py.Group) -> Iterator[tuple[str, str | N
         if not arrays:
             continue
         if "name" not in variables.attrs and UNNAMED.fullmatch(group):  # as TensorFlow 2's own Keras writes it
-            raise DfdError(f'{path}: its {group} has no name to tell which layer it is; write it with model.save("x.h5")')
+            raise DfdError(
+                f'{path}: its {group} has no name to tell which layer it is; write it with model.save("x.h5")'
+            )
         kinds = NUMBERED["kernel" if arrays[0].ndim > 1 else "normalisation"]
         whole = arrays[0].ndim > 1 or len(arrays) == len(kinds)  # a normalisation without one of them: which one?
         for index, array in enumerate(arrays):

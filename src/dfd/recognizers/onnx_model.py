@@ -79,7 +79,9 @@ class OnnxRecognizer(Recognizer):
             raise DfdError(f"its input {self._input} is a {inputs[0].type}; supported are {', '.join(INPUTS)}")
         self._dtype = INPUTS[inputs[0].type]
         if self._dtype == torch.uint8 and (self.mean.any() or (self.scale != 1).any()):
-            raise DfdError(f"its input {self._input} takes grey levels (uint8): set the options mean: 0.0 and scale: 1.0")
+            raise DfdError(
+                f"its input {self._input} takes grey levels (uint8): set the options mean: 0.0 and scale: 1.0"
+            )
         self._take_shape(inputs[0].shape or ["N", 3, "H", "W"])
         self._outputs = [name for name, kind in outputs.items() if kind in OUTPUTS]
         if self.layer is None and self._outputs:
@@ -138,10 +140,14 @@ class OnnxRecognizer(Recognizer):
             try:
                 output = np.asarray(session.run([name], {self._input: part})[0])
             except Exception as error:  # onnxruntime's own errors have no common class but this
-                raise DfdError(f"cannot be run on {step} images of {self.size} px: {_reason(error)}") from error
+                raise DfdError(
+                    f"the ONNX model cannot be run on {step} images of {self.size} px: {_reason(error)}"
+                ) from error
             if output.size == 0 or (step > 1 and output.shape[:1] != (step,)):
                 shape = " × ".join(map(str, output.shape)) or "one number"
-                raise DfdError(f"gave {name} of shape {shape} for {step} images; export it for a batch of one image")
+                raise DfdError(
+                    f"the ONNX model gave {name} of shape {shape} for {step} images; export it for a batch of one image"
+                )
             parts.append(output.reshape(step, -1)[:count].astype(np.float32))
         return np.concatenate(parts)
 
@@ -158,7 +164,9 @@ class OnnxRecognizer(Recognizer):
             available = onnxruntime.get_available_providers()
             providers = [name for name in [*wanted, "CPUExecutionProvider"] if name in available]
             if wanted and len(providers) == 1:
-                log.warning("this onnxruntime has no CUDA (the package onnxruntime-gpu does): ONNX models run on the CPU")
+                log.warning(
+                    "this onnxruntime has no CUDA (the package onnxruntime-gpu does): ONNX models run on the CPU"
+                )
             try:
                 self._session = onnxruntime.InferenceSession(self.model.cpu().numpy().tobytes(), options, providers)
             except Exception as error:
@@ -180,6 +188,8 @@ def read_onnx(path: str | Path) -> dict[str, torch.Tensor]:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's, whose classes are its own
         raise DfdError(f"{path}: not an ONNX model ({_reason(error)}); export or download it again") from error
+    if not model.HasField("graph"):
+        raise DfdError(f"{path}: not an ONNX model (it has no graph); export or download it again")
     entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
     locations = sorted({entry.value for entry in entries if entry.key == "location"})
     for location in locations:
@@ -193,13 +203,17 @@ def read_onnx(path: str | Path) -> dict[str, torch.Tensor]:
         onnx.load_external_data_for_model(model, str(path.parent))
         data = model.SerializeToString(deterministic=True)
     except Exception as error:  # cut short, or of tensors other than the graph's own
-        raise DfdError(f"{path}: its external data cannot be read ({_reason(error)}); export or download it again") from error
+        raise DfdError(
+            f"{path}: its external data cannot be read ({_reason(error)}); export or download it again"
+        ) from error
     return {"model": torch.frombuffer(bytearray(data), dtype=torch.uint8)}
 
 
 def _within_limit(path: Path, size: int) -> None:
     if size > LARGEST:
-        raise DfdError(f"{path}: {size / 1e9:.1f} GB with its external data; an ONNX model of more than 2 GB is not supported")
+        raise DfdError(
+            f"{path}: {size / 1e9:.1f} GB with its external data; an ONNX model of more than 2 GB is not supported"
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -73,7 +73,7 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
 
     Raises DfdError where they are unknown, missing, damaged, unsafe, or do not fit the architecture and its options.
     """
-    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, Path(weights))
+    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, Path(weights).expanduser())
     recognizer = build_recognizer(architecture, options)
     state = read()
     try:
