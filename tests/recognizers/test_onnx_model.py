@@ -213,11 +213,11 @@ def test_models_larger_than_a_message_are_refused(tmp_path, monkeypatch):
             read_onnx(path)
 
 
-def reshaped(path):
-    """A model whose output mixes the images of a batch: 1 × 5N."""
+def reshaped(path, columns=-1):
+    """A model whose output mixes the images of a batch, 1 × 5N, or fails for more than one, 1 × 5."""
     model = small_model()
     model.graph.node[-1].output[0] = "rows"
-    model.graph.initializer.append(numpy_helper.from_array(np.array([1, -1]), "shape"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, columns]), "shape"))
     model.graph.node.append(helper.make_node("Reshape", ["rows", "shape"], ["template"]))
     model.graph.output[0].type.tensor_type.shape.dim[1].ClearField("dim_value")
     return save(path, model)
@@ -271,6 +271,11 @@ MISTAKES = {
     "three dimensions": (flat_input, {}, "N × 3 × 16; a recognizer takes images"),
     "labels": (labels_input, {}, r"its input image is a tensor\(int64\); supported are tensor\(float\)"),
     "images mixed": (reshaped, {}, "gave template of shape 1 × 10 for 2 images; export it for a batch of one"),
+    "one image at a time, unsaid": (
+        lambda path: reshaped(path, 5),
+        {},
+        "cannot be run on 2 images of 16 px: .*Reshape",
+    ),
     "an unknown operator": (unknown_operator, {}, "not a model that onnxruntime can run .*Frobnicate"),
 }
 
