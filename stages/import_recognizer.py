@@ -1,7 +1,8 @@
-"""Read a recognizer's published weights into the project's own format."""
+"""Read a recognizer's published weights into the project's own format, and say what it can be used for."""
 
+from dfd.core.artefacts import write_json
 from dfd.params import load_params
-from dfd.recognizers.registry import import_recognizer, save_recognizer
+from dfd.recognizers.registry import import_recognizer, recognizer_facts, save_recognizer
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST
 from stages import RECOGNIZER, log, run
@@ -14,7 +15,9 @@ def main(recognizer: str) -> None:
     source = str(fetch(weights)) if weights in MANIFEST else weights
     module = import_recognizer(network.architecture, network.options, source)
     save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, network.options)
-    log.info("%s: %s as %d-d %s", recognizer, weights, module.dimension, network.architecture)
+    facts = recognizer_facts(module)
+    write_json(f"metrics/import_recognizer/{recognizer}.json", facts)
+    log.info("%s: %s as %d-d %s", recognizer, weights, facts["dimension"], network.architecture)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 
 from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
 from dfd.decoder.losses import ReconstructionLoss, balanced_gain
 from dfd.decoder.mixed import MixedDecoder
 from dfd.decoder.registry import build_decoder, load_decoder, save_decoder
@@ -24,9 +25,14 @@ def main(variant: str) -> None:
     params = load_params()
     recognizers, settings = params.entry("variants", variant), params.train_decoder
     device = pick_device(params.device)
+    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
+    if not perceptual.gives_gradients:
+        raise DfdError(
+            f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "
+            "features; name another recognizer"
+        )
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
 
     size, memory = params.decoder.size, params.memory_gb
     torch.manual_seed(params.seed)

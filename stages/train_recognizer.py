@@ -5,6 +5,7 @@ import torch
 
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
 from dfd.evaluation.verification import cosine_pairs, verification_summary
 from dfd.faces.examples import Examples
 from dfd.faces.leakage import refuse_leakage, trained_on
@@ -37,6 +38,8 @@ def main(recognizer: str) -> None:
 
     torch.manual_seed(params.seed)
     module = build_recognizer(network.architecture, network.options)
+    if not module.gives_gradients:
+        raise DfdError(f"train_recognizer.{recognizer}: {network.architecture} cannot be trained; import its weights")
     examples = Examples(faces, rows, module.size, targets, mirrored, params.memory_gb)
     history = train_recognizer(
         module,

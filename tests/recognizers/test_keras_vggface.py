@@ -1,5 +1,7 @@
 """Files laid out as rcmalli's, and their networks against NumPy's arithmetic of what Keras computes."""
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
@@ -131,8 +133,9 @@ def resnet_layers(top=True):
 KERAS1 = {"kernel": "W", "bias": "b", "moving_mean": "running_mean", "moving_variance": "running_std"}
 
 
-def write(path, layers, style=2, root="/", split=False):
-    """An HDF5 file as Keras writes it; weights in reverse order, for their names alone count."""
+def write(path, layers, style=2, root="/", split=False, separator="/"):
+    """An HDF5 file as Keras 1 and 2 write it, and whole models as 3 does; weights in reverse order, for names alone count."""
+    layers = {name.replace("/", separator): weights for name, weights in layers.items()}
     with h5py.File(path, "w") as file:
         group = file.require_group(root)
         names = ["input_1", *layers, "flatten", "fc6/relu"]  # layers without weights are listed too
@@ -145,10 +148,38 @@ def write(path, layers, style=2, root="/", split=False):
             own = group.require_group(layer)
             weights = {}
             for kind, array in reversed(layers.get(layer, {}).items()):
-                weights[f"{layer}/{kind}:0" if style == 2 else f"{layer}_{KERAS1.get(kind, kind)}_1:0"] = array
+                names = {1: f"{layer}_{KERAS1.get(kind, kind)}_1:0", 2: f"{layer}/{kind}:0", 3: f"{layer}/{kind}"}
+                weights[names[style]] = array
             own.attrs["weight_names"] = np.array([name.encode() for name in weights])
             for name, array in weights.items():
                 own.create_dataset(name, data=array)
+    return path
+
+
+CLASSES = {2: "dense", 4: "conv2d", 1: "batch_normalization"}  # by the rank of a layer's first weight
+
+
+def write_numbered(path, layers, named=True, archive=False):
+    """An HDF5 file as `save_weights` of Keras 3 writes it, or a .keras archive with it; `named` as 3 does, else as 2.21."""
+    inner = path.with_suffix(".inner") if archive else path
+    with h5py.File(inner, "w") as file:
+        file.create_group("optimizer/vars")["0"] = np.int64(7)
+        counts = {}
+        for layer, weights in {"input_1": {}, **layers, "dropout": {}}.items():
+            arrays = list(weights.values())
+            kind = CLASSES[arrays[0].ndim] if arrays else layer
+            number, counts[kind] = counts.get(kind, 0), counts.get(kind, 0) + 1
+            own = file.create_group(f"layers/{kind}_{number}" if number else f"layers/{kind}")
+            variables = own.create_group("vars")
+            if named:
+                variables.attrs["name"] = layer.replace("/", "_")
+            for index, array in enumerate(arrays):
+                variables[str(index)] = array
+        file.create_group("layers/dropout/seed_generator/vars")["0"] = np.zeros(2, np.uint32)
+    if archive:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("config.json", "{}")
+            file.write(inner, "model.weights.h5")
     return path
 
 
@@ -172,18 +203,23 @@ def assert_same(recognizer, x, expected):
 
 VGG_OPTIONS = {"size": 64, "width": 1 / 16}
 VGG_MEAN, RESNET_MEAN = (93.5940, 104.7624, 129.1863), (91.4953, 103.8827, 131.0912)
+WHOLE = {"root": "model_weights", "style": 3}
 LAYOUTS = {
-    "weights of Keras 2": {},
-    "weights of Keras 1": {"style": 1},
-    "a whole model": {"root": "model_weights"},
-    "split names": {"split": True},
+    "weights of Keras 2": lambda path, layers: write(path, layers),
+    "weights of Keras 1": lambda path, layers: write(path, layers, style=1),
+    "a whole model": lambda path, layers: write(path, layers, root="model_weights"),
+    "split names": lambda path, layers: write(path, layers, split=True),
+    "a whole model of Keras 3": lambda path, layers: write(path, layers, **WHOLE, separator="_"),
+    "another sign for the slash": lambda path, layers: write(path, layers, **WHOLE, separator="-"),
+    "weights of Keras 3": lambda path, layers: write_numbered(path, layers),
+    "an archive of Keras 3": lambda path, layers: write_numbered(path.with_suffix(".keras"), layers, archive=True),
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_vgg16_computes_what_keras_does(tmp_path, layout):
     layers = vgg_layers()
-    path = write(tmp_path / "vgg.h5", layers, **LAYOUTS[layout])
+    path = LAYOUTS[layout](tmp_path / "vgg.h5", layers)
     recognizer = import_recognizer("vgg16", VGG_OPTIONS, str(path))
     expected = keras_vgg16(as_keras(images(64), VGG_MEAN), layers)
     assert_same(recognizer, images(64), expected)
@@ -194,7 +230,7 @@ def test_vgg16_computes_what_keras_does(tmp_path, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_resnet50_computes_what_keras_does(tmp_path, layout, side):
     layers = resnet_layers()
-    path = write(tmp_path / "resnet.h5", layers, **LAYOUTS[layout])
+    path = LAYOUTS[layout](tmp_path / "resnet.h5", layers)
     recognizer = import_recognizer("resnet50", {"size": side, "width": 1 / 16}, str(path))
     expected = keras_resnet50(as_keras(images(side), RESNET_MEAN), layers)
     assert len(expected) == 1 + 2 * 16 + 2
@@ -282,6 +318,32 @@ def test_a_network_with_more_layers_is_refused(tmp_path):
     layers = resnet_layers() | random_layers({"conv2_1_1x1_down": (1, 1, 16, 1)})
     with pytest.raises(DfdError, match=r"bad\.h5: its layer conv2_1_1x1_down"):
         read_keras_resnet50(write(tmp_path / "bad.h5", layers))
+
+
+def test_numbered_layers_without_names_are_refused(tmp_path):
+    """As TensorFlow's own Keras writes .weights.h5: guessing by order would mix up ResNet's layers."""
+    path = write_numbered(tmp_path / "vgg.weights.h5", vgg_layers(), named=False)
+    with pytest.raises(DfdError, match=r'vgg\.weights\.h5: its conv2d has no name .* model\.save\("x\.h5"\)'):
+        import_recognizer("vgg16", VGG_OPTIONS, str(path))
+    layers = resnet_layers()
+    del layers["conv2_1_3x3/bn"]["gamma"]  # which of the four is missing, nothing tells
+    with pytest.raises(DfdError, match=r"bad\.h5: the layer conv2_1_3x3_bn has an unknown weight"):
+        read_keras_resnet50(write_numbered(tmp_path / "bad.h5", layers))
+    with pytest.raises(DfdError, match=r"bad\.h5: its layer conv6_1"):
+        read_keras_vgg16(write_numbered(tmp_path / "bad.h5", renamed(vgg_layers(), "conv5_1", "conv6_1")))
+
+
+def test_damaged_archives_are_named(tmp_path):
+    path = write_numbered(tmp_path / "vgg.keras", vgg_layers(), archive=True)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 0xFF
+    path.write_bytes(whole)
+    with pytest.raises(DfdError, match=r"vgg\.keras: not an HDF5 file of Keras"):
+        read_keras_vgg16(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(DfdError, match=r"vgg\.keras: not an HDF5 file of Keras.*model\.weights\.h5"):
+        read_keras_vgg16(path)
 
 
 def test_other_files_are_named(tmp_path):
