@@ -26,7 +26,7 @@ def main(recognizer: str) -> None:
     rows = faces.rows("train")
     if settings.objective == "distil":
         teacher = TemplateStore(TEMPLATES.format(settings.dataset, settings.teacher), faces)
-        targets, mirrored = teacher.template, teacher.mirrored
+        rows, targets, mirrored = teacher.rows("train"), teacher.template, teacher.mirrored
     else:
         targets = mirrored = identity_labels(faces, rows)
 

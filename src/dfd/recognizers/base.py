@@ -8,6 +8,8 @@ from torch import nn
 
 from dfd.core.errors import DfdError
 
+NO_IMAGES = "its templates are precomputed: no other image can be embedded"  # where `embeds_images` is false
+
 
 class Recognizer(nn.Module):
     """A face-recognition network ξ, also usable as perceptual network φ.
@@ -17,7 +19,12 @@ class Recognizer(nn.Module):
     size: pixels of the square input. layer: the layer whose activation is the template. tap: the layer whose
     activation is the perceptual feature. Preprocessing: ((255·x)[channel order] − mean) · scale.
     head: the published classifier, where the weights came with one (else None); it gives the layer `logits`.
+    gives_gradients: whether its templates can be differentiated by the image. embeds_images: whether it computes
+    templates at all; where it does not, they exist for some photos and for nothing else.
     """
+
+    gives_gradients: bool = True
+    embeds_images: bool = True
 
     def __init__(self, size: int, layer: str, tap: str, mean: tuple[float, ...], scale: float, bgr: bool = False):
         super().__init__()

@@ -15,6 +15,7 @@ from dfd.recognizers.dlib_resnet import DlibResNet, read_dlib_weights
 from dfd.recognizers.inception_resnet import InceptionResNetV1, read_facenet_weights
 from dfd.recognizers.iresnet import IResNet
 from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
+from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
 from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
 from dfd.recognizers.resnet50 import ResNet50
 from dfd.recognizers.vgg import VGG16
@@ -55,7 +56,7 @@ PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
     """A recognizer with fresh weights, in eval mode. Raises DfdError for an unknown architecture, option or layer."""
     if architecture not in ARCHITECTURES:
-        raise DfdError(f"recognizers: no architecture is called {architecture}; there are {', '.join(ARCHITECTURES)}")
+        raise DfdError(f"recognizers: no architecture is called {architecture}; there are {', '.join([*ARCHITECTURES, PRECOMPUTED])}")
     try:
         recognizer = ARCHITECTURES[architecture](**options).eval()
         with torch.no_grad():
@@ -133,6 +134,8 @@ def save_recognizer(path: str | Path, recognizer: Recognizer, architecture: str,
 def load_recognizer(path: str | Path, device: torch.device) -> Recognizer:
     """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last."""
     config, state = read_module(path)
+    if config["architecture"] == PRECOMPUTED:  # looked up, never computed with: whatever the device, in memory
+        return Precomputed.from_state(config["options"]["datasets"], state)
     recognizer = build_recognizer(config["architecture"], config["options"])
     _add_head(recognizer, state)
     recognizer.load_state_dict(state)
