@@ -14,8 +14,8 @@ def main(recognizer: str) -> None:
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizer), faces)
     size = params.decoder.size
-    training = Examples(faces, faces.rows("train"), size, templates.template, templates.mirrored, params.memory_gb)
-    validation = Examples(faces, faces.rows("validation"), size, templates.template, None, params.memory_gb)
+    training = Examples(faces, templates.rows("train"), size, templates.template, templates.mirrored, params.memory_gb)
+    validation = Examples(faces, templates.rows("validation"), size, templates.template, None, params.memory_gb)
     for architecture, options in {"linear": {"size": size}, "quadratic": {"size": size, "axes": params.closed_form.axes}}.items():
         decoder = build_decoder(architecture, templates.dimension, options)
         found = fit(decoder, training, validation)

@@ -38,8 +38,8 @@ def main(variant: str) -> None:
     torch.manual_seed(params.seed)
     options = params.decoder.model_dump(exclude={"architecture", "mix"})
     decoder = build_decoder(params.decoder.architecture, templates.dimension, options)
-    training = Examples(faces, faces.rows("train"), size, templates.template, templates.mirrored, memory)
-    validation = Examples(faces, faces.rows("validation"), size, templates.template, None, memory)
+    training = Examples(faces, templates.rows("train"), size, templates.template, templates.mirrored, memory)
+    validation = Examples(faces, templates.rows("validation"), size, templates.template, None, memory)
     decoder.set_statistics(training.targets, mean_face(training))
 
     gain = 1.0

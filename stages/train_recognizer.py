@@ -32,7 +32,7 @@ def main(recognizer: str) -> None:
     leaked = refuse_leakage(learned, unseen, test, params.roles.allow_leakage)
     if settings.objective == "distil":
         teacher = TemplateStore(TEMPLATES.format(settings.dataset, settings.teacher), faces)
-        targets, mirrored = teacher.template, teacher.mirrored
+        rows, targets, mirrored = teacher.rows("train"), teacher.template, teacher.mirrored
     else:
         targets = mirrored = identity_labels(faces, rows)
 

@@ -81,6 +81,15 @@ def test_the_table_of_verification():
     assert verification_table({"vgg": verification()}, far="0.01").loc[1, "without"] == "65.0 [64.0, 66.0]"
 
 
+def test_what_was_left_out_is_a_dash_or_no_row():
+    null = {"rotated": None, "translated": None, "scaled": None, "rotated_note": "templates alone"}
+    table = verification_table({"mine": verification() | null, "none": null | {"original": None}})
+    assert table["condition"].tolist() == ["original", "rotated", "translated", "scaled"] * 2
+    assert table["without"].tolist() == ["90.0 [89.0, 91.0]", *["–"] * 7] and not table.isna().any().any()
+    metrics = {"mine-vgg": {"orl": None, "orl_note": "no templates"}, "vgg-vgg": {"orl": quality(16.5)}}
+    assert quality_table(metrics, "orl")["variant"].tolist() == ["vgg-vgg"]
+
+
 class Page(HTMLParser):
     """The elements of a page, in order, and its text."""
 

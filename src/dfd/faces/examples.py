@@ -29,7 +29,7 @@ class Examples(Dataset):
         memory_gb: float,
     ):
         if len(rows) == 0:
-            raise DfdError(f"{faces.path}: no face to learn from; give this split of the data set a larger share")
+            raise DfdError(f"{faces.path}: no face to learn from, or none with a template; give this split of the data set a larger share")
         self.faces, self.rows, self.size = faces, np.asarray(rows), size
         self.targets = targets[self.rows]
         if mirrored is not None:

@@ -8,6 +8,8 @@ from torch import nn
 
 from dfd.core.errors import DfdError
 
+NO_IMAGES = "its templates are precomputed: no other image can be embedded"  # where `embeds_images` is false
+
 
 class Recognizer(nn.Module):
     """A face-recognition network ξ, also usable as perceptual network φ.
@@ -20,11 +22,12 @@ class Recognizer(nn.Module):
     head: the published classifier, where the weights came with one (else None); it gives the layer `logits`.
 
     gives_gradients: whether templates and activations can be differentiated with respect to images; without that there
-    are no perceptual features, no training, no white-box analysis. embeds_images: whether it can embed new images.
+    are no perceptual features, no training, no white-box analysis. embeds_images: whether it computes
+    templates at all; where it does not, they exist for some photos and for nothing else.
     """
 
     gives_gradients: bool = True
-    embeds_images = True
+    embeds_images: bool = True
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from dfd.recognizers.inception_resnet import InceptionResNetV1, read_facenet_wei
 from dfd.recognizers.iresnet import IResNet
 from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
 from dfd.recognizers.onnx_model import OnnxRecognizer, read_onnx
+from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
 from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
 from dfd.recognizers.resnet50 import ResNet50
 from dfd.recognizers.vgg import VGG16
@@ -59,7 +60,8 @@ PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
     """A recognizer with fresh weights, in eval mode. Raises DfdError for an unknown architecture, option or layer."""
     if architecture not in ARCHITECTURES:
-        raise DfdError(f"recognizers: no architecture is called {architecture}; there are {', '.join(ARCHITECTURES)}")
+        known = ", ".join([*ARCHITECTURES, PRECOMPUTED])
+        raise DfdError(f"recognizers: no architecture is called {architecture}; there are {known}")
     try:
         recognizer = ARCHITECTURES[architecture](**options).eval()
         recognizer.check()
@@ -134,7 +136,12 @@ def recognizer_facts(recognizer: Recognizer) -> dict:
     }
     if facts["parameters"] is None:
         facts["parameters_note"] = "the file does not say which of its numbers were learned"
-    if not recognizer.gives_gradients:
+    if not recognizer.embeds_images:
+        facts["left_out_note"] = (
+            "templates alone: left out is whatever needs the template of another image (perturbed faces, maps, the cosine of "
+            "reconstructions under this recognizer), its perceptual features, and adversarial attacks on it"
+        )
+    elif not recognizer.gives_gradients:
         facts["left_out_note"] = (
             "templates without gradients: left out are its perceptual features, decoders trained with them (white-box "
             "variants), and adversarial attacks on it"
@@ -150,6 +157,8 @@ def save_recognizer(path: str | Path, recognizer: Recognizer, architecture: str,
 def load_recognizer(path: str | Path, device: torch.device) -> Recognizer:
     """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last."""
     config, state = read_module(path)
+    if config["architecture"] == PRECOMPUTED:  # looked up, never computed with: whatever the device, in memory
+        return Precomputed.from_state(config["options"]["datasets"], state)
     recognizer = build_recognizer(config["architecture"], config["options"])
     recognizer.fit(state)
     recognizer.load_state_dict(state)
