@@ -21,7 +21,7 @@ FACES = "data/faces/{}.h5"
 RECOGNIZER = "data/recognizers/{}.safetensors"
 TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
 DECODER = "data/decoders/{}.safetensors"  # variant
-CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # linear or quadratic, recognizer
+CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # recognizer; linear, or quadratic
 TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 
 

@@ -20,7 +20,7 @@ def main(variant: str) -> None:
     template = params.entry("variants", variant).template
     device = pick_device(params.device)
     decoder = load_decoder(DECODER.format(variant), device)
-    linear = load_decoder(CLOSED_FORM.format("linear", template), device)
+    linear = load_decoder(CLOSED_FORM.format(template, "linear"), device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     lpips = load_lpips(device)
     trained = {"decoder": params.roles.decoders}

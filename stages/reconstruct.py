@@ -34,7 +34,7 @@ def main() -> None:
     picks = {data: _picks(faces, opened[data].values(), params.reconstruct.faces) for data, faces in shown.items()}
     size = params.decoder.size
     decoders = {variant: load_decoder(DECODER.format(variant), device) for variant in params.variants}
-    linear = {name: load_decoder(CLOSED_FORM.format("linear", name), device) for name in params.recognizers}
+    linear = {name: load_decoder(CLOSED_FORM.format(name, "linear"), device) for name in params.recognizers}
     templates = {
         name: torch.cat([opened[data][name].template[rows] for data, rows in picks.items()]) for name in params.recognizers
     }

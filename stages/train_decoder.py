@@ -89,7 +89,7 @@ def main(variant: str) -> None:
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
     if params.decoder.mix != "none":
-        closed_form = load_decoder(CLOSED_FORM.format(params.decoder.mix, recognizers.template), device)
+        closed_form = load_decoder(CLOSED_FORM.format(recognizers.template, params.decoder.mix), device)
         decoder = MixedDecoder(decoder, closed_form)
         config["mix"] = {name: closed_form.config[name] for name in ("architecture", "options")}
         metrics["mix"] = decoder.choose_share(validation)
