@@ -28,8 +28,8 @@ from ruamel.yaml import YAML
 from dfd import cli
 from dfd.core.artefacts import read_module
 from dfd.decoder.losses import TERMS
-from dfd.evaluation.pairs import read_pairs
 from dfd.faces import examples
+from dfd.faces.pairs import read_pairs
 from dfd.faces.store import FaceStore
 from dfd.faces.synthetic import synthetic_photos
 from dfd.params import load_params, patched

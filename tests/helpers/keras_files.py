@@ -1,5 +1,7 @@
 """Files with random weights in the layout of rcmalli's Keras VGGFace, at 1/16 of the published channels."""
 
+import zipfile
+
 import h5py
 import numpy as np
 
