@@ -26,11 +26,12 @@ def main(recognizer: str) -> None:
     params = load_params()
     dataset, samples, seed = params.roles.verification, params.evaluate.bootstrap, params.seed
     faces = FaceStore(FACES.format(dataset))
-    store = TemplateStore(TEMPLATES.format(dataset, recognizer), faces)
-    rows, tested = store.rows("test"), faces.rows("test")
+    tested = faces.rows("test")
     learned = {role: FaceStore(FACES.format(name)) for role, name in trained_on(recognizer, params.train_recognizer).items()}
     fitted = {"maps": FaceStore(FACES.format(params.roles.decoders))} | learned
     leaked = refuse_leakage(fitted, faces, tested, params.roles.allow_leakage)
+    store = TemplateStore(TEMPLATES.format(dataset, recognizer), faces)
+    rows = store.rows("test")
     identities, originals = faces.identities(rows), store.template[rows]
     metrics: dict = {"n_faces": len(rows), "n_identities": len(np.unique(identities)), "leaked_identities": leaked}
     metrics |= {"faces_without_template": len(tested) - len(rows)}

@@ -161,7 +161,7 @@ def test_decoders_learn_from_the_faces_that_have_a_template_and_from_nothing_els
     for architecture, options in (("linear", {"size": SIZE}), ("quadratic", {"size": SIZE, "axes": 35})):
         decoder = build_decoder(architecture, computed.dimension, options)
         fit(decoder, training, validation)
-        _, state = read_module(project.folder / f"data/closed_form/{architecture}/mine.safetensors")
+        _, state = read_module(project.folder / f"data/closed_form/mine/{architecture}.safetensors")
         assert state.keys() == decoder.state_dict().keys()
         assert all(torch.equal(state[name], value) for name, value in decoder.state_dict().items())
     assert project.json("train_decoder/mine-vgg")["n_faces"] == len(rows) == len(faces.rows("train")) - WITHOUT
