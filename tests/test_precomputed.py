@@ -222,7 +222,7 @@ def test_tables_and_pictures_go_on_without_what_is_missing(project):
     table = verification_table({name: project.json(f"verify/{name}") for name in ("vgg", "mine")})
     assert (table.loc[table["recognizer"] == "mine", "without"] == "–").tolist() == [False, True, True, True]
     with Image.open(project.folder / "plots/reconstruct/variants.png") as image:
-        colours = dict((colour, count) for count, colour in image.convert("RGB").getcolors(1 << 24))
+        colours = {colour: count for count, colour in image.convert("RGB").getcolors(1 << 24)}
     cells = 2 * 2  # of mine-vgg and of the linear decoder, for the faces of `others`
     assert cells * 112**2 * 0.9 < colours[(0xE0,) * 3] < (cells + 1) * 112**2
 
