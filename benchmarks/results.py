@@ -33,9 +33,7 @@ def main(name: str) -> None:
 
     first = next(iter(verification.values()))
     impostors = first["original"]["without"]["tar_at_far_0.001"]["n_impostor"]
-    differences = [
-        f"{variant} {with_interval(metrics[name]['psnr']['minus_linear'], 'difference')} dB" for variant, metrics in quality.items()
-    ]
+    differences = [f"{variant} {with_interval(metrics[name]['psnr']['minus_linear'])} dB" for variant, metrics in quality.items()]
     parts = [
         f"# {name.upper()}: the numbers of one run",
         f"The same, in full: [{name}.json]({name}.json). To make them again, in the project's folder:",
