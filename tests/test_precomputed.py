@@ -240,6 +240,16 @@ def test_a_teacher_may_be_templates_alone(project):
     assert np.isfinite(list(metrics["loss"].values())).all()
 
 
+def test_what_gives_no_gradients_cannot_be_trained(project):
+    settings = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train_recognizer"]["vgg"]
+    project.change({
+        "recognizers.student": {"architecture": "onnx"},
+        "train_recognizer": {"student": settings | {"dataset": "synthetic", "teacher": "vgg", "epochs": 1}},
+    })  # fmt: skip
+    with pytest.raises(DfdError, match=r"train_recognizer\.student: onnx cannot be trained; import its weights"):
+        project.stage("train_recognizer", "student")
+
+
 def test_templates_of_no_face_and_of_other_lengths_stop_the_pipeline(project, monkeypatch):
     before = (project.folder / "data/recognizers/mine.safetensors").read_bytes()
     project.export("orl", 1, "mine.h5")

@@ -181,6 +181,7 @@ class Verify(Settings):
     rotate: int
     translate: Literal["left", "right", "up", "down"]
     scale: Positive
+    photos: Annotated[int, Field(ge=2)]
 
 
 class Reconstruct(Settings):

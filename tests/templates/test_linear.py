@@ -162,3 +162,12 @@ def test_without_rows_there_is_no_fit():
 def test_a_map_is_affine():
     linear = LinearMap(torch.tensor([[1.0, 2], [3, 4], [5, 6]]), torch.tensor([10.0, 20, 30]))
     torch.testing.assert_close(linear(torch.tensor([[1.0, 1], [0, -1]])), torch.tensor([[13.0, 27, 41], [8, 16, 24]]))
+
+
+def test_scaled_moments_are_those_of_scaled_inputs():
+    (x, y), scale = data(50), torch.tensor([1, 0.1, 3, 0, 1, 0.5, 2])
+    plain = moments(x, y)
+    scaled, expected = plain.scaled(scale), moments(x * scale, y)
+    for name in ("n", "x", "y", "xx", "xy", "yy"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(expected, name), rtol=1e-12)
+    assert plain.scaled(torch.ones(D)) is plain

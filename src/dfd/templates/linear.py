@@ -1,6 +1,7 @@
 """Ridge regression from streamed moments, its strength chosen on held-out data."""
 
 from collections.abc import Iterator
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -71,6 +72,14 @@ class Moments:
         for part in _blocks(y.shape[1]):
             self.xy[:, part] += x.T @ y[:, part]
         self.yy += float((y**2).sum())
+
+    def scaled(self, scale: torch.Tensor) -> "Moments":
+        """The moments of x · scale, (D,), and y; these themselves, not a copy, for a scale of ones."""
+        if (scale == 1).all():
+            return self
+        scale, other = scale.double().cpu(), copy(self)
+        other.x, other.xx, other.xy = self.x * scale, self.xx * torch.outer(scale, scale), self.xy * scale[:, None]
+        return other
 
 
 def _blocks(outputs: int) -> Iterator[slice]:
