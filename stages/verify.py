@@ -59,7 +59,7 @@ def main(recognizer: str) -> None:
         kept = pd.Series(range(len(rows))).groupby(identities).head(params.verify.photos).to_numpy()
         metrics["faces_beyond_limit"] = len(rows) - len(kept)
         sides = ({name: templates[kept] for name, templates in side.items()} for side in (perturbed, mapped))
-        table, curves = all_pairs(originals[kept].numpy(), *sides, identities[kept], samples, seed)
+        table, curves = all_pairs(originals.numpy()[kept], *sides, identities[kept], samples, seed)
         metrics |= table
     else:
         note = f"{len(rows)} faces of {people} people: too few for both a person's pair and a pair of two people"

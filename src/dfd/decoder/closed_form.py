@@ -1,7 +1,5 @@
 """Decoders in closed form: ridge regression from templates to pixels, linear or quadratic."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
@@ -30,9 +28,9 @@ class LinearDecoder(nn.Module):
         """What the pixels are affine in, (N, features)."""
         return templates
 
-    def scales(self) -> Iterator[torch.Tensor]:
-        """Vectors (features,): `features` times one of them is what ridge regression is tried on; the best is kept."""
-        yield torch.ones(self.affine.in_features)
+    def scales(self) -> list[torch.Tensor] | None:
+        """How to scale the features for the ridge: choices, each (features,), for validation faces (see `fit_ridge`)."""
+        return None
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         return self.affine(self.features(templates)).unflatten(1, (3, self.size, self.size))
@@ -61,30 +59,28 @@ class QuadraticDecoder(LinearDecoder):
         first, second = torch.triu_indices(self.axes, self.axes)
         return torch.cat([white, white[:, first] * white[:, second]], 1)
 
-    def scales(self) -> Iterator[torch.Tensor]:
+    def scales(self) -> list[torch.Tensor]:
         """Coordinates of variance one, or each of its axis' own; and products held back more than these, by steps."""
         first, second = torch.triu_indices(self.axes, self.axes)
         lengths = self.whitening.norm(dim=0)
         deviations = torch.where(lengths > 0, lengths[0] / lengths, 0)  # relative to the first axis'
-        for axes in (torch.ones_like(deviations), deviations):
-            for products in PRODUCTS if self.axes else (1.0,):
-                yield torch.cat([axes, products * axes[first] * axes[second]])
+        return [
+            torch.cat([axes, products * axes[first] * axes[second]])
+            for axes in (torch.ones_like(deviations), deviations)
+            for products in PRODUCTS
+        ]
 
 
 @torch.no_grad()
 def fit(decoder: LinearDecoder, training: Examples, validation: Examples) -> Fit:
-    """Give a decoder the weights with the least squared pixel error; the validation faces choose `scales` and ridge strength."""
+    """Give a decoder the weights with the least squared pixel error; validation faces choose ridge strength and scales."""
     decoder.set_statistics(training.targets)
-    train, held_out = _moments(decoder, training), _moments(decoder, validation)
-    best = None
-    for scale in decoder.scales():
-        found = fit_ridge(train.scaled(scale), held_out.scaled(scale))
-        if best is None or found.r2 > best.r2:
-            best = found
-            decoder.affine.weight.copy_(found.map.weight).mul_(scale)
-            decoder.affine.bias.copy_(found.map.bias)
+    train = _moments(decoder, training)
+    found = fit_ridge(train, _moments(decoder, validation), scales=decoder.scales())
+    decoder.affine.weight.copy_(found.map.weight)
+    decoder.affine.bias.copy_(found.map.bias)
     decoder.mean_face.copy_((train.y / train.n).view_as(decoder.mean_face))
-    return best
+    return found
 
 
 def _moments(decoder: LinearDecoder, examples: Examples) -> Moments:
