@@ -11,6 +11,8 @@ from dfd.rendering.curves import bar_figure, loss_figure, roc_figure
 from dfd.rendering.report import quality_table, verification_table, write_report
 from stages import log, run
 
+FOLDERS = ("reconstruct", "occlude", "cluster", "aggregate")  # of the pictures that other stages drew
+
 
 def main() -> None:
     params = load_params()
@@ -27,7 +29,8 @@ def main() -> None:
 
     sections = [(f"Reconstructions of {name}", quality_table(quality, name)) for name in evaluated]
     sections.append(("Verification: TAR (%) at 0.1 % FAR", verification_table(verification)))
-    pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png", *sorted(Path("plots/reconstruct").glob("*.png"))]
+    pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png"]
+    pictures += [picture for folder in FOLDERS for picture in sorted(Path("plots", folder).glob("*.png"))]
     sections += [(Path(picture).stem, Path(picture)) for picture in pictures]
     write_report("plots/report.html", "Deep Face Decoder", sections)
     log.info("wrote plots/report.html with %d figures", len(pictures))
