@@ -68,7 +68,7 @@ def within_between(
     within: (P,), one number per person. between: (P, P), symmetric, one per pair of people; its diagonal is not read.
     Returns (mean of within, mean of between, ratio of these), as `mean` or `value` with `ci95_low` and `ci95_high`.
     Each replicate weighs the people once for all three, and a pair by the product of both (vertex bootstrap: Snijders
-    & Borgatti, 1999). Between is None, with a note, where there is only one person. Raises ValueError for no person.
+    & Borgatti, 1999). Between is None, with a note, where there is only one person, and the ratio also where people do not differ. Raises ValueError for no person.
     """
     people = len(within)
     if not people or between.shape != (people, people):
@@ -81,7 +81,12 @@ def within_between(
     pairs = (drawn.sum(1)) ** 2 - (drawn**2).sum(1)
     drawn, pairs = drawn[pairs > 0], pairs[pairs > 0]  # a replicate of one person has no pairs
     inside, across = drawn @ within / drawn.sum(1), ((drawn @ between) * drawn).sum(1) / pairs
-    quotient = ratio(inside, across)
-    intervals = [NO_INTERVAL] * 3 if people < 3 else [percentiles(values[1:]) for values in (inside, across, quotient)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = ratio(inside, across)
+    intervals = [NO_INTERVAL] * 3 if people < 3 else [percentiles(reps[1:]) for reps in (inside, across, quotient)]
     names, values = ("mean", "mean", "value"), (inside[0], across[0], quotient[0])
-    return tuple({n: float(v)} | interval for n, v, interval in zip(names, values, intervals, strict=True))
+    found = [{n: float(v)} | interval for n, v, interval in zip(names, values, intervals, strict=True)]
+    if not np.isfinite(quotient).all():
+        nothing = {"value": None, "ci95_low": None, "ci95_high": None}
+        found[2] = nothing | {"ratio_note": "people do not differ: there is nothing to be a share of"}
+    return tuple(found)

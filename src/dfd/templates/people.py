@@ -11,9 +11,9 @@ def photos_of_people(identities: np.ndarray, at_least: int = 1) -> dict[str, np.
 
     Whoever has most comes first, of equals who comes first in `identities`.
     """
-    names, first, counts = np.unique(identities, return_index=True, return_counts=True)
-    order = np.lexsort([first, -counts])
-    return {str(names[i]): np.flatnonzero(identities == names[i]) for i in order if counts[i] >= at_least}
+    names, first, codes, counts = np.unique(identities, return_index=True, return_inverse=True, return_counts=True)
+    photos = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+    return {str(names[i]): photos[i] for i in np.lexsort([first, -counts]) if counts[i] >= at_least}
 
 
 def shared_rows(rows: Sequence[int], templates: Mapping[str, torch.Tensor]) -> tuple[np.ndarray, dict[str, str]]:
