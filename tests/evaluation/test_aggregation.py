@@ -89,7 +89,7 @@ def test_half_of_the_draws_varies_as_a_mean_of_all_should():
 
 def test_more_photos_verify_better_and_a_single_one_as_usual():
     templates, people = people_of([12] * 15, within=1.5)
-    drawn = planned_of(people, draws=6).drawn
+    drawn = planned_of(people, counts=[1, 3, 10], draws=6).drawn
     found = verification_by_count(templates, drawn, [1, 3, 10], 100, generator=rng())
     areas = [found[count]["auc"]["value"] for count in (1, 3, 10)]
     assert areas[0] < areas[1] < areas[2]
@@ -134,7 +134,7 @@ def test_the_spread_of_a_linear_decoder_falls_with_the_root_of_the_photos():
 def test_mirror_distances_by_count():
     templates, people = people_of([6, 6, 6])
     planned = planned_of(people)
-    symmetric = lambda t: (decode(t) + decode(t).flip(3)) / 2  # noqa: E731
+    symmetric = lambda t: (decode(t) + decode(t).flip(3)) / 2
     found = decoded_by_count(symmetric, templates, planned.drawn, [1, 3], [6] * 3, 100, generator=rng())
     assert found[1]["mirror"]["mean"] == 0 and found[3]["mirror"]["minus_first"]["mean"] == 0
     found = decoded_by_count(decode, templates, planned.drawn, [1, 3], [6] * 3, 100, generator=rng())

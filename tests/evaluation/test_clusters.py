@@ -34,7 +34,7 @@ def decode(templates):
 def test_cosines_are_means_over_all_pairs():
     templates, people = people_of([2, 5, 3])
     found = template_spread(templates, list(people.values()), 100, generator=rng())
-    cosine = lambda i, j: float(F.cosine_similarity(templates[i], templates[j], dim=0))  # noqa: E731
+    cosine = lambda i, j: float(F.cosine_similarity(templates[i], templates[j], dim=0))
     within = np.mean([np.mean([cosine(i, j) for i, j in combinations(own, 2)]) for own in people.values()])
     between = np.mean(
         [np.mean([cosine(i, j) for i in a for j in b]) for a, b in combinations(people.values(), 2)]
@@ -64,7 +64,7 @@ def test_the_share_is_the_share_of_the_variance():
 def test_decoded_distances_are_means_over_all_pairs():
     templates, people = people_of([4, 6, 5])
     found = decoded_spread(decode, templates, list(people.values()), 3, 100, generator=rng())
-    distance = lambda a, b: float(grey_levels(decode(a[None]), decode(b[None])))  # noqa: E731
+    distance = lambda a, b: float(grey_levels(decode(a[None]), decode(b[None])))
     own = [centroids(templates[photos], cluster(templates[photos], 3)) for photos in people.values()]
     within = np.mean([np.mean([distance(a, b) for a, b in combinations(c, 2)]) for c in own])
     means = [aggregate(templates[photos]) for photos in people.values()]

@@ -43,7 +43,11 @@ def test_a_change_that_stays_inside():
     inside = found["change_inside"]
     assert inside["mean"] == pytest.approx(1) and inside["area"] == pytest.approx(0.25)
     assert inside["minus_area"]["mean"] == pytest.approx(0.75)
-    assert found["brightness_inside"]["mean"] == pytest.approx(-51, abs=1e-3)
+    brightness = found["brightness_inside"]
+    assert brightness["mean"] == brightness["minus_outside"]["mean"] == pytest.approx(-51, abs=1e-3)
+    assert brightness["outside"] == 0
+    # Without the mean, −0.05: −0.15 in a quarter, 0.05 elsewhere.
+    assert found["local_change_inside"]["mean"] == pytest.approx(0.25 * 9 / (0.25 * 9 + 0.75), abs=1e-5)
     # Beside the region the reconstruction is as far from the original as it was, and did not change at all.
     outside = found["psnr_outside"]
     assert outside["mean"] == pytest.approx(outside["clean"]) == pytest.approx(20, abs=0.2)

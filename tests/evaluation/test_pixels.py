@@ -40,6 +40,11 @@ def test_shares_of_a_known_change():
     assert change_share(before, before + 0.3, half(4)).item() == pytest.approx(0.5)  # a change without a place: the area
     assert change_share(before, before + 0.3, 0.25 * torch.ones(1, 1, 4, 4)).item() == pytest.approx(0.25)
     assert change_share(before, before, half(4)).isnan().all()
+    lighter = after + torch.tensor([0.3, -0.2, 0.1]).view(1, 3, 1, 1)  # elsewhere as much as there
+    assert change_share(before, lighter, half(4)).item() == pytest.approx(0.5, abs=0.05)
+    expected = change_share(before, after - after.mean((2, 3), keepdim=True), half(4)).item()
+    assert change_share(before, lighter, half(4), centred=True).item() == pytest.approx(expected)
+    assert expected > 0.7
 
 
 def test_means_within_a_region():

@@ -46,16 +46,20 @@ def reconstruction_change(
     covered: (N, 1, S, S), the region, in [0, 1]. Means with intervals over identities:
     change_inside: the region's share of the squared difference of both reconstructions, in [0, 1]; `area`: its share of
     the picture, which is what a change without any place would have; `minus_area`: the paired difference.
-    brightness_inside: mean of occluded − clean in the region, in grey levels: negative where it became darker.
+    local_change_inside: the same of what is left of the difference without each colour's mean over the picture, since
+    another light or complexion is a change everywhere.
+    brightness_inside: mean of occluded − clean in the region, in grey levels: negative where it became darker;
+    `outside`: beside the region; `minus_outside`: the paired difference.
     psnr_outside: of occluded against the original beside the region, in dB; `clean`: of the clean reconstruction;
     `minus_clean`: the paired difference. psnr_outside_clean: of occluded against the clean reconstruction there.
     """
     inside, outside = covered, 1 - covered
-    share, area = change_share(clean, occluded, inside), covered.mean((1, 2, 3))
-    brightness = mean_within((occluded - clean) * GREY_LEVELS, inside)
+    area = {"area": covered.mean((1, 2, 3))}
+    brightness = [mean_within((occluded - clean) * GREY_LEVELS, part) for part in (inside, outside)]
     values = {
-        "change_inside": (share, {"area": area}),
-        "brightness_inside": (brightness, {}),
+        "change_inside": (change_share(clean, occluded, inside), area),
+        "local_change_inside": (change_share(clean, occluded, inside, centred=True), area),
+        "brightness_inside": (brightness[0], {"outside": brightness[1]}),
         "psnr_outside": (psnr_within(occluded, original, outside), {"clean": psnr_within(clean, original, outside)}),
         "psnr_outside_clean": (psnr_within(occluded, clean, outside), {}),
     }

@@ -22,12 +22,16 @@ def psnr_within(images: torch.Tensor, targets: torch.Tensor, weights: torch.Tens
 
 
 @torch.no_grad()
-def change_share(before: torch.Tensor, after: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def change_share(before: torch.Tensor, after: torch.Tensor, weights: torch.Tensor, centred: bool = False) -> torch.Tensor:
     """How much of the change lies in a region, (N,) in [0, 1]: of the squared differences' sum. NaN for no change.
 
     weights: (N, 1, H, W) in [0, 1]. A change without any place has as its share the region's share of the area.
+    centred: less each colour's mean change over the picture, which is a change of light or complexion.
     """
-    squared = (after - before).square().mean(1, keepdim=True)
+    change = after - before
+    if centred:
+        change = change - change.mean((2, 3), keepdim=True)
+    squared = change.square().mean(1, keepdim=True)
     return (squared * weights).sum((1, 2, 3)) / squared.sum((1, 2, 3))
 
 
