@@ -1,5 +1,7 @@
 """Clusters of templates that are drawn around known centres."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,9 @@ def blobs(sizes, spread=0.05, seed=0):
 def test_separated_blobs_are_found_the_largest_first():
     templates, truth = blobs([5, 11])
     assert (cluster(templates, 2) == 1 - truth).all()
-    templates, truth = blobs([7, 2, 4])
-    assert (cluster(templates, 3) == np.array([0, 2, 1])[truth]).all()
+    for sizes in permutations([2, 4, 6, 8]):
+        templates, truth = blobs(sizes)
+        assert (cluster(templates, 4) == (4 - np.array(sizes) // 2)[truth]).all()
 
 
 def test_of_clusters_of_one_size_the_earliest_comes_first():
