@@ -12,12 +12,11 @@ from dfd.faces.leakage import refuse_leakage, trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.occlusion import blocks, coverage, embed_occluded, landmarks_in_view, occlude
+from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
-
-NO_IMAGES = "left out: its templates are precomputed, no other image can be embedded"
 
 
 def main() -> None:
@@ -25,10 +24,10 @@ def main() -> None:
     settings, size, device = params.occlusions, params.decoder.size, pick_device(params.device)
     modules = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     metrics: dict = {name: {} for name in modules}
-    for name in [name for name, module in modules.items() if not getattr(module, "embeds_images", True)]:
-        metrics[name]["occlude_note"] = NO_IMAGES
+    for name in [name for name, module in modules.items() if not module.embeds_images]:
+        metrics[name]["occlude_note"] = f"left out: {NO_IMAGES}"
         del modules[name]
-        log.info("%s: %s", name, NO_IMAGES)
+        log.info("%s: left out, %s", name, NO_IMAGES)
     variants = {key: v.template for key, v in params.variants.items() if v.template in modules}
     learned = {"decoder": params.roles.decoders}
     for name in modules:

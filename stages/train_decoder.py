@@ -8,6 +8,7 @@ import torch
 
 from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
 from dfd.decoder.losses import ReconstructionLoss, balanced_gain
 from dfd.decoder.mixed import MixedDecoder
 from dfd.decoder.registry import build_decoder, load_decoder, save_decoder
@@ -24,16 +25,21 @@ def main(variant: str) -> None:
     params = load_params()
     recognizers, settings = params.entry("variants", variant), params.train_decoder
     device = pick_device(params.device)
+    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
+    if not perceptual.gives_gradients:
+        raise DfdError(
+            f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "
+            "features; name another recognizer"
+        )
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
 
     size, memory = params.decoder.size, params.memory_gb
     torch.manual_seed(params.seed)
     options = params.decoder.model_dump(exclude={"architecture", "mix"})
     decoder = build_decoder(params.decoder.architecture, templates.dimension, options)
-    training = Examples(faces, faces.rows("train"), size, templates.template, templates.mirrored, memory)
-    validation = Examples(faces, faces.rows("validation"), size, templates.template, None, memory)
+    training = Examples(faces, templates.rows("train"), size, templates.template, templates.mirrored, memory)
+    validation = Examples(faces, templates.rows("validation"), size, templates.template, None, memory)
     decoder.set_statistics(training.targets, mean_face(training))
 
     gain = 1.0
@@ -83,7 +89,7 @@ def main(variant: str) -> None:
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
     if params.decoder.mix != "none":
-        closed_form = load_decoder(CLOSED_FORM.format(params.decoder.mix, recognizers.template), device)
+        closed_form = load_decoder(CLOSED_FORM.format(recognizers.template, params.decoder.mix), device)
         decoder = MixedDecoder(decoder, closed_form)
         config["mix"] = {name: closed_form.config[name] for name in ("architecture", "options")}
         metrics["mix"] = decoder.choose_share(validation)
