@@ -105,6 +105,13 @@ MISTAKES = {
     "rotation that has no transform": ({"verify.rotate": 45}, "verify"),
     "a whole turn": ({"verify.rotate": 360}, "verify"),
     "no rotation": ({"verify.rotate": 0}, "verify"),
+    "no regions": ({"occlusions.regions": []}, "occlusions.regions"),
+    "a shade beyond white": ({"occlusions.shade": 255.0}, "occlusions.shade"),
+    "one cluster": ({"clusters.count": 1}, "clusters.count"),
+    "counts that do not ascend": ({"aggregation.counts": [1, 5, 5]}, "aggregation"),
+    "no counts": ({"aggregation.counts": []}, "aggregation.counts"),
+    "draws without a half": ({"aggregation.draws": 7}, "aggregation.draws"),
+    "more draws decoded than drawn": ({"aggregation.decoded_draws": 100}, "aggregation"),
     "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
 }
 

@@ -188,6 +188,35 @@ class Reconstruct(Settings):
     faces: Count
 
 
+class Occlusions(Settings):
+    regions: Annotated[list[Text], Field(min_length=1)]
+    shade: Share
+    faces: Count
+    shown: Count
+
+
+class Clusters(Settings):
+    count: Annotated[int, Field(ge=2)]
+    people: Count
+
+
+class Aggregation(Settings):
+    counts: Annotated[list[Count], Field(min_length=1)]
+    people: Annotated[int, Field(ge=2)]
+    probes: Count
+    draws: Annotated[int, Field(ge=2, multiple_of=2)]
+    decoded_draws: Count
+    shown: Count
+
+    @model_validator(mode="after")
+    def _counts_ascend(self):
+        if sorted(set(self.counts)) != self.counts:
+            raise ValueError(f"`counts` must ascend, not {self.counts}")
+        if self.decoded_draws > self.draws:
+            raise ValueError(f"`decoded_draws` ({self.decoded_draws}) are of the {self.draws} `draws`")
+        return self
+
+
 class Params(Settings):
     seed: Annotated[int, Field(ge=0)]
     device: str
@@ -208,6 +237,9 @@ class Params(Settings):
     evaluate: Evaluate
     verify: Verify
     reconstruct: Reconstruct
+    occlusions: Occlusions
+    clusters: Clusters
+    aggregation: Aggregation
 
     def entry(self, section: str, name: str):
         """The entry `name` of a section that is a dictionary. Raises DfdError where there is none."""

@@ -8,7 +8,7 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
-from dfd.rendering.curves import PALETTE, TERMS, bar_figure, loss_figure, note_figure, roc_figure
+from dfd.rendering.curves import PALETTE, TERMS, bar_figure, count_figure, loss_figure, note_figure, roc_figure
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 
@@ -40,6 +40,19 @@ def bars(groups, series, **changes):
     return pd.DataFrame(rows)
 
 
+def counts(values, measures=("eer", "tar"), **changes):
+    """A table by count: series -> its values at 1, 2, 5 and 10."""
+    columns = {"low": np.nan, "high": np.nan} | changes
+    return pd.DataFrame(
+        [
+            {"series": series, "measure": measure, "count": count, "value": value} | columns
+            for measure in measures
+            for series, own in values.items()
+            for count, value in zip((1, 2, 5, 10), own)
+        ]
+    )
+
+
 def where(path, colour, right=None):
     """The (rows, columns) of the pixels of exactly this colour; `right` cuts the legend off."""
     picture = np.asarray(Image.open(path).convert("RGB"))[:, :right]
@@ -49,6 +62,7 @@ def where(path, colour, right=None):
 FIGURES = {
     "roc": lambda path, x=0.5: roc_figure(path, roc({("plain", "without"): x, ("rotate+30", "with"): 0.3}), "Title"),
     "loss": lambda path, x=0.5: loss_figure(path, {"vgg-vgg": losses(total=x, pixel=0.1)}),
+    "count": lambda path, x=0.5: count_figure(path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "photos"),
     "bar": lambda path, x=0.5: bar_figure(path, bars(["a", "b"], ["s", "t"], value=x), "Title", "SSIM"),
 }
 
@@ -184,3 +198,29 @@ def test_the_roc_template_draws_a_line_per_revision_recognizer_condition_and_map
     assert encoding["color"]["scale"]["domain"] == ["workspace", "HEAD"]
     assert encoding["x"]["scale"]["type"] == "log" and encoding["y"]["scale"]["domain"] == [0, 1]
     assert {"calculate": "toNumber(datum['far'])", "as": "far"} in spec["transform"]
+
+
+def test_counts_lie_apart_by_their_logarithm_and_values_by_height(tmp_path):
+    path = tmp_path / "count.png"
+    table = counts({"vgg": [0.1, 0.1, 0.1, 0.9], "resnet": [0.5] * 4}, measures=["eer"])
+    count_figure(path, table, "Title", {"eer": "EER"}, "photos")
+    rows, columns = where(path, PALETTE[0], right=470)
+    high, low = columns[rows == rows.min()].mean(), columns[rows == rows.max()]
+    assert high == pytest.approx(columns.max(), abs=8)  # the highest is the last
+    first, second = low.min(), low.max()  # of the three low ones: 1 and 5
+    assert (second - first) / (high - first) == pytest.approx(np.log(5) / np.log(10), abs=0.05)
+
+
+def test_a_measure_has_its_panel_and_an_interval_its_bar(tmp_path):
+    path, table = tmp_path / "count.png", counts({"vgg": [0.2, 0.3, 0.4, 0.5]})
+    count_figure(path, table, "Title", {"eer": "EER"}, "photos")
+    one = Image.open(path).size
+    bare = len(where(path, PALETTE[0])[0])
+    count_figure(path, table.assign(low=0.1, high=0.8), "Title", {"eer": "EER"}, "photos")
+    assert len(where(path, PALETTE[0])[0]) > 1.2 * bare
+    count_figure(path, table, "Title", {"eer": "EER", "tar": "TAR"}, "photos")
+    assert Image.open(path).size == (one[0] + 380, one[1])
+    with pytest.raises(ValueError, match="low"):
+        count_figure(path, table.drop(columns="low"), "Title", {"eer": "EER"}, "photos")
+    with pytest.raises(ValueError, match="empty"):
+        count_figure(path, table[:0], "Title", {"eer": "EER"}, "photos")

@@ -172,6 +172,37 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         _save(figure, path)
 
 
+def count_figure(path: str | Path, table: pd.DataFrame, title: str, labels: Mapping[str, str], x_label: str) -> None:
+    """Draw measures against a count, a panel per measure and a colour per series; bars are 95 % intervals.
+
+    table: long form with the columns series, measure, count (1 or more), value, low and high (NaN for no interval).
+    labels: the measures to draw, each with the label of its axis. The counts lie on a logarithmic axis, each with its
+    tick; series are set apart a little, so that their bars do not hide one another. Raises ValueError for an empty
+    table or a missing column.
+    """
+    _require(table, ("series", "measure", "count", "value", "low", "high"))
+    colours, counts = _colours(table["series"].unique()), sorted(table["count"].unique())
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(0.8 + 3.8 * len(labels) + 1.4, 3.8), dpi=DPI, layout="constrained")
+        panels = figure.subplots(1, len(labels), squeeze=False)[0]
+        for panel, (measure, label) in zip(panels, labels.items(), strict=True):
+            for number, (series, colour) in enumerate(colours.items()):
+                rows = table[(table["series"] == series) & (table["measure"] == measure)].sort_values("count")
+                x = rows["count"] * 1.03 ** (number - (len(colours) - 1) / 2)
+                ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+                panel.errorbar(x, rows["value"], yerr=ends, fmt="o-", markersize=4, capsize=2, color=colour)
+            panel.set_xscale("log")
+            panel.set_xticks(counts, [f"{count:g}" for count in counts])
+            panel.set_xticks([], minor=True)
+            panel.set_xlim(counts[0] / 1.15, counts[-1] * 1.15)
+            panel.set_xlabel(x_label)
+            panel.set_ylabel(label)
+        figure.suptitle(title)
+        handles = [Line2D([], [], color=colour, marker="o", label=series) for series, colour in colours.items()]
+        figure.legend(handles=handles, loc="outside right center")
+        _save(figure, path)
+
+
 def note_figure(path: str | Path, note: str) -> None:
     """Draw a sentence where a figure would be that has nothing to show."""
     with matplotlib.rc_context(STYLE):
