@@ -171,6 +171,29 @@ class Verify(Settings):
     scale: Positive
 
 
+class CwL2(Settings):
+    pairs: Count
+    searches: Count
+    iterations: Count
+    initial: Positive
+    learning_rate: Positive
+    confidence: NonNegative
+
+
+GreyLevels = Annotated[float, Field(gt=0, le=255)]
+
+
+class Attacks(Settings):
+    people: Annotated[int, Field(ge=2)]
+    photos: Annotated[int, Field(ge=4)]
+    enrol: Annotated[float, Field(gt=0, lt=1)]
+    epsilon: GreyLevels
+    pairs: Count
+    cw_l2: CwL2
+    matching_pairs: Count
+    epsilons: list[GreyLevels]
+
+
 class Reconstruct(Settings):
     faces: Count
 
@@ -194,6 +217,7 @@ class Params(Settings):
     transforms: Transforms
     evaluate: Evaluate
     verify: Verify
+    attacks: Attacks
     reconstruct: Reconstruct
 
     def entry(self, section: str, name: str):
