@@ -116,6 +116,4 @@ def tar_over_epsilon(metrics: Mapping, epsilons: Sequence[float]) -> pd.DataFram
             tar = summary[f"tar_at_far_{FAR:g}"]
             rows.append((decoding, epsilon, tar["value"], tar["ci95_low"], tar["ci95_high"]))
     table = pd.DataFrame(rows, columns=["decoding", "epsilon", "tar", "ci95_low", "ci95_high"])
-    return table.astype(dict.fromkeys(["epsilon", "tar", "ci95_low", "ci95_high"], float)).sort_values(
-        ["decoding", "epsilon"], kind="stable", ignore_index=True
-    )
+    return table.astype(dict.fromkeys(["epsilon", "tar", "ci95_low", "ci95_high"], float))

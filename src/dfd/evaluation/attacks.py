@@ -99,9 +99,9 @@ class Outcome(NamedTuple):
         """One of the images; names: of the people. original: the image without noise (3, H, W), None where it has none."""
         best = {name: part[index].max(0) for name, part in self.probabilities.items()}
         return Shown(
-            self.images[index],
+            self.images[index].clone(),  # of all of them, no memory is to be kept
             None if original is None else self.images[index] - original,
-            {variant: faces[index] for variant, faces in self.decoded.items()},
+            {variant: faces[index].clone() for variant, faces in self.decoded.items()},
             {name: f"{names[person]} {probability:.2f}" for name, (probability, person) in best.items()},
         )
 
@@ -147,7 +147,7 @@ def targeted_summary(
     count = len(result.images)
     truth, targets = truth[:count], targets[:count]
 
-    def mean(values: np.ndarray, of: np.ndarray = np.ones(count, bool)) -> dict:
+    def mean(values: np.ndarray, of=slice(None)) -> dict:
         return mean_interval(values[of], truth[of], samples, generator=np.random.default_rng(seed))
 
     metrics: dict = {"n_pairs": count, "n_identities": len(np.unique(truth))}
@@ -222,8 +222,6 @@ def attack_identification(
     example = faces.views(rows[np.flatnonzero(known & (codes == targets[index]))[:1]], recognizer.size)
     shown[f"{names[targets[index]]}, the target"] = outcome(None, example, aims[:1], **of).shown(0, names, None)
     return metrics, shown
-
-
 
 
 def targeted_table(metrics: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from dfd.rendering.grids import image_grid
 
 
 def attack_grid(path: str | Path, columns: Mapping[str, Shown], epsilon: float, title: str) -> None:
-    """Draw one photo under each attack: the images, their noise (mid-grey ± ε grey levels is drawn from black to white) and their reconstructions.
+    """Draw one photo under each attack: the images, their noise from −ε (black) to ε (white), their reconstructions.
 
     columns: by title; the first and the last hold no noise. Captions say who is identified, with which probability.
     """
