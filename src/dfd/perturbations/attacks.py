@@ -57,7 +57,10 @@ def _iterated(loss: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
     low, high = (images - epsilon / 255).clamp_min(0), (images + epsilon / 255).clamp_max(1)
     attacked = images
     for _ in range(steps(epsilon)):
-        attacked = descended(attacked, gradient_sign(loss, attacked), min(1, epsilon)).clamp(low, high)
+        direction = gradient_sign(loss, attacked)
+        if not direction.any():  # nothing left to gain
+            break
+        attacked = descended(attacked, direction, min(1, epsilon)).clamp(low, high)
     return attacked
 
 
