@@ -107,7 +107,7 @@ class Blocks(nn.Module):
         self.register_buffer("template_mean", torch.zeros(12))
 
     def forward(self, templates):
-        return F.interpolate(templates.view(-1, 3, 2, 2) * self.brightness, (8, 8), mode="nearest")
+        return F.interpolate(templates.view(-1, 3, 2, 2) * self.brightness, (16, 16), mode="nearest")
 
 
 class Photos:

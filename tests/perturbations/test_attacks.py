@@ -158,7 +158,7 @@ def test_attacks_reach_targets_and_stay_valid_images(name, network, targets):
     after = network(attacked).softmax(1).gather(1, targets[:, None])
     assert attacked.shape == images.shape and attacked.dtype == torch.float32 and not attacked.requires_grad
     assert (attacked >= 0).all() and (attacked <= 1).all()
-    assert (after >= before - 1e-6).all() and (after > before).any()
+    assert (after >= before - 1e-3).all() and (after > before).any()
     if name in SIGNED:
         assert (attacked - images).abs().max() <= 6 / 255 + 1e-6
 
