@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dfd.evaluation import attacks
 from dfd.evaluation.attacked_verification import (
     attacked_pairs,
     roc_curves,
@@ -188,13 +189,13 @@ def test_an_attack_that_never_succeeds_has_rates_of_zero_and_no_noise():
 
 
 def test_identification_is_attacked_on_held_out_photos(setting):
-    attacks = {"itfgsm": (20, {"epsilon": 60}), "tfgsm": (20, {"epsilon": 0.01}), "cw-l2": (4, {"iterations": 60, "searches": 3, "initial": 1.0})}
-    metrics, shown = attack_identification(*setting, 0.5, attacks, samples=100, seed=0)
+    chosen = {"itfgsm": (20, {"epsilon": 60}), "tfgsm": (20, {"epsilon": 0.01}), "cw-l2": (4, {"iterations": 60, "searches": 3, "initial": 1.0})}
+    metrics, shown = attack_identification(*setting, 0.5, chosen, samples=100, seed=0)
     head = metrics["identification"]
     assert (head["n_people"], head["n_enrolled"], head["n_held_out"]) == (6, 18, 18)
     assert head["accuracy"]["mean"] == 1 and head["accuracy"]["count"] == 18
     targeted = metrics["targeted"]
-    assert list(targeted) == ["original", *attacks]
+    assert list(targeted) == ["original", *chosen]
     assert {name: part["n_pairs"] for name, part in targeted.items()} == {"original": 20, "itfgsm": 20, "tfgsm": 20, "cw-l2": 4}
     assert targeted["original"]["before"]["true_identity"]["mean"] == 1
     assert targeted["itfgsm"]["before"]["target"]["mean"] > 0.9 and targeted["itfgsm"]["noise"]["linf"]["mean"] <= 60.01
@@ -205,16 +206,31 @@ def test_identification_is_attacked_on_held_out_photos(setting):
         assert part["same"]["target"]["count"] == part["before"]["target"]["count"]
     json.dumps(metrics, allow_nan=False)
     titles = list(shown)
-    assert titles[0].endswith("as it is") and titles[-1].endswith("the target") and titles[1:-1] == list(attacks)
+    assert titles[0].endswith("as it is") and titles[-1].endswith("the target") and titles[1:-1] == list(chosen)
     assert shown[titles[0]].identified["before"].split()[0] == titles[0].split(",")[0]
+    assert shown[titles[-1]].identified["before"].split()[0] == titles[-1].split(",")[0]
     assert shown[titles[-1]].noise is None and shown["itfgsm"].noise.abs().max() > 0
     assert shown["itfgsm"].identified["before"].split()[0] == titles[-1].split(",")[0]
     table = targeted_table(targeted)
     assert len(table) == 4 * 3 * 2 and set(table["predicted"]) == {"target", "true_identity"}
     row = table[(table["attack"] == "itfgsm") & (table["decoding"] == "before") & (table["predicted"] == "target")]
     assert row["share"].item() == targeted["itfgsm"]["before"]["target"]["mean"]
-    again, _ = attack_identification(*setting, 0.5, attacks, samples=100, seed=0)
+    again, _ = attack_identification(*setting, 0.5, chosen, samples=100, seed=0)
     assert again == metrics
+
+
+def test_the_head_learns_from_the_enrolled_photos_only(setting, monkeypatch):
+    learned = []
+
+    def recorded(templates, codes):
+        learned.append((templates, codes))
+        return fit_identification(templates, codes)
+
+    monkeypatch.setattr(attacks, "fit_identification", recorded)
+    metrics, _ = attack_identification(*setting, 0.2, {"tfgsm": (3, {"epsilon": 1})}, samples=100, seed=0)
+    templates, codes = learned[0]
+    assert codes.tolist() == [0, 1, 2, 3, 4, 5] and metrics["identification"]["n_held_out"] == 30
+    assert all((setting[4][setting[2].codes == code] == template).all(1).any() for template, code in zip(templates, codes.tolist(), strict=True))
 
 
 # Verification

@@ -112,6 +112,24 @@ def test_cw_l2_comes_near_to_the_distance_of_the_margin(confidence):
     assert (margin(model(attacked), targets, torch.inf) <= -confidence).all()
 
 
+def test_cw_l2_searches_c_tenfold_until_it_succeeds_then_by_halves():
+    """On two classes c has to reach 2·lead / ‖w_other − w_target‖²: less noise than that of the margin costs less."""
+    model, images = Linear(2), 0.4 + 0.2 * torch.rand(1, 3, SIDE, SIDE, generator=generator(5))
+    target = 1 - model(images).argmax(1)
+    lead = margin(model(images), target, torch.inf).item()
+    least = 2 * lead / (model.weight[0] - model.weight[1]).square().sum().item()
+    weights: list[float] = []
+
+    def watched(x):
+        logits = model(x)
+        logits.register_hook(lambda gradient: weights.append(-gradient[0, target].item() / least))  # c, or 0 once reached
+        return logits
+
+    cw_l2(watched, images, target, searches=6, iterations=300, initial=0.015 * least)
+    tried = [weight for weight in dict.fromkeys(round(weight, 4) for weight in weights) if weight]
+    assert tried == pytest.approx([0.015, 0.15, 1.5, 0.825, 1.1625, 0.9938], abs=2e-4)
+
+
 # Against foolbox
 
 
