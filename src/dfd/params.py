@@ -184,6 +184,29 @@ class Verify(Settings):
     photos: Annotated[int, Field(ge=2)]
 
 
+class CwL2(Settings):
+    pairs: Count
+    searches: Count
+    iterations: Count
+    initial: Positive
+    learning_rate: Positive
+    confidence: NonNegative
+
+
+GreyLevels = Annotated[float, Field(gt=0, le=255)]
+
+
+class Attacks(Settings):
+    people: Annotated[int, Field(ge=2)]
+    photos: Annotated[int, Field(ge=4)]
+    enrol: Annotated[float, Field(gt=0, lt=1)]
+    epsilon: GreyLevels
+    pairs: Count
+    cw_l2: CwL2
+    matching_pairs: Count
+    epsilons: list[GreyLevels]
+
+
 class Reconstruct(Settings):
     faces: Count
 
@@ -236,6 +259,7 @@ class Params(Settings):
     transforms: Transforms
     evaluate: Evaluate
     verify: Verify
+    attacks: Attacks
     reconstruct: Reconstruct
     occlusions: Occlusions
     clusters: Clusters

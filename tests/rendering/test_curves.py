@@ -8,7 +8,7 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
-from dfd.rendering.curves import PALETTE, TERMS, bar_figure, count_figure, loss_figure, note_figure, roc_figure
+from dfd.rendering.curves import PALETTE, TERMS, bar_figure, count_figure, interval_curves, loss_figure, note_figure, roc_figure
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 
@@ -53,6 +53,11 @@ def counts(values, measures=("eer", "tar"), **changes):
     )
 
 
+def over(places, series, **changes):
+    rows = [{"series": s, "x": x, "value": 0.5, "low": 0.4, "high": 0.7} | changes for s in series for x in places]
+    return pd.DataFrame(rows)
+
+
 def where(path, colour, right=None):
     """The (rows, columns) of the pixels of exactly this colour; `right` cuts the legend off."""
     picture = np.asarray(Image.open(path).convert("RGB"))[:, :right]
@@ -63,6 +68,7 @@ FIGURES = {
     "roc": lambda path, x=0.5: roc_figure(path, roc({("plain", "without"): x, ("rotate+30", "with"): 0.3}), "Title"),
     "loss": lambda path, x=0.5: loss_figure(path, {"vgg-vgg": losses(total=x, pixel=0.1)}),
     "count": lambda path, x=0.5: count_figure(path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "photos"),
+    "intervals": lambda path, x=0.5: interval_curves(path, over([0, 1, 4], ["s", "t"], value=x), "Title", "ε", "TAR"),
     "bar": lambda path, x=0.5: bar_figure(path, bars(["a", "b"], ["s", "t"], value=x), "Title", "SSIM"),
 }
 
@@ -142,6 +148,31 @@ def test_intervals_are_drawn_and_may_be_absent(tmp_path):
         bar_figure(path, bars(["resnet-resnet", "linear (resnet)"], ["a"], **change), "Title", "SSIM")
         widths.append(np.ptp(where(path, PALETTE[0])[1]))
     assert widths[0] > 200 and widths[1] < 12
+
+
+def test_interval_curves_draw_a_higher_rate_higher_and_its_interval(tmp_path):
+    path = tmp_path / "x.png"
+    table = pd.concat([over([0, 4], ["s"], value=0.9, high=1.0), over([0, 4], ["t"], value=0.2, low=0.1)])
+    interval_curves(path, table, "Title", "ε", "TAR")
+    high, low = (where(path, colour, right=480)[0] for colour in PALETTE[:2])
+    assert high.mean() + 150 < low.mean() and len(where(path, PALETTE[2])[0]) == 0
+    interval_curves(path, table.assign(low=np.nan, high=np.nan), "Title", "ε", "TAR")
+    assert len(where(path, PALETTE[0], right=480)[0]) < len(high)
+
+
+def test_roc_takes_other_columns(tmp_path):
+    path = tmp_path / "roc.png"
+    table = roc({("plain", "without"): 0.9, ("rotate+30", "with"): 0.2})
+    roc_figure(path, table, "Title")
+    names = {"recognizer": "variant", "condition": "attack", "map": "decoding"}
+    other = table.rename(columns=names).replace({"decoding": {"with": "after", "without": "before"}})
+    options = {"panel": "variant", "colour": "attack", "line": "decoding", "lines": {"before": "-", "after": "--"}}
+    roc_figure(tmp_path / "other.png", other, "Title", **options)
+    for colour in PALETTE[:2]:
+        ours, theirs = (np.stack(where(tmp_path / name, colour, right=430)) for name in ("roc.png", "other.png"))
+        assert abs(ours.mean(1) - theirs.mean(1)).max() < 15  # the legend's width differs
+    with pytest.raises(ValueError, match="decoding is with, not one of before"):
+        roc_figure(path, other.replace({"decoding": {"after": "with"}}), "Title", **options)
 
 
 @pytest.mark.parametrize(

@@ -39,37 +39,46 @@ STYLE = {
 }
 
 
-def roc_figure(path: str | Path, table: pd.DataFrame, title: str) -> None:
-    """Draw ROC curves, one panel per recognizer: solid without the linear map, dashed with it, a colour per condition.
+def roc_figure(
+    path: str | Path,
+    table: pd.DataFrame,
+    title: str,
+    panel: str = "recognizer",
+    colour: str = "condition",
+    line: str = "map",
+    lines: Mapping[str, str] = MAPS,
+) -> None:
+    """Draw ROC curves: a panel, a colour and a line for each value in the columns `panel`, `colour` and `line`.
 
-    table: long form with the columns recognizer, condition, map (`without` or `with`), far in (0, 1] and tar in [0, 1].
-    Panels and colours follow the order in the table. Raises ValueError for a FAR outside (0, 1] or an unknown map.
+    By default one panel per recognizer, a colour per condition, solid without the linear map and dashed with it.
+    table: long form with these columns, far in (0, 1] and tar in [0, 1]. lines: matplotlib's styles by what the column
+    `line` holds. Panels and colours follow the order in the table. Raises ValueError for a FAR outside (0, 1] or a
+    value that has no style.
     """
-    _require(table, ("recognizer", "condition", "map", "far", "tar"))
+    _require(table, (panel, colour, line, "far", "tar"))
     if not table["far"].between(0, 1, inclusive="right").all():
         raise ValueError("a FAR lies outside (0, 1]: it has no place on the log axis")
-    maps = [name for name in MAPS if name in set(table["map"])]
-    if unknown := sorted(set(table["map"]) - set(MAPS)):
-        raise ValueError(f"map is {', '.join(map(str, unknown))}, not one of {', '.join(MAPS)}")
-    colours = _colours(table["condition"].unique())
-    recognizers = table["recognizer"].unique()
+    present = [name for name in lines if name in set(table[line])]
+    if unknown := sorted(set(table[line]) - set(lines)):
+        raise ValueError(f"{line} is {', '.join(map(str, unknown))}, not one of {', '.join(lines)}")
+    colours = _colours(table[colour].unique())
+    names = table[panel].unique()
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.2 + 3.8 * len(recognizers) + 1.4, 4.4), dpi=DPI, layout="constrained")
-        panels = figure.subplots(1, len(recognizers), sharex=True, sharey=True, squeeze=False)[0]
-        for panel, recognizer in zip(panels, recognizers, strict=True):
-            curves = table[table["recognizer"] == recognizer].groupby(["condition", "map"], sort=False)
-            for (condition, name), curve in curves:
+        figure = Figure(figsize=(1.2 + 3.8 * len(names) + 1.4, 4.4), dpi=DPI, layout="constrained")
+        panels = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, name in zip(panels, names, strict=True):
+            for (kind, mark), curve in table[table[panel] == name].groupby([colour, line], sort=False):
                 curve = curve.sort_values(["far", "tar"])
                 # Steps, as between two thresholds there is no other operating point; a straight line on a log axis
                 # would invent some.
-                style = {"color": colours[condition], "linestyle": MAPS[name], "drawstyle": "steps-post"}
-                panel.plot(curve["far"], curve["tar"], **style)
-            _roc_axes(panel, recognizer, table["far"].min())
+                style = {"color": colours[kind], "linestyle": lines[mark], "drawstyle": "steps-post"}
+                axes.plot(curve["far"], curve["tar"], **style)
+            _roc_axes(axes, name, table["far"].min())
         panels[0].set_ylabel("TAR")
         figure.suptitle(title)
-        handles = [Line2D([], [], color=colour, label=condition) for condition, colour in colours.items()]
-        if len(maps) > 1:
-            handles += [Line2D([], [], color="#444444", linestyle=MAPS[name], label=f"{name} map") for name in maps]
+        handles = [Line2D([], [], color=shade, label=kind) for kind, shade in colours.items()]
+        if len(present) > 1:
+            handles += [Line2D([], [], color="#444444", linestyle=lines[name], label=f"{name} {line}") for name in present]
         figure.legend(handles=handles, loc="outside right center")
         _save(figure, path)
 
@@ -208,6 +217,35 @@ def note_figure(path: str | Path, note: str) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 1.2), dpi=DPI)
         figure.text(0.5, 0.5, note, ha="center", va="center", color="#444444")
+        _save(figure, path)
+
+
+def interval_curves(path: str | Path, table: pd.DataFrame, title: str, x: str, y: str) -> None:
+    """Draw values over a setting with their 95 % intervals: a line with a mark and a bar at each value, per series.
+
+    table: long form with the columns series, x, value, low and high (the interval's ends, NaN where it has none). x, y:
+    the labels of the axes; y is a rate, in [0, 1]. Raises ValueError for an empty table, a missing column, or a value
+    outside its interval.
+    """
+    _require(table, ("series", "x", "value", "low", "high"))
+    if ((table["low"] > table["value"]) | (table["high"] < table["value"])).any():
+        raise ValueError("a value lies outside its interval [low, high]")
+    colours = _colours(table["series"].unique())
+    apart = 0.008 * (table["x"].max() - table["x"].min())  # so that no bar hides another
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 4.4), dpi=DPI, layout="constrained")
+        panel = figure.subplots()
+        for number, (series, colour) in enumerate(colours.items()):
+            rows = table[table["series"] == series].sort_values("x")
+            places = rows["x"] + (number - (len(colours) - 1) / 2) * apart
+            ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+            panel.errorbar(places, rows["value"], yerr=ends, fmt="o-", markersize=4, capsize=3, color=colour, label=series)
+        panel.set_xticks(sorted(table["x"].unique()))
+        panel.set_ylim(-0.02, 1.02)
+        panel.set_xlabel(x)
+        panel.set_ylabel(f"{y} (bars: 95 % interval)" if table["low"].notna().any() else y)
+        figure.suptitle(title)
+        figure.legend(loc="outside right center")
         _save(figure, path)
 
 
