@@ -175,6 +175,19 @@ class Reconstruct(Settings):
     faces: Count
 
 
+class Disentangling(Settings):
+    attribute_size: Count
+    hidden: Count
+    training_faces: Count
+    steps: Annotated[int, Field(ge=10)]
+    batch_size: Annotated[int, Field(ge=4)]
+    learning_rate: Positive
+    weight: NonNegative
+    faces: Count
+    cosine_faces: Count
+    shown: Count
+
+
 class Params(Settings):
     seed: Annotated[int, Field(ge=0)]
     device: str
@@ -195,6 +208,7 @@ class Params(Settings):
     evaluate: Evaluate
     verify: Verify
     reconstruct: Reconstruct
+    disentangling: Disentangling
 
     def entry(self, section: str, name: str):
         """The entry `name` of a section that is a dictionary. Raises DfdError where there is none."""

@@ -1,0 +1,239 @@
+"""PFRNet: a template as an identity part and an attribute part (paper, section 4.5; Bortolato et al., FG 2020).
+
+Two encoders, and a decoder of both parts together, learn to reproduce templates under two more demands: in the identity part
+the two classes of an attribute (here perceived gender) are to have equal first and second moments, in the attribute part
+different ones. Who replaces the attribute part of a template then changes the attribute, and hopefully nothing else.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dfd.core.artefacts import read_module, save_module
+from dfd.core.errors import DfdError
+
+FLOOR = 1e-3  # of the largest standard deviation: a number of the template that varies less is left as it is
+CHECKS = 10  # how often in a training the validation faces are looked at
+FEWEST = {"training": 20, "validation": 4}  # faces of each class without which nothing is trained
+
+SOURCES = ("female", "male", "both")  # whose mean a part is replaced by; `both`: the midpoint of the two classes' means
+PARTS = ("identity", "attribute")
+HISTORY = ("step", "split", "reconstruction", "matching", "separating", "total")
+
+
+class _Perceptron(nn.Module):
+    """A perceptron with one hidden layer, beside a linear path: (N, inputs) to (N, outputs).
+
+    The linear path carries what needs no more than that, which a thousand faces are enough to learn.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int):
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.hidden(x) + self.linear(x)
+
+
+class PFRNet(nn.Module):
+    """Splits templates (N, D) into an identity part (N, D − A) and an attribute part (N, A), and joins them again.
+
+    Templates are standardised first, each of their numbers to mean 0 and variance 1 over the training faces, so that the
+    loss and its weights mean the same for every recognizer. Both parts are kept at mean 0 and variance 1 too (batch
+    normalisation without a gain): otherwise small numbers in the identity part, and large ones in the attribute part,
+    would satisfy the moments of any faces.
+    `identity_means` (3, D − A) and `attribute_means` (3, A): the mean parts of training faces, in the order of SOURCES.
+    """
+
+    def __init__(self, dimension: int, attribute_size: int = 16, hidden: int = 128):
+        super().__init__()
+        if not 0 < attribute_size < dimension:
+            raise DfdError(
+                f"disentangling.attribute_size: {attribute_size} numbers of a template of {dimension} leave none for identity"
+            )
+        self.config = {"dimension": dimension, "attribute_size": attribute_size, "hidden": hidden}
+        identity_size = dimension - attribute_size
+        self.identity = nn.Sequential(
+            _Perceptron(dimension, hidden, identity_size), nn.BatchNorm1d(identity_size, affine=False)
+        )
+        self.attribute = nn.Sequential(
+            _Perceptron(dimension, hidden, attribute_size), nn.BatchNorm1d(attribute_size, affine=False)
+        )
+        self.decoder = _Perceptron(dimension, hidden, dimension)
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("deviation", torch.ones(dimension))
+        self.register_buffer("identity_means", torch.zeros(len(SOURCES), identity_size))
+        self.register_buffer("attribute_means", torch.zeros(len(SOURCES), attribute_size))
+
+    def set_statistics(self, templates: torch.Tensor) -> None:
+        """Take mean and standard deviation from training templates (M, D)."""
+        deviation = templates.std(0, unbiased=False)
+        if not deviation.any():
+            raise DfdError("disentangling: all training templates are equal; nothing can be learned from them")
+        self.mean.copy_(templates.mean(0))
+        self.deviation.copy_(deviation.clamp_min(FLOOR * float(deviation.max())))
+
+    def standardise(self, templates: torch.Tensor) -> torch.Tensor:
+        return (templates - self.mean) / self.deviation
+
+    @torch.no_grad()
+    def set_means(self, templates: torch.Tensor, male: torch.Tensor) -> None:
+        """Take the mean parts from training templates (M, D) with labels male (M,) bool."""
+        for means, part in zip((self.identity_means, self.attribute_means), self.split(templates), strict=True):
+            female, of_male = part[~male].mean(0), part[male].mean(0)
+            means.copy_(torch.stack([female, of_male, (female + of_male) / 2]))
+
+    def split(self, templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The identity part (N, D − A) and the attribute part (N, A) of templates (N, D)."""
+        standardised = self.standardise(templates)
+        return self.identity(standardised), self.attribute(standardised)
+
+    def join(self, identity: torch.Tensor, attribute: torch.Tensor) -> torch.Tensor:
+        """Templates (N, D), in the recognizer's own units, from the two parts."""
+        return self.decoder(torch.cat([identity, attribute], 1)) * self.deviation + self.mean
+
+    def forward(self, templates: torch.Tensor) -> torch.Tensor:
+        return self.join(*self.split(templates))
+
+
+def moment_gaps(part: torch.Tensor, male: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Δ² of the first and of the second moment: squared distances, ≥ 0, between the two classes' E[z] and E[z²].
+
+    part: (N, K). male: (N,) bool, with both classes. The squares are summed over the K numbers: their mean would leave the
+    demand K times weaker, and gender in the identity part.
+    """
+    one, other = part[male], part[~male]
+    return (one.mean(0) - other.mean(0)).square().sum(), ((one**2).mean(0) - (other**2).mean(0)).square().sum()
+
+
+def matching_loss(identity: torch.Tensor, male: torch.Tensor) -> torch.Tensor:
+    """Δ₁² + Δ₂², in [0, ∞): how far the classes differ in the identity part (N, K)."""
+    first, second = moment_gaps(identity, male)
+    return first + second
+
+
+def separating_loss(attribute: torch.Tensor, male: torch.Tensor) -> torch.Tensor:
+    """exp(−Δ₁²) + exp(−Δ₂²), in (0, 2]: how alike the classes are in the attribute part (N, K)."""
+    first, second = moment_gaps(attribute, male)
+    return torch.exp(-first) + torch.exp(-second)
+
+
+def loss_terms(net: PFRNet, templates: torch.Tensor, male: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The three terms, scalars, of templates (N, D): reconstruction (MSE of standardised templates), matching, separating."""
+    identity, attribute = net.split(templates)
+    restored = net.decoder(torch.cat([identity, attribute], 1))
+    return {
+        "reconstruction": F.mse_loss(restored, net.standardise(templates)),
+        "matching": matching_loss(identity, male),
+        "separating": separating_loss(attribute, male),
+    }
+
+
+class Faces(NamedTuple):
+    """Templates (N, D) and male (N,) bool; and templates (N, D) of the mirrored faces, where there are any."""
+
+    templates: torch.Tensor
+    male: torch.Tensor
+    mirrored: torch.Tensor | None = None
+
+
+def train(
+    net: PFRNet,
+    training: Faces,
+    validation: Faces,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    weight: float,
+    generator: torch.Generator,
+) -> pd.DataFrame:
+    """Train with Adam and one cycle of the learning rate; keep what did best on the validation faces.
+
+    Every batch holds both classes in equal number, drawn with replacement, mirrored or not. weight: of the matching and of
+    the separating loss. Returns the history: columns step, split, the three terms, and total. Both sets need both classes.
+    """
+    net.set_statistics(training.templates)
+    classes = [torch.nonzero(training.male).flatten(), torch.nonzero(~training.male).flatten()]
+    views = torch.stack([training.templates] + ([] if training.mirrored is None else [training.mirrored]))
+    half = batch_size // 2
+    male = torch.arange(2 * half) < half
+    optimizer = torch.optim.Adam(net.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    history, best = [], None
+    for step in range(1, steps + 1):
+        net.train()
+        rows = torch.cat([members[torch.randint(len(members), (half,), generator=generator)] for members in classes])
+        terms = loss_terms(net, views[torch.randint(len(views), rows.shape, generator=generator), rows], male)
+        loss = terms["reconstruction"] + weight * (terms["matching"] + terms["separating"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % max(1, steps // CHECKS) and step < steps:
+            continue
+        net.eval()
+        with torch.no_grad():
+            checked = loss_terms(net, validation.templates, validation.male)
+        for split, values in (("train", terms), ("validation", checked)):
+            row = {name: float(value) for name, value in values.items()}
+            total = row["reconstruction"] + weight * (row["matching"] + row["separating"])
+            history.append({"step": step, "split": split} | row | {"total": total})
+        if best is None or total < best[0]:
+            best = total, {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    net.load_state_dict(best[1])
+    net.requires_grad_(False).eval().set_means(training.templates, training.male)
+    return pd.DataFrame(history, columns=HISTORY)
+
+
+def too_few(training: torch.Tensor, validation: torch.Tensor) -> str | None:
+    """Why nothing can be learned from faces with these labels, male (N,) bool each; None where something can."""
+    for name, male in (("training", training), ("validation", validation)):
+        counts = {"male": int(male.sum()), "female": int((~male).sum())}
+        if min(counts.values()) < FEWEST[name]:
+            shown = " and ".join(f"{count} {word}" for word, count in counts.items())
+            return f"{shown} {name} faces; at least {FEWEST[name]} of each are needed"
+    return None
+
+
+@torch.no_grad()
+def parts(net: PFRNet, templates: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Templates (N, D) whole, their identity part and their attribute part, by name."""
+    return {"whole": templates} | dict(zip(PARTS, net.split(templates), strict=True))
+
+
+@torch.no_grad()
+def modified(net: PFRNet, templates: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What Fig. 17 decodes, (b) to (h): templates (N, D) through the network with no part, or one, replaced by a mean.
+
+    The names are `unmodified`, then `attribute-female`, `attribute-male`, `attribute-both`, and the same for `identity`.
+    """
+    identity, attribute = net.split(templates)
+    found = {"unmodified": net.join(identity, attribute)}
+    for source, mean in zip(SOURCES, net.attribute_means, strict=True):
+        found[f"attribute-{source}"] = net.join(identity, mean.expand_as(attribute))
+    for source, mean in zip(SOURCES, net.identity_means, strict=True):
+        found[f"identity-{source}"] = net.join(mean.expand_as(identity), attribute)
+    return found
+
+
+def save_pfrnet(path: str | Path, net: PFRNet | str) -> None:
+    """Write a network and what rebuilds it; or, in its place, the reason why there is none."""
+    if isinstance(net, str):
+        save_module(path, nn.Module(), {"left_out": net})
+    else:
+        save_module(path, net, net.config)
+
+
+def load_pfrnet(path: str | Path) -> PFRNet:
+    """Read what `save_pfrnet` wrote, in eval mode. Raises DfdError where there is none, with the reason if it was left out."""
+    config, state = read_module(path)
+    if config.get("left_out"):
+        raise DfdError(f"{path}: no network was trained: {config['left_out']}")
+    net = PFRNet(**config)
+    net.load_state_dict(state)
+    return net.requires_grad_(False).eval()
