@@ -36,6 +36,7 @@ def main(recognizer: str) -> None:
         return
     torch.manual_seed(params.seed)
     net = PFRNet(store.dimension, settings.attribute_size, settings.hidden)
+    net.set_statistics(store.template[_rows(faces, store, "train")])
     options = settings.model_dump(include={"steps", "batch_size", "learning_rate", "weight"})
     history = train(net, learned["train"], learned["validation"], **options, generator=torch.Generator().manual_seed(params.seed))
     best = history[history["split"] == "validation"].sort_values("total").iloc[0]
@@ -99,10 +100,14 @@ def main(recognizer: str) -> None:
     _write(recognizer, net, history, metrics)
 
 
-def _labels(faces: FaceStore, store: TemplateStore, split: str, count: int) -> Labels:
-    """Labels of faces of a split that have a template."""
+def _rows(faces: FaceStore, store: TemplateStore, split: str) -> np.ndarray:
+    """The rows of a split that have a template."""
     rows = faces.rows(split)
-    return gender_labels(faces, rows[~store.template[rows].isnan().any(1).numpy()], count)
+    return rows[~store.template[rows].isnan().any(1).numpy()]
+
+
+def _labels(faces: FaceStore, store: TemplateStore, split: str, count: int) -> Labels:
+    return gender_labels(faces, _rows(faces, store, split), count)
 
 
 def _faces(store: TemplateStore, labels: Labels) -> Faces:

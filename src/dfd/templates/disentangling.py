@@ -15,8 +15,8 @@ from torch import nn
 
 from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
+from dfd.templates.linear import whitening
 
-FLOOR = 1e-3  # of the largest standard deviation: a number of the template that varies less is left as it is
 CHECKS = 10  # how often in a training the validation faces are looked at
 FEWEST = {"training": 20, "validation": 4}  # faces of each class without which nothing is trained
 
@@ -28,13 +28,16 @@ HISTORY = ("step", "split", "reconstruction", "matching", "separating", "total")
 class _Perceptron(nn.Module):
     """A perceptron with one hidden layer, beside a linear path: (N, inputs) to (N, outputs).
 
-    The linear path carries what needs no more than that, which a thousand faces are enough to learn.
+    The hidden layer starts with next to no say: what is linear comes first.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
-        self.linear = nn.Linear(inputs, outputs)
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        with torch.no_grad():
+            self.hidden[2].weight.mul_(0.1)
+            self.hidden[2].bias.zero_()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.hidden(x) + self.linear(x)
@@ -43,11 +46,11 @@ class _Perceptron(nn.Module):
 class PFRNet(nn.Module):
     """Splits templates (N, D) into an identity part (N, D − A) and an attribute part (N, A), and joins them again.
 
-    Templates are standardised first, each of their numbers to mean 0 and variance 1 over the training faces, so that the
-    loss and its weights mean the same for every recognizer. Both parts are kept at mean 0 and variance 1 too (batch
-    normalisation without a gain): otherwise small numbers in the identity part, and large ones in the attribute part,
-    would satisfy the moments of any faces.
-    `identity_means` (3, D − A) and `attribute_means` (3, A): the mean parts of training faces, in the order of SOURCES.
+    Templates are whitened first, to variance 1 over the training faces along every principal axis, so that the loss and its
+    weights mean the same for every recognizer, and a decoder, to which the axes of little variance say much, finds those
+    restored too. Both parts are kept at mean 0 and variance 1 as well (batch normalisation without a gain): otherwise small
+    numbers in the identity part, and large ones in the attribute part, would satisfy the moments of any faces.
+    `identity_means` (3, D − A), `attribute_means` (3, A): the mean parts of training faces, in the order of SOURCES.
     """
 
     def __init__(self, dimension: int, attribute_size: int = 16, hidden: int = 128):
@@ -66,20 +69,40 @@ class PFRNet(nn.Module):
         )
         self.decoder = _Perceptron(dimension, hidden, dimension)
         self.register_buffer("mean", torch.zeros(dimension))
-        self.register_buffer("deviation", torch.ones(dimension))
+        self.register_buffer("whitening", torch.eye(dimension))
+        self.register_buffer("colouring", torch.eye(dimension))
         self.register_buffer("identity_means", torch.zeros(len(SOURCES), identity_size))
         self.register_buffer("attribute_means", torch.zeros(len(SOURCES), attribute_size))
 
     def set_statistics(self, templates: torch.Tensor) -> None:
-        """Take mean and standard deviation from training templates (M, D)."""
-        deviation = templates.std(0, unbiased=False)
-        if not deviation.any():
+        """Take what whitens, and what undoes it, from training templates (M, D)."""
+        mean, matrix = whitening(templates)
+        if not (templates != templates[0]).any():
             raise DfdError("disentangling: all training templates are equal; nothing can be learned from them")
-        self.mean.copy_(templates.mean(0))
-        self.deviation.copy_(deviation.clamp_min(FLOOR * float(deviation.max())))
+        centred = (templates - mean).double()
+        self.mean.copy_(mean)
+        self.whitening.copy_(matrix)
+        # W = A·V^(-1/2) with the covariance A·V·Aᵀ, so Wᵀ times the covariance is V^(1/2)·Aᵀ: back along the axes that vary.
+        self.colouring.copy_(matrix.double().T @ (centred.T @ centred) / len(templates))
 
-    def standardise(self, templates: torch.Tensor) -> torch.Tensor:
-        return (templates - self.mean) / self.deviation
+    @torch.no_grad()
+    def start(self, templates: torch.Tensor, male: torch.Tensor) -> None:
+        """Begin as a rotation and its inverse: hundreds of steps are then enough, where the paper takes a million faces.
+
+        The difference of the classes' mean templates (M, D), male (M,) bool, is the first axis of the attribute part; the
+        other axes are drawn at random.
+        """
+        white = self.whiten(templates)
+        axes = torch.randn_like(self.whitening)
+        axes[:, 0] = white[male].mean(0) - white[~male].mean(0)
+        rotation = torch.linalg.qr(axes)[0].T  # its rows are the axes
+        attribute, identity = rotation.split([self.config["attribute_size"], len(rotation) - self.config["attribute_size"]])
+        self.identity[0].linear.weight.copy_(identity)
+        self.attribute[0].linear.weight.copy_(attribute)
+        self.decoder.linear.weight.copy_(torch.cat([identity, attribute]).T)
+
+    def whiten(self, templates: torch.Tensor) -> torch.Tensor:
+        return (templates - self.mean) @ self.whitening
 
     @torch.no_grad()
     def set_means(self, templates: torch.Tensor, male: torch.Tensor) -> None:
@@ -90,12 +113,12 @@ class PFRNet(nn.Module):
 
     def split(self, templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The identity part (N, D − A) and the attribute part (N, A) of templates (N, D)."""
-        standardised = self.standardise(templates)
-        return self.identity(standardised), self.attribute(standardised)
+        white = self.whiten(templates)
+        return self.identity(white), self.attribute(white)
 
     def join(self, identity: torch.Tensor, attribute: torch.Tensor) -> torch.Tensor:
         """Templates (N, D), in the recognizer's own units, from the two parts."""
-        return self.decoder(torch.cat([identity, attribute], 1)) * self.deviation + self.mean
+        return self.decoder(torch.cat([identity, attribute], 1)) @ self.colouring + self.mean
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         return self.join(*self.split(templates))
@@ -124,11 +147,11 @@ def separating_loss(attribute: torch.Tensor, male: torch.Tensor) -> torch.Tensor
 
 
 def loss_terms(net: PFRNet, templates: torch.Tensor, male: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The three terms, scalars, of templates (N, D): reconstruction (MSE of standardised templates), matching, separating."""
+    """The three terms, scalars, of templates (N, D): reconstruction (MSE of whitened templates), matching, separating."""
     identity, attribute = net.split(templates)
     restored = net.decoder(torch.cat([identity, attribute], 1))
     return {
-        "reconstruction": F.mse_loss(restored, net.standardise(templates)),
+        "reconstruction": F.mse_loss(restored, net.whiten(templates)),
         "matching": matching_loss(identity, male),
         "separating": separating_loss(attribute, male),
     }
@@ -156,8 +179,9 @@ def train(
 
     Every batch holds both classes in equal number, drawn with replacement, mirrored or not. weight: of the matching and of
     the separating loss. Returns the history: columns step, split, the three terms, and total. Both sets need both classes.
+    The network needs its statistics before (`set_statistics`): faces without a label serve for those, too.
     """
-    net.set_statistics(training.templates)
+    net.start(training.templates, training.male)
     classes = [torch.nonzero(training.male).flatten(), torch.nonzero(~training.male).flatten()]
     views = torch.stack([training.templates] + ([] if training.mirrored is None else [training.mirrored]))
     half = batch_size // 2
@@ -180,7 +204,7 @@ def train(
         with torch.no_grad():
             checked = loss_terms(net, validation.templates, validation.male)
         for split, values in (("train", terms), ("validation", checked)):
-            row = {name: float(value) for name, value in values.items()}
+            row = {name: float(value.detach()) for name, value in values.items()}
             total = row["reconstruction"] + weight * (row["matching"] + row["separating"])
             history.append({"step": step, "split": split} | row | {"total": total})
         if best is None or total < best[0]:
