@@ -21,7 +21,7 @@ from dfd.templates.store import TemplateStore
 from stages import DECODER, DISENTANGLED, FACES, RECOGNIZER, TEMPLATES, log, run
 
 PLOTS = "plots/disentangle/{}/{}"
-TITLE = "Templates of {} through PFRNet, faces of {}: a part replaced by its mean (below: cosine by {}, P(male))"
+TITLE = "PFRNet on {}, {}: one part replaced by its mean. Below: cosine by {}, P(male)"
 
 
 def main(recognizer: str) -> None:

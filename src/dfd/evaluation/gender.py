@@ -54,18 +54,19 @@ class GenderClassifier:
 
     def __call__(self, images: torch.Tensor) -> np.ndarray:
         """P(male) (N,) float32 in [0, 1] of plain views (N, 3, S, S) in [0, 1]."""
-        parts = []
+        parts = [np.empty(0, np.float32)]
         mean = torch.tensor(MEAN).view(1, 3, 1, 1)
-        for part in images.split(BATCH):
+        for part in images.split(BATCH) if len(images) else ():
             chips = views(part.float().cpu(), self.chip, SIZE, part.shape[-1], context=1.0)
             pixels = ((chips * 255).round().clamp(0, 255) - mean) / 256
             parts.append(self.session.run(None, {"images": pixels.contiguous().numpy()})[0][:, 1])
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        return np.concatenate(parts)
 
     def of_faces(self, faces: FaceStore, rows: Sequence[int]) -> np.ndarray:
         """P(male) (N,) of the faces of `rows`."""
-        parts = [self(faces.views(rows[start : start + BATCH], faces.size)) for start in range(0, len(rows), BATCH)]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        starts = range(0, len(rows), BATCH)
+        parts = [self(faces.views(rows[start : start + BATCH], faces.size)) for start in starts]
+        return np.concatenate([np.empty(0, np.float32), *parts])
 
 
 class Labels(NamedTuple):

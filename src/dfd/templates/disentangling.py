@@ -17,6 +17,7 @@ from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
 from dfd.templates.linear import whitening
 
+FLOOR = 1e-4  # of the largest variance: a principal axis of templates with less is left at its mean
 CHECKS = 10  # how often in a training the validation faces are looked at
 FEWEST = {"training": 20, "validation": 4}  # faces of each class without which nothing is trained
 
@@ -47,8 +48,9 @@ class PFRNet(nn.Module):
     """Splits templates (N, D) into an identity part (N, D − A) and an attribute part (N, A), and joins them again.
 
     Templates are whitened first, to variance 1 over the training faces along every principal axis, so that the loss and its
-    weights mean the same for every recognizer, and a decoder, to which the axes of little variance say much, finds those
-    restored too. Both parts are kept at mean 0 and variance 1 as well (batch normalisation without a gain): otherwise small
+    weights mean the same for every recognizer, and a decoder, to which axes of little variance can say much, finds those
+    restored too. Axes with next to no variance are left at their mean: along them a few faces lie dozens of standard
+    deviations out, and would decide the moments. Both parts are kept at mean 0 and variance 1 as well (batch normalisation without a gain): otherwise small
     numbers in the identity part, and large ones in the attribute part, would satisfy the moments of any faces.
     `identity_means` (3, D − A), `attribute_means` (3, A): the mean parts of training faces, in the order of SOURCES.
     """
@@ -77,6 +79,9 @@ class PFRNet(nn.Module):
     def set_statistics(self, templates: torch.Tensor) -> None:
         """Take what whitens, and what undoes it, from training templates (M, D)."""
         mean, matrix = whitening(templates)
+        deviations = matrix.norm(dim=0).reciprocal()  # infinite where an axis does not vary at all
+        varies = deviations.isfinite() & (deviations**2 > FLOOR * deviations[0] ** 2)
+        matrix = matrix * varies
         if not (templates != templates[0]).any():
             raise DfdError("disentangling: all training templates are equal; nothing can be learned from them")
         centred = (templates - mean).double()
@@ -89,14 +94,16 @@ class PFRNet(nn.Module):
     def start(self, templates: torch.Tensor, male: torch.Tensor) -> None:
         """Begin as a rotation and its inverse: hundreds of steps are then enough, where the paper takes a million faces.
 
-        The difference of the classes' mean templates (M, D), male (M,) bool, is the first axis of the attribute part; the
-        other axes are drawn at random.
+        The first axis of the attribute part is the difference of the classes' mean templates (M, D), male (M,) bool; its
+        others are those along which templates vary least, so that as little identity as possible lies in them. The
+        identity part has the rest, turned at random.
         """
         white = self.whiten(templates)
-        axes = torch.randn_like(self.whitening)
-        axes[:, 0] = white[male].mean(0) - white[~male].mean(0)
-        rotation = torch.linalg.qr(axes)[0].T  # its rows are the axes
-        attribute, identity = rotation.split([self.config["attribute_size"], len(rotation) - self.config["attribute_size"]])
+        size, identity_size = self.config["attribute_size"], self.config["dimension"] - self.config["attribute_size"]
+        gap = white[male].mean(0) - white[~male].mean(0)
+        axes = torch.column_stack([gap, torch.eye(len(gap)).flip(1)[:, :-1]])  # whitening's last axes vary least
+        attribute, rest = torch.linalg.qr(axes)[0].T.split([size, identity_size])
+        identity = nn.init.orthogonal_(torch.empty(identity_size, identity_size)) @ rest
         self.identity[0].linear.weight.copy_(identity)
         self.attribute[0].linear.weight.copy_(attribute)
         self.decoder.linear.weight.copy_(torch.cat([identity, attribute]).T)
