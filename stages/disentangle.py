@@ -122,7 +122,7 @@ def _draw(path: str, title: str, images: dict, male: np.ndarray, classifier: Gen
         p_male = [classifier(image) for image in kinds.values()]
         cosine = [None if cosines is None or kind == "original" else cosines(image) for kind, image in kinds.items()]
         by_variant[variant] = [
-            [f"{p[face]:.2f}" if c is None else f"{c[face]:.2f}  {p[face]:.2f}" for p, c in zip(p_male, cosine)]
+            [f"{p[face]:.2f}" if c is None else f"{c[face]:.2f}  {p[face]:.2f}" for p, c in zip(p_male, cosine, strict=True)]
             for face in range(len(male))
         ]
     for face, is_male in enumerate(male):

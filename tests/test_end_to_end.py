@@ -48,6 +48,10 @@ CHANGES = {
     "verify.rotate": 90,
     "verify.scale": 0.5,
     "reconstruct.faces": 2,
+    "disentangling.steps": 10,
+    "disentangling.faces": 15,
+    "disentangling.cosine_faces": 4,
+    "disentangling.shown": 1,
 }
 VARIANTS, RECOGNIZERS, DATASETS = ("vgg-resnet",), ("vgg", "resnet"), ("synthetic", "orl")
 CONDITIONS = ("original", "rotated", "translated", "scaled")
@@ -155,9 +159,9 @@ def get(values: dict, keys: str):
 def test_every_stage_ran_once_per_instance(project):
     assert stages_run(project.output) == {
         "fetch": 2, "preprocess": 2, "import_recognizer": 1, "train_recognizer": 1, "embed": 4, "fit_closed_form": 2,
-        "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1, "report": 1,
+        "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1, "disentangle": 2, "report": 1,
     }  # fmt: skip
-    assert project.output.count("done in") == 20
+    assert project.output.count("done in") == 22
     assert "Traceback" not in project.output and "Logging error" not in project.output
 
 
@@ -243,7 +247,7 @@ def test_tables_and_pictures(project):
     pictures = [project.folder / name for name in project.files("plots") if name.endswith(".png")]
     names = {path.stem for path in pictures}
     grids = {f"{family}-{dataset}" for family in ("rotate", "translate", "scale") for dataset in DATASETS}
-    assert names == {"roc", "losses", "psnr", "variants"} | grids
+    assert names == {"roc", "losses", "psnr", "variants", *DATASETS} | grids  # those of `disentangle` are named by data set
     for path in pictures:
         with Image.open(path) as image:
             image.load()
@@ -308,7 +312,9 @@ def test_an_experiment_without_local_terms_retrains_the_decoders_and_nothing_bef
     history = pd.read_csv(project.folder / "plots/train_decoder/vgg-resnet.csv")
     assert list(history) == ["epoch", "split", "total", "pixel", "gradient", "perceptual"]
     # What would follow is asked for, not run: it would take longer than everything else here.
-    assert stages_run(project.succeed("dvc", "repro", "--dry")) == {"evaluate": 1, "reconstruct": 1, "report": 1}
+    assert stages_run(project.succeed("dvc", "repro", "--dry")) == {
+        "evaluate": 1, "reconstruct": 1, "disentangle": 2, "report": 1
+    }  # fmt: skip
 
     params = json.loads(project.succeed("dvc", "params", "diff", "--json"))["params.yaml"]
     assert {name: (change["old"], change["new"]) for name, change in params.items()} == {"loss.local": (True, False)}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-import dfd.evaluation.gender as gender
 from dfd.core.errors import DfdError
+from dfd.evaluation import gender
 from dfd.evaluation.gender import LISTED, PREDICTED, GenderClassifier, gender_labels, spread
 from dfd.faces.geometry import ALIGNED
 

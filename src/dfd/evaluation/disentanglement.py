@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 from sklearn.linear_model import LogisticRegression
+from torch import nn
 
-from dfd.evaluation.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval, percentiles
 from dfd.decoder.registry import decode
 from dfd.evaluation.gender import GenderClassifier, spread
+from dfd.evaluation.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval, percentiles
 from dfd.recognizers.base import Recognizer
 from dfd.templates.disentangling import PFRNet, modified, parts
 from dfd.templates.embedding import embed_images

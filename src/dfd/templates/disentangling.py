@@ -19,7 +19,7 @@ from dfd.templates.linear import whitening
 
 FLOOR = 1e-4  # of the largest variance: a principal axis of templates with less is left at its mean
 CHECKS = 10  # how often in a training the validation faces are looked at
-FEWEST = {"training": 20, "validation": 4}  # faces of each class without which nothing is trained
+FEWEST = {"training": 10, "validation": 2}  # faces of each class without which nothing is trained
 
 SOURCES = ("female", "male", "both")  # whose mean a part is replaced by; `both`: the midpoint of the two classes' means
 PARTS = ("identity", "attribute")
