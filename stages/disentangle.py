@@ -1,4 +1,4 @@
-"""Split one recognizer's templates into identity and perceived gender (PFRNet), replace either part, decode (Fig. 17)."""
+"""Split a recognizer's templates into identity and perceived gender (PFRNet), replace either part, decode (Fig. 17)."""
 
 from functools import partial
 
@@ -32,13 +32,20 @@ def main(recognizer: str) -> None:
     labels = {split: _labels(faces, store, split, settings.training_faces) for split in ("train", "validation")}
     learned = {split: _faces(store, found) for split, found in labels.items()}
     if reason := too_few(learned["train"].male, learned["validation"].male):
-        _write(recognizer, f"{faces.name} has {reason}", pd.DataFrame(columns=HISTORY), {"left_out_note": f"{faces.name} has {reason}"})
+        _write(
+            recognizer,
+            f"{faces.name} has {reason}",
+            pd.DataFrame(columns=HISTORY),
+            {"left_out_note": f"{faces.name} has {reason}"},
+        )
         return
     torch.manual_seed(params.seed)
     net = PFRNet(store.dimension, settings.attribute_size, settings.hidden)
     net.set_statistics(store.template[_rows(faces, store, "train")])
     options = settings.model_dump(include={"steps", "batch_size", "learning_rate", "weight"})
-    history = train(net, learned["train"], learned["validation"], **options, generator=torch.Generator().manual_seed(params.seed))
+    history = train(
+        net, learned["train"], learned["validation"], **options, generator=torch.Generator().manual_seed(params.seed)
+    )
     best = history[history["split"] == "validation"].sort_values("total").iloc[0]
     training = {"n_faces": len(labels["train"].rows)} | labels["train"].counts | {"labels_note": labels["train"].note}
     training |= {"best_step": int(best["step"]), "parameters": sum(parameter.numel() for parameter in net.parameters())}
@@ -47,9 +54,13 @@ def main(recognizer: str) -> None:
     probes = fit_probes(known["train"], labels["train"].male, known["validation"], labels["validation"].male)
 
     variants = [name for name, variant in params.variants.items() if variant.template == recognizer]
-    variants.sort(key=lambda name: params.variants[name].perceptual != recognizer)  # the white box first: it is measured
+    variants.sort(
+        key=lambda name: params.variants[name].perceptual != recognizer
+    )  # the white box first: it is measured
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
-    metrics["variant_note"] = f"faces decoded by {variants[0]}" if variants else f"no variant decodes templates of {recognizer}"
+    metrics["variant_note"] = (
+        f"faces decoded by {variants[0]}" if variants else f"no variant decodes templates of {recognizer}"
+    )
     classifier = GenderClassifier(str(faces.attributes["geometry"]))
     judges = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     others = [name for name, judge in judges.items() if name != recognizer and getattr(judge, "embeds_images", True)]
@@ -87,7 +98,10 @@ def main(recognizer: str) -> None:
         if variants:
             images = {
                 name: {"original": faces.views(found.rows[shown], params.decoder.size)}
-                | {kind: decode(decoder, changed) for kind, changed in modified(net, templates[recognizer][shown]).items()}
+                | {
+                    kind: decode(decoder, changed)
+                    for kind, changed in modified(net, templates[recognizer][shown]).items()
+                }
                 for name, decoder in decoders.items()
             }
             judge = others[0] if others else None
@@ -122,7 +136,10 @@ def _draw(path: str, title: str, images: dict, male: np.ndarray, classifier: Gen
         p_male = [classifier(image) for image in kinds.values()]
         cosine = [None if cosines is None or kind == "original" else cosines(image) for kind, image in kinds.items()]
         by_variant[variant] = [
-            [f"{p[face]:.2f}" if c is None else f"{c[face]:.2f}  {p[face]:.2f}" for p, c in zip(p_male, cosine, strict=True)]
+            [
+                f"{p[face]:.2f}" if c is None else f"{c[face]:.2f}  {p[face]:.2f}"
+                for p, c in zip(p_male, cosine, strict=True)
+            ]
             for face in range(len(male))
         ]
     for face, is_male in enumerate(male):

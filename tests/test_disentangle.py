@@ -1,4 +1,4 @@
-"""The stage `disentangle` on few faces, a recognizer of mean colours and a linear decoder: what it writes, what it leaves out."""
+"""The stage `disentangle` on few faces, with a tiny recognizer and a linear decoder: what it writes and leaves out."""
 
 import importlib
 import json
@@ -50,7 +50,9 @@ def project(synthetic_store, tmp_path, monkeypatch):
     def run(genders=None, embeds_images=True, variants=True) -> dict:
         yaml = YAML()
         values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        values["datasets"] = {"faces": {"source": "synthetic", "faces": 24, "split": {"train": 0.5, "validation": 0.25, "test": 0.25}}}
+        values["datasets"] = {
+            "faces": {"source": "synthetic", "faces": 24, "split": {"train": 0.5, "validation": 0.25, "test": 0.25}}
+        }
         values["roles"] |= {"decoders": "faces", "verification": "faces"}
         values["train_recognizer"]["vgg"]["dataset"] = "faces"
         values["variants"] = {"resnet-vgg": {"template": "resnet", "perceptual": "vgg"}} if variants else {}
@@ -90,7 +92,9 @@ def test_faces_without_labels_are_predicted_and_everything_is_written(project):
 
 def test_listed_labels_are_used_and_equal_runs_give_equal_files(project, tmp_path):
     found = project(["male", "female", "female"])
-    assert found["training"]["labels_note"] == LISTED and found["training"]["n_female"] > found["training"]["n_male"] > 0
+    assert (
+        found["training"]["labels_note"] == LISTED and found["training"]["n_female"] > found["training"]["n_male"] > 0
+    )
     outs = [path for folder in ("metrics", "plots", "data/disentangled") for path in Path(folder).rglob("*.*")]
     before = {path: path.read_bytes() for path in outs}
     importlib.import_module("stages.disentangle").main("resnet")
@@ -100,7 +104,10 @@ def test_listed_labels_are_used_and_equal_runs_give_equal_files(project, tmp_pat
 @pytest.mark.parametrize("genders", [["male"], ["female"]])
 def test_a_data_set_of_one_gender_is_left_out_with_a_note(project, genders):
     found = project(genders)
-    assert set(found) == {"left_out_note"} and f" 0 {'fe' if genders == ['male'] else ''}male" in f" {found['left_out_note']}"
+    assert (
+        set(found) == {"left_out_note"}
+        and f" 0 {'fe' if genders == ['male'] else ''}male" in f" {found['left_out_note']}"
+    )
     assert list(pd.read_csv("plots/disentangle/resnet/training.csv")) == list(disentangling.HISTORY)
     with pytest.raises(DfdError, match="no network was trained"):
         disentangling.load_pfrnet("data/disentangled/resnet.safetensors")
@@ -109,7 +116,10 @@ def test_a_data_set_of_one_gender_is_left_out_with_a_note(project, genders):
 def test_recognizers_that_embed_no_images_leave_the_cosine_out_and_nothing_else(project):
     found = project(["male", "female"], embeds_images=False)["faces"]
     assert set(found["cosine"]) == {"resnet"} and found["cosine"]["resnet"]["unmodified"] is None
-    assert found["cosine"]["resnet"]["cosine_note"] and found["gender"]["attribute-male"]["flipped"]["n"] == found["n_faces"]
+    assert (
+        found["cosine"]["resnet"]["cosine_note"]
+        and found["gender"]["attribute-male"]["flipped"]["n"] == found["n_faces"]
+    )
     assert Path("plots/disentangle/resnet/faces.png").is_file()
 
 

@@ -45,8 +45,9 @@ def test_its_interval_holds_it_and_narrows_with_more_people():
 
 def test_faces_of_one_person_do_not_count_as_many():
     male, guessed = np.arange(40) % 2 > 0, np.arange(40) % 4 > 1
-    people, alone = balanced_interval(guessed, male, np.arange(40) % 4, 500, draw()), balanced_interval(
-        guessed, male, np.arange(40), 500, draw()
+    people, alone = (
+        balanced_interval(guessed, male, np.arange(40) % 4, 500, draw()),
+        balanced_interval(guessed, male, np.arange(40), 500, draw()),
     )
     assert people["ci95_high"] - people["ci95_low"] > alone["ci95_high"] - alone["ci95_low"]
     one = balanced_interval(guessed, male, np.where(male, 0, np.arange(40)), 100, draw())
@@ -81,7 +82,9 @@ def test_flips_are_counted_against_the_unmodified():
     assert changed["flipped"]["mean"] == 0.5 and (changed["flipped"]["count"], changed["flipped"]["n"]) == (2, 4)
     assert changed["to_female"]["mean"] == pytest.approx(2 / 3) and changed["to_female"]["n"] == 3
     assert changed["to_male"]["mean"] == 0 and changed["to_male"]["n"] == 1
-    assert changed["p_male"]["mean"] == pytest.approx(0.35) and found["unmodified"]["p_male"]["mean"] == pytest.approx(0.625)
+    assert changed["p_male"]["mean"] == pytest.approx(0.35) and found["unmodified"]["p_male"]["mean"] == pytest.approx(
+        0.625
+    )
     assert "flipped" not in found["unmodified"]
     none = gender_metrics({"unmodified": before[:3], "x": before[:3]}, np.arange(3), 200, draw())["x"]["to_male"]
     assert none["mean"] is None and none["n"] == 0 and none["rate_note"]

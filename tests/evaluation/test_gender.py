@@ -88,7 +88,9 @@ def test_a_data_sets_own_labels_come_first():
 
 def test_without_any_they_are_predicted_one_for_each_identity(monkeypatch):
     probabilities = np.array([0.9, 0.2, 0.9, 0.4, 0.45])
-    monkeypatch.setattr(gender, "GenderClassifier", lambda geometry: SimpleNamespace(of_faces=lambda f, r: probabilities[r]))
+    monkeypatch.setattr(
+        gender, "GenderClassifier", lambda geometry: SimpleNamespace(of_faces=lambda f, r: probabilities[r])
+    )
     labels = gender_labels(Store([None] * 5, ["a", "a", "a", "b", "b"]), np.arange(5), 10)
     assert labels.male.tolist() == [True, True, True, False, False] and labels.note == PREDICTED
     assert gender_labels(Store([None] * 5, ["a", "a", "a", "b", "b"]), np.arange(5), 2).rows.tolist() == [0, 4]

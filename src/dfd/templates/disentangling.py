@@ -1,8 +1,9 @@
 """PFRNet: a template as an identity part and an attribute part (paper, section 4.5; Bortolato et al., FG 2020).
 
-Two encoders, and a decoder of both parts together, learn to reproduce templates under two more demands: in the identity part
-the two classes of an attribute (here perceived gender) are to have equal first and second moments, in the attribute part
-different ones. Who replaces the attribute part of a template then changes the attribute, and hopefully nothing else.
+Two encoders, and a decoder of both parts together, learn to reproduce templates under two more demands: in the identity
+part the two classes of an attribute (here perceived gender) are to have equal first and second moments, in the
+attribute part different ones. Who replaces the attribute part of a template then changes the attribute, and hopefully
+nothing else.
 """
 
 from pathlib import Path
@@ -47,19 +48,20 @@ class _Perceptron(nn.Module):
 class PFRNet(nn.Module):
     """Splits templates (N, D) into an identity part (N, D − A) and an attribute part (N, A), and joins them again.
 
-    Templates are whitened first, to variance 1 over the training faces along every principal axis, so that the loss and its
-    weights mean the same for every recognizer, and a decoder, to which axes of little variance can say much, finds those
-    restored too. Axes with next to no variance are left at their mean: along them a few faces lie dozens of standard
-    deviations out, and would decide the moments. Both parts are kept at mean 0 and variance 1 as well (batch normalisation without a gain): otherwise small
-    numbers in the identity part, and large ones in the attribute part, would satisfy the moments of any faces.
-    `identity_means` (3, D − A), `attribute_means` (3, A): the mean parts of training faces, in the order of SOURCES.
+    Templates are whitened first, to variance 1 over the training faces along every principal axis, so that the loss and
+    its weights mean the same for every recognizer, and a decoder, to which axes of little variance can say much, finds
+    those restored too. Axes with next to no variance are left at their mean: along them a few faces lie dozens of
+    standard deviations out, and would decide the moments. Both parts are kept at mean 0 and variance 1 as well (batch
+    normalisation without a gain): otherwise small numbers in the identity part, and large ones in the attribute part,
+    would satisfy the moments of any faces. `identity_means` (3, D − A), `attribute_means` (3, A): the mean parts of
+    training faces, in the order of SOURCES.
     """
 
     def __init__(self, dimension: int, attribute_size: int = 16, hidden: int = 128):
         super().__init__()
         if not 0 < attribute_size < dimension:
             raise DfdError(
-                f"disentangling.attribute_size: {attribute_size} numbers of a template of {dimension} leave none for identity"
+                f"disentangling.attribute_size: {attribute_size} of a template's {dimension} numbers leave none for identity"
             )
         self.config = {"dimension": dimension, "attribute_size": attribute_size, "hidden": hidden}
         identity_size = dimension - attribute_size
@@ -87,15 +89,16 @@ class PFRNet(nn.Module):
         centred = (templates - mean).double()
         self.mean.copy_(mean)
         self.whitening.copy_(matrix)
-        # W = A·V^(-1/2) with the covariance A·V·Aᵀ, so Wᵀ times the covariance is V^(1/2)·Aᵀ: back along the axes that vary.
+        # W = A·V^(-1/2) with the covariance A·V·Aᵀ, so Wᵀ times the covariance is V^(1/2)·Aᵀ: back along the axes that
+        # vary.
         self.colouring.copy_(matrix.double().T @ (centred.T @ centred) / len(templates))
 
     @torch.no_grad()
     def start(self, templates: torch.Tensor, male: torch.Tensor) -> None:
         """Begin as a rotation and its inverse: hundreds of steps are then enough, where the paper takes a million faces.
 
-        The first axis of the attribute part is the difference of the classes' mean templates (M, D), male (M,) bool; its
-        others are those along which templates vary least, so that as little identity as possible lies in them. The
+        The first axis of the attribute part is the difference of the classes' mean templates (M, D), male (M,) bool;
+        its others are those along which templates vary least, so that as little identity as possible lies in them. The
         identity part has the rest, turned at random.
         """
         white = self.whiten(templates)
@@ -134,8 +137,8 @@ class PFRNet(nn.Module):
 def moment_gaps(part: torch.Tensor, male: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Δ² of the first and of the second moment: squared distances, ≥ 0, between the two classes' E[z] and E[z²].
 
-    part: (N, K). male: (N,) bool, with both classes. The squares are summed over the K numbers: their mean would leave the
-    demand K times weaker, and gender in the identity part.
+    part: (N, K). male: (N,) bool, with both classes. The squares are summed over the K numbers: their mean would leave
+    the demand K times weaker, and gender in the identity part.
     """
     one, other = part[male], part[~male]
     return (one.mean(0) - other.mean(0)).square().sum(), ((one**2).mean(0) - (other**2).mean(0)).square().sum()
@@ -154,7 +157,7 @@ def separating_loss(attribute: torch.Tensor, male: torch.Tensor) -> torch.Tensor
 
 
 def loss_terms(net: PFRNet, templates: torch.Tensor, male: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The three terms, scalars, of templates (N, D): reconstruction (MSE of whitened templates), matching, separating."""
+    """The three terms, scalars, of templates (N, D): reconstruction (MSE, whitened), matching, separating."""
     identity, attribute = net.split(templates)
     restored = net.decoder(torch.cat([identity, attribute], 1))
     return {
@@ -184,9 +187,9 @@ def train(
 ) -> pd.DataFrame:
     """Train with Adam and one cycle of the learning rate; keep what did best on the validation faces.
 
-    Every batch holds both classes in equal number, drawn with replacement, mirrored or not. weight: of the matching and of
-    the separating loss. Returns the history: columns step, split, the three terms, and total. Both sets need both classes.
-    The network needs its statistics before (`set_statistics`): faces without a label serve for those, too.
+    Every batch holds both classes in equal number, drawn with replacement, mirrored or not. weight: of the matching and
+    of the separating loss. Returns the history: columns step, split, the three terms, and total. Both sets need both
+    classes. The network needs its statistics before (`set_statistics`): faces without a label serve for those, too.
     """
     net.start(training.templates, training.male)
     classes = [torch.nonzero(training.male).flatten(), torch.nonzero(~training.male).flatten()]
@@ -241,7 +244,8 @@ def parts(net: PFRNet, templates: torch.Tensor) -> dict[str, torch.Tensor]:
 def modified(net: PFRNet, templates: torch.Tensor) -> dict[str, torch.Tensor]:
     """What Fig. 17 decodes, (b) to (h): templates (N, D) through the network with no part, or one, replaced by a mean.
 
-    The names are `unmodified`, then `attribute-female`, `attribute-male`, `attribute-both`, and the same for `identity`.
+    The names are `unmodified`, then `attribute-female`, `attribute-male`, `attribute-both`, and the same for
+    `identity`.
     """
     identity, attribute = net.split(templates)
     found = {"unmodified": net.join(identity, attribute)}
@@ -261,7 +265,7 @@ def save_pfrnet(path: str | Path, net: PFRNet | str) -> None:
 
 
 def load_pfrnet(path: str | Path) -> PFRNet:
-    """Read what `save_pfrnet` wrote, in eval mode. Raises DfdError where there is none, with the reason if it was left out."""
+    """Read what `save_pfrnet` wrote, in eval mode. Raises DfdError where there is none, with the reason if known."""
     config, state = read_module(path)
     if config.get("left_out"):
         raise DfdError(f"{path}: no network was trained: {config['left_out']}")
