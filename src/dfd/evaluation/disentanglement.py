@@ -49,7 +49,7 @@ def balanced_interval(
 
 
 class Probe:
-    """A linear classifier of perceived gender: logistic regression on standardised features (N, K), classes weighing alike.
+    """A linear classifier of perceived gender: logistic regression on standardised features, classes weighing alike.
 
     It sees what a hyperplane can separate, and no more: a part without a linear trace can still hold another.
     """
@@ -191,7 +191,7 @@ def cosine_metrics(
     generator: np.random.Generator,
     precision: str = "float32",
 ) -> dict:
-    """By replacement, the cosine of the reconstruction's template with the original's: mean, and `change` from unmodified.
+    """By replacement, the cosine of the reconstruction's template with the original's: mean, `change` from unmodified.
 
     images: (N, 3, S, S) by replacement, `unmodified` among them; templates: the originals', (N, D). Null, with a note,
     for a recognizer that embeds no images.

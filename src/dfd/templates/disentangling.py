@@ -61,7 +61,7 @@ class PFRNet(nn.Module):
         super().__init__()
         if not 0 < attribute_size < dimension:
             raise DfdError(
-                f"disentangling.attribute_size: {attribute_size} of a template's {dimension} numbers leave none for identity"
+                f"disentangling.attribute_size: {attribute_size} of {dimension} numbers leave none for identity"
             )
         self.config = {"dimension": dimension, "attribute_size": attribute_size, "hidden": hidden}
         identity_size = dimension - attribute_size
@@ -95,7 +95,7 @@ class PFRNet(nn.Module):
 
     @torch.no_grad()
     def start(self, templates: torch.Tensor, male: torch.Tensor) -> None:
-        """Begin as a rotation and its inverse: hundreds of steps are then enough, where the paper takes a million faces.
+        """Begin as a rotation and its inverse: hundreds of steps are enough then, in place of a million faces.
 
         The first axis of the attribute part is the difference of the classes' mean templates (M, D), male (M,) bool;
         its others are those along which templates vary least, so that as little identity as possible lies in them. The
