@@ -16,7 +16,17 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
-from dfd.templates.disentangling import HISTORY, Faces, PFRNet, modified, parts, save_pfrnet, too_few, train
+from dfd.templates.disentangling import (
+    HISTORY,
+    Faces,
+    PFRNet,
+    modified,
+    parts,
+    save_pfrnet,
+    too_few,
+    train,
+    varying_axes,
+)
 from dfd.templates.store import TemplateStore
 from stages import DECODER, DISENTANGLED, FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -40,8 +50,9 @@ def main(recognizer: str) -> None:
         )
         return
     torch.manual_seed(params.seed)
-    net = PFRNet(store.dimension, settings.attribute_size, settings.hidden)
-    net.set_statistics(store.template[_rows(faces, store, "train")])
+    unlabelled = store.template[_rows(faces, store, "train")]
+    net = PFRNet(store.dimension, varying_axes(unlabelled), settings.attribute_size, settings.hidden)
+    net.set_statistics(unlabelled)
     options = settings.model_dump(include={"steps", "batch_size", "learning_rate", "weight"})
     history = train(
         net, learned["train"], learned["validation"], **options, generator=torch.Generator().manual_seed(params.seed)

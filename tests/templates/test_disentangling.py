@@ -21,6 +21,7 @@ from dfd.templates.disentangling import (
     separating_loss,
     too_few,
     train,
+    varying_axes,
 )
 
 D = 24
@@ -38,7 +39,7 @@ def templates(count: int, seed: int, shift: float = 1.5, scale: float = 0.01) ->
 @pytest.fixture(scope="module")
 def trained():
     torch.manual_seed(0)
-    net = PFRNet(D, attribute_size=4, hidden=32)
+    net = PFRNet(D, D, attribute_size=4, hidden=32)
     net.set_statistics(templates(1500, 0).templates)
     history = train(net, templates(1500, 0), templates(300, 1), **SETTINGS, generator=torch.Generator().manual_seed(0))
     return net, history
@@ -74,7 +75,7 @@ def test_equal_classes_match_and_are_not_separated():
 @pytest.mark.parametrize("term", ["reconstruction", "matching", "separating"])
 def test_a_gradient_reaches_every_parameter_that_a_term_concerns(term):
     torch.manual_seed(0)
-    net, found = PFRNet(D, 4, 16), templates(40, 0)
+    net, found = PFRNet(D, D, 4, 16), templates(40, 0)
     net.set_statistics(found.templates)
     loss_terms(net, found.templates, found.male)[term].backward()
     concerned = {"reconstruction": "", "matching": "identity", "separating": "attribute"}[term]
@@ -86,7 +87,7 @@ def test_a_gradient_reaches_every_parameter_that_a_term_concerns(term):
 
 
 def test_the_parts_join_to_a_template():
-    net = PFRNet(D, 4, 16).eval()
+    net = PFRNet(D, D, 4, 16).eval()
     x = templates(6, 0).templates
     net.set_statistics(x)
     identity, attribute = net.split(x)
@@ -99,7 +100,7 @@ def test_the_scale_of_templates_does_not_matter():
     terms = []
     for scale in (1e-4, 1.0, 100.0):
         torch.manual_seed(0)
-        net, found = PFRNet(D, 4, 16), templates(200, 0, scale=scale)
+        net, found = PFRNet(D, D, 4, 16), templates(200, 0, scale=scale)
         net.set_statistics(found.templates)
         terms.append([term.item() for term in loss_terms(net, found.templates, found.male).values()])
     assert np.allclose(terms[0], terms[1], rtol=1e-2) and np.allclose(terms[1], terms[2], rtol=1e-2)
@@ -136,7 +137,7 @@ def test_templates_come_back_and_means_replace_parts(trained):
 
 
 def test_the_midpoint_ignores_how_many_there_are_of_each():
-    net, found = PFRNet(D, 4, 16).eval(), templates(100, 0)
+    net, found = PFRNet(D, D, 4, 16).eval(), templates(100, 0)
     net.set_statistics(found.templates)
     net.set_means(found.templates, found.male)
     attribute = net.split(found.templates)[1].detach()
@@ -149,7 +150,7 @@ def test_training_is_deterministic_and_keeps_the_best():
     runs, few = [], SETTINGS | {"steps": 30}
     for _ in range(2):
         torch.manual_seed(0)
-        net = PFRNet(D, 4, 8)
+        net = PFRNet(D, D, 4, 8)
         net.set_statistics(templates(200, 0).templates)
         history = train(net, templates(200, 0), templates(100, 1), **few, generator=torch.Generator().manual_seed(0))
         runs.append((history, net))
@@ -168,7 +169,7 @@ def test_mirrored_faces_are_learned_from():
     histories = []
     for found in (plain, plain._replace(mirrored=mirrored)):
         torch.manual_seed(0)
-        net = PFRNet(D, 4, 8)
+        net = PFRNet(D, D, 4, 8)
         net.set_statistics(plain.templates)
         histories.append(
             train(
@@ -192,10 +193,10 @@ def test_a_file_rebuilds_the_network(trained, tmp_path):
 def test_bad_input_is_named():
     for size in (0, D, D + 1):
         with pytest.raises(DfdError, match=r"disentangling\.attribute_size"):
-            PFRNet(D, size)
+            PFRNet(D, D, size)
     with pytest.raises(DfdError, match="equal"):
-        PFRNet(D, 4).set_statistics(torch.ones(10, D))
-    net = PFRNet(D, 4).eval()
+        PFRNet(D, D, 4).set_statistics(torch.ones(10, D))
+    net = PFRNet(D, D, 4).eval()
     constant = templates(50, 0).templates
     constant[:, 3] = 7  # a number that never varies
     net.set_statistics(constant)
@@ -207,19 +208,20 @@ def test_whitening_is_undone_along_the_axes_that_vary():
     # Standard deviations from 1 to 10^-1.75 are above the floor, the rest below.
     deviations = torch.cat([torch.logspace(0, -1.75, D - 4), torch.tensor([3e-3, 1e-3, 1e-4, 0])])
     x = torch.randn(400, D, generator=torch.Generator().manual_seed(0)) * deviations + 5
-    net = PFRNet(D, 4)
+    axes = varying_axes(x)
+    assert axes == D - 4
+    net = PFRNet(D, axes, 4)
     net.set_statistics(x)
     white = net.whiten(x)
-    expected = torch.diag((torch.arange(D) < D - 4).float())
-    assert torch.allclose(white.T @ white / 400, expected, atol=1e-3)
+    assert white.shape == (400, axes) and torch.allclose(white.T @ white / 400, torch.eye(axes), atol=1e-3)
     restored = white @ net.colouring + net.mean
-    assert ((restored - x)[:, : D - 4].std(0) < 0.1 * deviations[: D - 4]).all()
+    assert ((restored - x)[:, :axes].std(0) < 0.1 * deviations[:axes]).all()
     assert torch.allclose(restored[:, D - 2 :], x.mean(0)[D - 2 :].expand(400, -1), atol=2e-3)
 
 
 def test_it_starts_by_restoring_templates_with_the_classes_apart_in_one_axis():
     torch.manual_seed(0)
-    net, found = PFRNet(D, 4, 16).eval(), templates(300, 0)
+    net, found = PFRNet(D, D, 4, 16).eval(), templates(300, 0)
     net.set_statistics(found.templates)
     net.start(found.templates, found.male)
     white = net.whiten(found.templates)

@@ -45,53 +45,55 @@ class _Perceptron(nn.Module):
         return self.hidden(x) + self.linear(x)
 
 
-class PFRNet(nn.Module):
-    """Splits templates (N, D) into an identity part (N, D − A) and an attribute part (N, A), and joins them again.
+def varying_axes(templates: torch.Tensor) -> int:
+    """Along how many principal axes templates (M, D) vary: the K that a network for them has."""
+    deviations = whitening(templates)[1].norm(dim=0).reciprocal()  # infinite along an axis without any variance
+    return int((deviations.isfinite() & (deviations**2 > FLOOR * deviations[0] ** 2)).sum())
 
-    Templates are whitened first, to variance 1 over the training faces along every principal axis, so that the loss and
-    its weights mean the same for every recognizer, and a decoder, to which axes of little variance can say much, finds
-    those restored too. Axes with next to no variance are left at their mean: along them a few faces lie dozens of
-    standard deviations out, and would decide the moments. Both parts are kept at mean 0 and variance 1 as well (batch
-    normalisation without a gain): otherwise small numbers in the identity part, and large ones in the attribute part,
-    would satisfy the moments of any faces. `identity_means` (3, D − A), `attribute_means` (3, A): the mean parts of
-    training faces, in the order of SOURCES.
+
+class PFRNet(nn.Module):
+    """Splits templates (N, D) into an identity part (N, K − A) and an attribute part (N, A), and joins them again.
+
+    axes: K ≤ D, the principal axes of templates that are looked at; along the others, with next to no variance, templates
+    are left at their mean. The paper has K = D = 512 and A = 16. More numbers than templates have axes would hide gender
+    where moments do not show it, in combinations of little variance; and along the last axes a few faces lie dozens of
+    standard deviations out.
+    Templates are whitened first, to variance 1 over the training faces along each axis, so that the loss and its weights
+    mean the same for every recognizer, and a decoder, to which axes of little variance can say much, finds those restored
+    too. Both parts are kept at mean 0 and variance 1 as well (batch normalisation without a gain): otherwise small numbers
+    in the identity part, and large ones in the attribute part, would satisfy the moments of any faces.
+    `identity_means` (3, K − A), `attribute_means` (3, A): the mean parts of training faces, in the order of SOURCES.
     """
 
-    def __init__(self, dimension: int, attribute_size: int = 16, hidden: int = 128):
+    def __init__(self, dimension: int, axes: int, attribute_size: int = 16, hidden: int = 128):
         super().__init__()
-        if not 0 < attribute_size < dimension:
-            raise DfdError(
-                f"disentangling.attribute_size: {attribute_size} of {dimension} numbers leave none for identity"
-            )
-        self.config = {"dimension": dimension, "attribute_size": attribute_size, "hidden": hidden}
-        identity_size = dimension - attribute_size
+        if not 0 < attribute_size < axes:
+            raise DfdError(f"disentangling.attribute_size: {attribute_size} of {axes} axes leave none for identity")
+        self.config = {"dimension": dimension, "axes": axes, "attribute_size": attribute_size, "hidden": hidden}
+        identity_size = axes - attribute_size
         self.identity = nn.Sequential(
-            _Perceptron(dimension, hidden, identity_size), nn.BatchNorm1d(identity_size, affine=False)
+            _Perceptron(axes, hidden, identity_size), nn.BatchNorm1d(identity_size, affine=False)
         )
         self.attribute = nn.Sequential(
-            _Perceptron(dimension, hidden, attribute_size), nn.BatchNorm1d(attribute_size, affine=False)
+            _Perceptron(axes, hidden, attribute_size), nn.BatchNorm1d(attribute_size, affine=False)
         )
-        self.decoder = _Perceptron(dimension, hidden, dimension)
+        self.decoder = _Perceptron(axes, hidden, axes)
         self.register_buffer("mean", torch.zeros(dimension))
-        self.register_buffer("whitening", torch.eye(dimension))
-        self.register_buffer("colouring", torch.eye(dimension))
+        self.register_buffer("whitening", torch.zeros(dimension, axes))
+        self.register_buffer("colouring", torch.zeros(axes, dimension))
         self.register_buffer("identity_means", torch.zeros(len(SOURCES), identity_size))
         self.register_buffer("attribute_means", torch.zeros(len(SOURCES), attribute_size))
 
     def set_statistics(self, templates: torch.Tensor) -> None:
         """Take what whitens, and what undoes it, from training templates (M, D)."""
-        mean, matrix = whitening(templates)
-        deviations = matrix.norm(dim=0).reciprocal()  # infinite where an axis does not vary at all
-        varies = deviations.isfinite() & (deviations**2 > FLOOR * deviations[0] ** 2)
-        matrix = matrix * varies
         if not (templates != templates[0]).any():
             raise DfdError("disentangling: all training templates are equal; nothing can be learned from them")
-        centred = (templates - mean).double()
+        mean, matrix = whitening(templates)
         self.mean.copy_(mean)
-        self.whitening.copy_(matrix)
-        # W = A·V^(-1/2) with the covariance A·V·Aᵀ, so Wᵀ times the covariance is V^(1/2)·Aᵀ: back along the axes that
-        # vary.
-        self.colouring.copy_(matrix.double().T @ (centred.T @ centred) / len(templates))
+        self.whitening.copy_(matrix[:, : self.config["axes"]])
+        # W = A·V^(-1/2) with the covariance A·V·Aᵀ, so Wᵀ times it is V^(1/2)·Aᵀ: back along the axes that vary.
+        centred = (templates - mean).double()
+        self.colouring.copy_(self.whitening.double().T @ (centred.T @ centred) / len(templates))
 
     @torch.no_grad()
     def start(self, templates: torch.Tensor, male: torch.Tensor) -> None:
@@ -102,7 +104,8 @@ class PFRNet(nn.Module):
         identity part has the rest, turned at random.
         """
         white = self.whiten(templates)
-        size, identity_size = self.config["attribute_size"], self.config["dimension"] - self.config["attribute_size"]
+        size = self.config["attribute_size"]
+        identity_size = self.config["axes"] - size
         gap = white[male].mean(0) - white[~male].mean(0)
         axes = torch.column_stack([gap, torch.eye(len(gap)).flip(1)[:, :-1]])  # whitening's last axes vary least
         attribute, rest = torch.linalg.qr(axes)[0].T.split([size, identity_size])
