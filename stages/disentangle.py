@@ -51,7 +51,8 @@ def main(recognizer: str) -> None:
         return
     torch.manual_seed(params.seed)
     unlabelled = store.template[_rows(faces, store, "train")]
-    net = PFRNet(store.dimension, varying_axes(unlabelled), settings.attribute_size, settings.hidden)
+    axes = varying_axes(unlabelled)
+    net = PFRNet(store.dimension, axes, min(settings.attribute_size, axes // 2), settings.hidden)
     net.set_statistics(unlabelled)
     options = settings.model_dump(include={"steps", "batch_size", "learning_rate", "weight"})
     history = train(
@@ -59,7 +60,10 @@ def main(recognizer: str) -> None:
     )
     best = history[history["split"] == "validation"].sort_values("total").iloc[0]
     training = {"n_faces": len(labels["train"].rows)} | labels["train"].counts | {"labels_note": labels["train"].note}
-    training |= {"best_step": int(best["step"]), "parameters": sum(parameter.numel() for parameter in net.parameters())}
+    training |= net.config | {
+        "best_step": int(best["step"]),
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+    }
     metrics: dict = {"training": training | {"validation": best.drop(["step", "split"]).astype(float).to_dict()}}
     known = {split: parts(net, found.templates) for split, found in learned.items()}
     probes = fit_probes(known["train"], labels["train"].male, known["validation"], labels["validation"].male)

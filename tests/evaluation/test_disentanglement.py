@@ -128,7 +128,7 @@ def test_the_cosine_and_its_change():
 def test_a_data_set_is_measured_with_and_without_a_decoder():
     generator = torch.Generator().manual_seed(0)
     templates, male = torch.rand(40, 8, generator=generator), np.arange(40) % 2 > 0
-    net = PFRNet(8, 2, 4).eval().requires_grad_(False)
+    net = PFRNet(8, 8, 2, 4).eval().requires_grad_(False)
     net.set_statistics(templates)
     net.set_means(templates, torch.from_numpy(male))
 
