@@ -105,7 +105,7 @@ def gender_labels(faces: FaceStore, rows: Sequence[int], count: int) -> Labels:
     probabilities = GenderClassifier(str(faces.attributes["geometry"])).of_faces(faces, rows)
     _, codes = np.unique(faces.identities(rows), return_inverse=True)
     means = np.bincount(codes, probabilities) / np.bincount(codes)
-    return Labels(rows, means[codes] > 0.5, PREDICTED)
+    return Labels(rows, probabilities > 0.5, PREDICTED)
 
 
 def spread(items: np.ndarray, count: int) -> np.ndarray:
