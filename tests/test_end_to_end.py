@@ -52,6 +52,10 @@ CHANGES = {
     "occlusions.shown": 2,
     "aggregation.draws": 4,
     "aggregation.decoded_draws": 2,
+    "disentangling.steps": 10,
+    "disentangling.faces": 15,
+    "disentangling.cosine_faces": 4,
+    "disentangling.shown": 1,
 }
 VARIANTS, RECOGNIZERS, DATASETS = ("vgg-resnet",), ("vgg", "resnet"), ("synthetic", "orl")
 CONDITIONS = ("original", "rotated", "translated", "scaled")
@@ -160,9 +164,9 @@ def test_every_stage_ran_once_per_instance(project):
     assert stages_run(project.output) == {
         "fetch": 2, "preprocess": 2, "import_recognizer": 1, "train_recognizer": 1, "embed": 4, "fit_closed_form": 2,
         "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1,
-        "occlude": 1, "cluster": 1, "aggregate": 1, "report": 1,
+        "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1,
     }  # fmt: skip
-    assert project.output.count("done in") == 23
+    assert project.output.count("done in") == 27
     assert "Traceback" not in project.output and "Logging error" not in project.output
 
 
@@ -331,7 +335,7 @@ def test_an_experiment_without_local_terms_retrains_the_decoders_and_nothing_bef
     assert list(history) == ["epoch", "split", "total", "pixel", "gradient", "perceptual"]
     # What would follow is asked for, not run: it would take longer than everything else here.
     assert stages_run(project.succeed("dvc", "repro", "--dry")) == {
-        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "report": 1
+        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1
     }  # fmt: skip
 
     params = json.loads(project.succeed("dvc", "params", "diff", "--json"))["params.yaml"]

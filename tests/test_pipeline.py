@@ -135,7 +135,7 @@ def without_docstrings(module: ast.Module) -> ast.Module:
     return module
 
 
-PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "TRANSFORMS"}  # of stages/__init__.py
+PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "TRANSFORMS", "DISENTANGLED"}  # of stages
 
 
 @pytest.mark.parametrize("stage", stages())

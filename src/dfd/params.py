@@ -240,6 +240,19 @@ class Aggregation(Settings):
         return self
 
 
+class Disentangling(Settings):
+    attribute_size: Count
+    hidden: Count
+    training_faces: Count
+    steps: Annotated[int, Field(ge=10)]
+    batch_size: Annotated[int, Field(ge=4)]
+    learning_rate: Positive
+    weight: NonNegative
+    faces: Count
+    cosine_faces: Count
+    shown: Count
+
+
 class Params(Settings):
     seed: Annotated[int, Field(ge=0)]
     device: str
@@ -264,6 +277,7 @@ class Params(Settings):
     occlusions: Occlusions
     clusters: Clusters
     aggregation: Aggregation
+    disentangling: Disentangling
 
     def entry(self, section: str, name: str):
         """The entry `name` of a section that is a dictionary. Raises DfdError where there is none."""
