@@ -50,7 +50,7 @@ def main(recognizer: str) -> None:
         )
         return
     torch.manual_seed(params.seed)
-    unlabelled = store.template[_rows(faces, store, "train")]
+    unlabelled = store.template[store.rows("train")]
     axes = varying_axes(unlabelled)
     net = PFRNet(store.dimension, axes, min(settings.attribute_size, axes // 2), settings.hidden)
     net.set_statistics(unlabelled)
@@ -78,7 +78,7 @@ def main(recognizer: str) -> None:
     )
     classifier = GenderClassifier(str(faces.attributes["geometry"]))
     judges = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
-    others = [name for name, judge in judges.items() if name != recognizer and getattr(judge, "embeds_images", True)]
+    others = [name for name, judge in judges.items() if name != recognizer and judge.embeds_images]
     judges = {name: judges[name] for name in [recognizer, *others[:1]]}
     roles = {"decoder": faces.name}
     for name in judges:
@@ -129,14 +129,8 @@ def main(recognizer: str) -> None:
     _write(recognizer, net, history, metrics)
 
 
-def _rows(faces: FaceStore, store: TemplateStore, split: str) -> np.ndarray:
-    """The rows of a split that have a template."""
-    rows = faces.rows(split)
-    return rows[~store.template[rows].isnan().any(1).numpy()]
-
-
 def _labels(faces: FaceStore, store: TemplateStore, split: str, count: int) -> Labels:
-    return gender_labels(faces, _rows(faces, store, split), count)
+    return gender_labels(faces, store.rows(split), count)
 
 
 def _faces(store: TemplateStore, labels: Labels) -> Faces:

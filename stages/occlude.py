@@ -15,6 +15,7 @@ from dfd.perturbations.occlusion import blocks, coverage, embed_occluded, landma
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
+from dfd.templates.people import spread
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -36,13 +37,13 @@ def main() -> None:
     Path("plots/occlude").mkdir(parents=True, exist_ok=True)
     for dataset in params.datasets if modules else ():
         faces = FaceStore(FACES.format(dataset))
-        rows = _spread(faces.rows("test"), settings.faces)
+        rows = spread(faces.rows("test"), settings.faces)
         if len(rows) == 0:
             log.info("%s has no test faces: left out", dataset)
             continue
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
         samples, generator = params.evaluate.bootstrap, np.random.default_rng(params.seed)
-        shown = _spread(np.arange(len(rows)), settings.shown)
+        shown = spread(np.arange(len(rows)), settings.shown)
         originals, identities = faces.views(rows, size), faces.identities(rows)
         landmarks = landmarks_in_view(faces, rows)
         covered = {region: coverage(blocks(region, landmarks), size) for region in settings.regions}
@@ -78,11 +79,6 @@ def main() -> None:
         image_grid(f"plots/occlude/{dataset}.png", grid, columns * len(shown), title, groups=groups)
     for name, values in metrics.items():
         write_json(f"metrics/occlude/{name}.json", values)
-
-
-def _spread(rows: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the rows, evenly over all of them, and so over the people."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
 def _by_face(images: list) -> list:

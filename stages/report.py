@@ -11,7 +11,7 @@ from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figur
 from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
 from stages import log, run
 
-FOLDERS = ("reconstruct", "occlude", "cluster", "aggregate")  # of the pictures that other stages drew
+FOLDERS = ("reconstruct", "occlude", "attack", "cluster", "aggregate", "disentangle")  # of the pictures that other stages drew
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
     if perturbed := {name: values for name, values in perturbed.items() if "original" in values}:
         sections.append(("View 2, pairs of people nobody learned from: TAR (%) at 0.1 % FAR", verification_table(perturbed)))
     pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png"]
-    pictures += [picture for folder in FOLDERS for picture in sorted(Path("plots", folder).glob("*.png"))]
-    sections += [(Path(picture).stem, Path(picture)) for picture in pictures]
+    pictures += [picture for folder in FOLDERS for picture in sorted(Path("plots", folder).rglob("*.png"))]
+    sections += [(Path(picture).relative_to("plots").with_suffix("").as_posix(), Path(picture)) for picture in pictures]
     write_report("plots/report.html", "Deep Face Decoder", sections)
     log.info("wrote plots/report.html with %d figures", len(pictures))
 

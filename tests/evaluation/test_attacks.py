@@ -138,7 +138,7 @@ def setting():
 
 
 def test_an_outcome_is_what_the_attack_gave_and_the_head_says(setting):
-    recognizer, decoders, faces, rows, templates = setting
+    recognizer, decoders, faces, _, templates = setting
     head = fit_identification(templates, torch.as_tensor(faces.codes))
     attacked = outcome(lambda x, t: x / 2 + t[:, None, None, None] / 20, faces.images, torch.arange(36) % 6, recognizer, head, decoders)
     expected = faces.images / 2 + (torch.arange(36) % 6)[:, None, None, None] / 20

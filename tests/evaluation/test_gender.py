@@ -9,7 +9,7 @@ import torch
 
 from dfd.core.errors import DfdError
 from dfd.evaluation import gender
-from dfd.evaluation.gender import LISTED, PREDICTED, GenderClassifier, gender_labels, spread
+from dfd.evaluation.gender import LISTED, PREDICTED, GenderClassifier, gender_labels
 from dfd.faces.geometry import ALIGNED
 
 
@@ -95,8 +95,3 @@ def test_without_any_they_are_predicted_one_for_each_identity(monkeypatch):
     assert labels.male.tolist() == [True, True, True, False, False] and labels.note == PREDICTED
     assert gender_labels(Store([None] * 5, ["a", "a", "a", "b", "b"]), np.arange(5), 2).rows.tolist() == [0, 4]
     assert len(gender_labels(Store([None]), np.array([], int), 10).male) == 0
-
-
-@pytest.mark.parametrize("count, expected", [(9, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
-def test_spread_keeps_order_and_ends(count, expected):
-    assert spread(np.arange(5), count).tolist() == expected

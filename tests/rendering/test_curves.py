@@ -8,7 +8,16 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
-from dfd.rendering.curves import PALETTE, TERMS, bar_figure, count_figure, interval_curves, loss_figure, note_figure, roc_figure
+from dfd.rendering.curves import (
+    PALETTE,
+    TERMS,
+    bar_figure,
+    count_figure,
+    interval_curves,
+    loss_figure,
+    note_figure,
+    roc_figure,
+)
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 

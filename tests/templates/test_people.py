@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from dfd.templates.people import photos_of_people, shared_rows
+from dfd.templates.people import photos_of_people, shared_rows, spread
 
 IDENTITIES = np.array(["b", "c", "c", "a", "b", "d", "c", "a"])
 
@@ -23,3 +24,8 @@ def test_rows_that_everybody_has_a_template_of():
     assert len(rows) == 0 and list(left_out) == ["some"]
     rows, left_out = shared_rows([], {"full": full})
     assert len(rows) == 0 and not left_out
+
+
+@pytest.mark.parametrize("count, expected", [(9, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
+def test_spread_keeps_order_and_ends(count, expected):
+    assert spread(np.arange(5), count).tolist() == expected

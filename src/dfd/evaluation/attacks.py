@@ -20,6 +20,7 @@ from dfd.perturbations.attacks import ATTACKS
 from dfd.recognizers.base import Recognizer
 from dfd.recognizers.identification import IdentificationHead, fit_identification
 from dfd.templates.embedding import batches, embed_images
+from dfd.templates.people import photos_of_people
 
 LEAST = 4  # photos of a person: to enrol, and to attack
 BEFORE = "before"  # decoding; after it, curves go by the variant that decodes
@@ -27,9 +28,9 @@ BEFORE = "before"  # decoding; after it, curves go by the variant that decodes
 
 def why_not(recognizer: nn.Module, people: int) -> str | None:
     """Why a recognizer cannot be attacked on so many people; None where it can."""
-    if not getattr(recognizer, "embeds_images", True):
+    if not recognizer.embeds_images:
         return "this recognizer embeds no new images: its templates come from a file"
-    if not getattr(recognizer, "gives_gradients", True):
+    if not recognizer.gives_gradients:
         return "this recognizer gives no gradients, along which these attacks step"
     if people < 2:
         return f"{people} identities have test faces of {LEAST} photos or more: attacks need at least 2"
@@ -39,13 +40,10 @@ def why_not(recognizer: nn.Module, people: int) -> str | None:
 def with_most_photos(identities: np.ndarray, people: int, photos: int, least: int = LEAST) -> np.ndarray:
     """Which faces, of identities (N,), to study: indices, rising, of the first `photos` of each of `people` identities.
 
-    Those with the most photos, at least `least`; of equals the first by name. May be empty.
+    Those with the most photos, at least `least`; of equals who comes first. May be empty.
     """
-    names, counts = np.unique(identities, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    chosen = names[order[counts[order] >= least][:people]]
-    found = [np.flatnonzero(identities == name)[:photos] for name in chosen]
-    return np.sort(np.concatenate(found)) if found else np.zeros(0, int)
+    found = list(photos_of_people(identities, least).values())[:people]
+    return np.sort(np.concatenate([own[:photos] for own in found])) if found else np.zeros(0, int)
 
 
 def enrolled(codes: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:

