@@ -45,9 +45,8 @@ def main(name: str) -> None:
         + ". Brackets are 95 % intervals, bootstrapped over people; ± is one standard error over folds.",
         "## View 2\n\nPairs that show someone whom the recognizer learned from are not used.",
         _markdown(view2_table(verification)),
-        f"## All pairs of unseen people\n\n{first['n_faces'] - first['faces_beyond_limit']:,} faces of "
-        f"{first['n_identities']:,} people (of nobody more than {params.verify.photos}: {first['faces_beyond_limit']:,} further faces left out), "
-        f"{impostors:,} impostor pairs.",
+        (f"## All pairs of unseen people\n\n{first['n_faces'] - first['faces_beyond_limit']:,} faces of {first['n_identities']:,} "
+        f"people, at most {params.verify.photos} of each ({first['faces_beyond_limit']:,} further faces left out), {impostors:,} impostor pairs."),
         _markdown(_all_pairs(verification)),
         "TAR (%) at 0.1 % FAR with one face of each pair rotated, translated or scaled, without and with the linear map:",
         _markdown(verification_table(verification)),
