@@ -265,11 +265,14 @@ def test_only_the_second_faces_of_matching_pairs_are_attacked(setting, pairs):
 
 def test_verification_metrics_and_tables(pairs):
     metrics = verification_metrics(pairs, 40, samples=100, seed=0)
-    assert set(metrics) == {"epsilon", "n_matching_pairs", "decline", "original", "attacked_by_5", "attacked_by_40"}
+    assert set(metrics) == {"epsilon", "n_matching_pairs", "decline", "defence", "original", "attacked_by_5", "attacked_by_40"}
     assert metrics["n_matching_pairs"] == 50 and metrics["epsilon"] == 40
     tars = [metrics[attack]["before"]["tar_at_far_0.001"]["value"] for attack in ("original", "attacked_by_5", "attacked_by_40")]
     assert tars[0] >= tars[1] >= tars[2] and tars[0] > tars[2]
     assert metrics["decline"]["before"]["tar_at_far_0.001"]["difference"] == pytest.approx(tars[2] - tars[0])
+    defence = {name: values["eer"]["difference"] for name, values in metrics["defence"].items()}
+    attacked = {name: values["eer"]["value"] for name, values in metrics["attacked_by_40"].items()}
+    assert defence == pytest.approx({name: attacked[name] - attacked["before"] for name in ("same", "black")})
     assert metrics["attacked_by_40"]["before"]["eer"]["value"] > metrics["original"]["before"]["eer"]["value"]
     json.dumps(metrics, allow_nan=False)
     curves = roc_curves(pairs, 40)

@@ -10,7 +10,7 @@ from torch import nn
 
 from dfd.decoder.registry import decode
 from dfd.evaluation.attacks import BEFORE, in_turns
-from dfd.evaluation.verification import Pairs, cosine_pairs, paired_difference, roc_table, verification_summary
+from dfd.evaluation.verification import Pairs, cosine_pairs, paired_summary, roc_table
 from dfd.faces.store import FaceStore
 from dfd.perturbations.attacks import apart, descended
 from dfd.recognizers.base import Recognizer
@@ -81,20 +81,25 @@ def _reembedded(recognizer: Recognizer, decoder: nn.Module, templates: torch.Ten
 def verification_metrics(pairs: Scored, epsilon: float, samples: int, seed: int) -> dict:
     """TAR at 0.1 % FAR, EER and AUC with their intervals, by attack (`original`, `attacked_by_<ε>`) and decoding.
 
-    `decline`: attacked by `epsilon` − original, of the same pairs, by decoding.
+    All differences are paired, of the same pairs: `decline`, attacked by `epsilon` − original, by decoding; `defence`,
+    attacked by `epsilon` and decoded − the same not decoded, by variant.
     """
 
-    def generator() -> np.random.Generator:  # the same samples of the people everywhere
-        return np.random.default_rng(seed)
+    def compared(one: Pairs, other: Pairs) -> dict:  # the same samples of the people everywhere
+        return paired_summary(one, other, (FAR,), samples, generator=np.random.default_rng(seed))
 
-    metrics: dict = {"epsilon": epsilon, "n_matching_pairs": int(pairs[ORIGINAL, BEFORE].genuine.sum()), "decline": {}}
+    metrics: dict = {"epsilon": epsilon, "n_matching_pairs": int(pairs[ORIGINAL, BEFORE].genuine.sum())}
+    metrics |= {"decline": {}, "defence": {}}
     for (level, decoding), scored in pairs.items():
-        attack = f"attacked_by_{level:g}" if level else "original"
-        summary = verification_summary(scored, (FAR,), samples, generator=generator())
-        metrics.setdefault(attack, {})[decoding] = summary
+        if level == ORIGINAL:
+            continue
+        both = compared(scored, pairs[ORIGINAL, decoding])
+        metrics.setdefault("original", {})[decoding] = both["without"]
+        metrics.setdefault(f"attacked_by_{level:g}", {})[decoding] = both["with"]
         if level == epsilon:
-            compared = (scored, pairs[ORIGINAL, decoding])
-            metrics["decline"][decoding] = paired_difference(*compared, (FAR,), samples, generator=generator())
+            metrics["decline"][decoding] = both["difference"]
+            if decoding != BEFORE:
+                metrics["defence"][decoding] = compared(scored, pairs[level, BEFORE])["difference"]
     return metrics
 
 
