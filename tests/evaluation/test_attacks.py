@@ -75,10 +75,7 @@ def test_targeted_pairs_are_balanced_others_and_never_twice_the_same():
 
 
 def test_why_not():
-    class Other(nn.Module):
-        pass
-
-    module = Other()
+    module = Colours()
     assert why_not(module, 2) is None and "at least 2" in why_not(module, 1)
     module.gives_gradients = False
     assert "no gradients" in why_not(module, 40)
