@@ -52,6 +52,11 @@ CHANGES = {
     "occlusions.shown": 2,
     "aggregation.draws": 4,
     "aggregation.decoded_draws": 2,
+    "attacks.pairs": 4,
+    "attacks.cw_l2.pairs": 2,
+    "attacks.cw_l2.iterations": 3,
+    "attacks.matching_pairs": 8,
+    "attacks.epsilons": [4],
     "disentangling.steps": 10,
     "disentangling.faces": 15,
     "disentangling.cosine_faces": 4,
@@ -268,7 +273,8 @@ def test_tables_and_pictures(project):
     pictures = [project.folder / name for name in project.files("plots") if name.endswith(".png")]
     names = {path.stem for path in pictures}
     grids = {f"{family}-{dataset}" for family in ("rotate", "translate", "scale") for dataset in DATASETS}
-    analyses = {*DATASETS, "person-1", "verification", "decoded"}  # occluded; clusters and aggregates; two curves
+    analyses = {*DATASETS, "person-1", "verification", "decoded"}  # occluded or modified; clusters, aggregates; two curves
+    analyses |= {"grid", "targeted", "epsilon"}  # attacks
     assert names == {"roc", "losses", "psnr", "variants"} | grids | analyses
     for path in pictures:
         with Image.open(path) as image:

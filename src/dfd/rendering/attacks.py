@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.evaluation.attacks import BEFORE, Shown
-from dfd.rendering.curves import bar_figure, interval_curves, roc_figure
+from dfd.rendering.curves import bar_figure, count_figure, roc_figure
 from dfd.rendering.grids import image_grid
 
 
@@ -51,5 +51,6 @@ def attack_roc(path: str | Path, table: pd.DataFrame, variants: Sequence[str], t
 def attack_strength(path: str | Path, table: pd.DataFrame, title: str) -> None:
     """Draw TAR over ε; table: as `tar_over_epsilon` makes it."""
     series = ["not decoded" if name == BEFORE else f"decoded by {name}" for name in table["decoding"]]
-    curves = table.rename(columns={"epsilon": "x", "tar": "value", "ci95_low": "low", "ci95_high": "high"})
-    interval_curves(path, curves.assign(series=series), title, "ε of the FGSM (grey levels)", "TAR at 0.1 % FAR")
+    columns = {"epsilon": "count", "tar": "value", "ci95_low": "low", "ci95_high": "high"}
+    curves = table.rename(columns=columns).assign(series=series, measure="tar")
+    count_figure(path, curves, title, {"tar": "TAR at 0.1 % FAR"}, "ε of the FGSM (grey levels)", log=False)

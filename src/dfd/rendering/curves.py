@@ -149,13 +149,11 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
 
     table: long form with the columns group, series, value, low and high (the interval's ends, NaN where it has none);
     at most one row per group and series. unit: the label of the value's axis. Raises ValueError for an empty table, a
-    missing column, a repeated row or a value outside its interval.
+    missing column or a repeated row.
     """
     _require(table, ("group", "series", "value", "low", "high"))
     if table.duplicated(["group", "series"]).any():
         raise ValueError("a group has more than one value of a series")
-    if ((table["low"] > table["value"]) | (table["high"] < table["value"])).any():
-        raise ValueError("a value lies outside its interval [low, high]")
     groups, colours = list(table["group"].unique()), _colours(table["series"].unique())
     step = min(0.8 / len(colours), 0.25)  # of the unit distance between two groups
     height = 1.3 + max(0.42 * len(groups), 0.17 * len(groups) * len(colours))
@@ -165,9 +163,9 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         for number, (series, colour) in enumerate(colours.items()):
             rows = table[table["series"] == series]
             y = [groups.index(group) + (number - (len(colours) - 1) / 2) * step for group in rows["group"]]
-            ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
             # Dots, not bars: a bar's length means something only where the axis starts at zero.
-            panel.errorbar(rows["value"], y, xerr=ends, fmt="o", markersize=5, capsize=3, color=colour, label=series)
+            panel.plot(rows["value"], y, "o", markersize=5, color=colour, label=series)
+            _draw_intervals(panel, y, rows, colour, horizontal=True)
         panel.set_yticks(range(len(groups)), groups)
         panel.set_ylim(len(groups) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
@@ -181,29 +179,33 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         _save(figure, path)
 
 
-def count_figure(path: str | Path, table: pd.DataFrame, title: str, labels: Mapping[str, str], x_label: str) -> None:
-    """Draw measures against a count, a panel per measure and a colour per series; bars are 95 % intervals.
+def count_figure(
+    path: str | Path, table: pd.DataFrame, title: str, labels: Mapping[str, str], x_label: str, log: bool = True
+) -> None:
+    """Draw measures against a number, a panel per measure and a colour per series; bars are 95 % intervals.
 
-    table: long form with the columns series, measure, count (1 or more), value, low and high (NaN for no interval).
-    labels: the measures to draw, each with the label of its axis. The counts lie on a logarithmic axis, each with its
-    tick; series are set apart a little, so that their bars do not hide one another. Raises ValueError for an empty
-    table or a missing column.
+    table: long form with the columns series, measure, count, value, low and high (NaN for no interval). labels: the
+    measures to draw, each with the label of its axis. log: whether the axis of the counts is logarithmic; each has its
+    tick. Series are set apart a little, so that their bars do not hide one another. Raises ValueError for an empty table
+    or a missing column.
     """
     _require(table, ("series", "measure", "count", "value", "low", "high"))
     colours, counts = _colours(table["series"].unique()), sorted(table["count"].unique())
+    margin = 0.04 * (counts[-1] - counts[0])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(0.8 + 3.8 * len(labels) + 1.4, 3.8), dpi=DPI, layout="constrained")
         panels = figure.subplots(1, len(labels), squeeze=False)[0]
         for panel, (measure, label) in zip(panels, labels.items(), strict=True):
             for number, (series, colour) in enumerate(colours.items()):
                 rows = table[(table["series"] == series) & (table["measure"] == measure)].sort_values("count")
-                x = rows["count"] * 1.03 ** (number - (len(colours) - 1) / 2)
-                ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-                panel.errorbar(x, rows["value"], yerr=ends, fmt="o-", markersize=4, capsize=2, color=colour)
-            panel.set_xscale("log")
+                apart = number - (len(colours) - 1) / 2
+                x = rows["count"] * 1.03**apart if log else rows["count"] + 0.2 * margin * apart
+                panel.plot(x, rows["value"], "o-", markersize=4, color=colour)
+                _draw_intervals(panel, x, rows, colour)
+            panel.set_xscale("log" if log else "linear")
             panel.set_xticks(counts, [f"{count:g}" for count in counts])
             panel.set_xticks([], minor=True)
-            panel.set_xlim(counts[0] / 1.15, counts[-1] * 1.15)
+            panel.set_xlim(*((counts[0] / 1.15, counts[-1] * 1.15) if log else (counts[0] - margin, counts[-1] + margin)))
             panel.set_xlabel(x_label)
             panel.set_ylabel(label)
         figure.suptitle(title)
@@ -220,33 +222,13 @@ def note_figure(path: str | Path, note: str) -> None:
         _save(figure, path)
 
 
-def interval_curves(path: str | Path, table: pd.DataFrame, title: str, x: str, y: str) -> None:
-    """Draw values over a setting with their 95 % intervals: a line with a mark and a bar at each value, per series.
-
-    table: long form with the columns series, x, value, low and high (the interval's ends, NaN where it has none). x, y:
-    the labels of the axes; y is a rate, in [0, 1]. Raises ValueError for an empty table, a missing column, or a value
-    outside its interval.
-    """
-    _require(table, ("series", "x", "value", "low", "high"))
-    if ((table["low"] > table["value"]) | (table["high"] < table["value"])).any():
-        raise ValueError("a value lies outside its interval [low, high]")
-    colours = _colours(table["series"].unique())
-    apart = 0.008 * (table["x"].max() - table["x"].min())  # so that no bar hides another
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 4.4), dpi=DPI, layout="constrained")
-        panel = figure.subplots()
-        for number, (series, colour) in enumerate(colours.items()):
-            rows = table[table["series"] == series].sort_values("x")
-            places = rows["x"] + (number - (len(colours) - 1) / 2) * apart
-            ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-            panel.errorbar(places, rows["value"], yerr=ends, fmt="o-", markersize=4, capsize=3, color=colour, label=series)
-        panel.set_xticks(sorted(table["x"].unique()))
-        panel.set_ylim(-0.02, 1.02)
-        panel.set_xlabel(x)
-        panel.set_ylabel(f"{y} (bars: 95 % interval)" if table["low"].notna().any() else y)
-        figure.suptitle(title)
-        figure.legend(loc="outside right center")
-        _save(figure, path)
+def _draw_intervals(panel, places: Sequence[float], rows: pd.DataFrame, colour: str, horizontal: bool = False) -> None:
+    """Draw bars from low to high: a bootstrap's percentiles need not have the value between them."""
+    middle, half = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
+    if horizontal:
+        panel.errorbar(middle, places, xerr=half, fmt="none", capsize=3, color=colour)
+    else:
+        panel.errorbar(places, middle, yerr=half, fmt="none", capsize=2, color=colour)
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
