@@ -250,7 +250,7 @@ def test_the_metrics_that_are_promised_are_there(project):
 
 def test_metrics_are_nested_numbers_and_every_null_has_a_note(project):
     names = [name for name in project.files("metrics") if name.endswith(".json")]
-    assert len(names) == 2 + 1 + 4 + 1 + 1 + 1 + 2 + 2 + 3 * len(RECOGNIZERS)
+    assert len(names) == 2 + 1 + 4 + 1 + 1 + 1 + 2 + 2 + 5 * len(RECOGNIZERS)
     for name in names:
         values = dict(numbers(project.json(name)))
         assert values

@@ -24,6 +24,7 @@ from dfd.faces.store import FaceStore
 from dfd.perturbations.transforms import read_transforms
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.rendering.report import verification_table
+from dfd.templates import disentangling
 from dfd.templates.files import write_templates_file
 from dfd.templates.store import TemplateStore
 
@@ -121,6 +122,7 @@ def project(tmp_path_factory, synthetic_store, orl_photos, to_store):
         trunk = folder / "torch/hub/checkpoints/alexnet-owt-7be5be79.pth"  # LPIPS is null: nothing is downloaded
         trunk.parent.mkdir(parents=True)
         trunk.write_bytes(b"")
+        patch.setattr(disentangling, "FEWEST", {"training": 2, "validation": 1})
         patch.chdir(folder)
         project = Project(folder)
         (folder / "data/faces").mkdir(parents=True)
