@@ -24,7 +24,7 @@ def main() -> None:
     device = pick_device(params.device)
     stores = {name: FaceStore(FACES.format(name)) for name in params.datasets}
     shown = {name: faces for name, faces in stores.items() if len(faces.rows("test"))}
-    picks = {name: _picks(faces, params.reconstruct.faces) for name, faces in shown.items()}
+    picks = {name: faces.spread(faces.rows("test"), params.reconstruct.faces) for name, faces in shown.items()}
     size = params.decoder.size
     decoders = {variant: load_decoder(DECODER.format(variant), device) for variant in params.variants}
     linear = {name: load_decoder(CLOSED_FORM.format("linear", name), device) for name in params.recognizers}
@@ -60,14 +60,6 @@ def main() -> None:
             title = f"A face of {data}, {word}, and its reconstructions without and with the map"
             image_grid(FOLDER.format(f"{family}-{data}"), rows, names, title, cell=96)
     log.info("wrote %d grids to %s", 1 + len(FAMILIES) * len(shown), FOLDER.format("*"))
-
-
-def _picks(faces: FaceStore, count: int) -> np.ndarray:
-    """The first test face of each of `count` identities, spread over all of them."""
-    rows = faces.rows("test")
-    _, first = np.unique(faces.identities(rows), return_index=True)
-    first = np.sort(first)
-    return rows[first[np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)]]
 
 
 if __name__ == "__main__":

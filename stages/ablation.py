@@ -1,0 +1,67 @@
+"""Measure what each part of the loss is worth (Table 1): every row's decoder against that of the full loss, paired."""
+
+import numpy as np
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.core.left_out import left_out
+from dfd.decoder.registry import decode, load_decoder
+from dfd.evaluation.comparison import compare
+from dfd.evaluation.quality import load_lpips
+from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.comparison import draw_comparison
+from dfd.templates.store import TemplateStore
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
+
+REFERENCE = "full"
+
+
+def main() -> None:
+    params = load_params()
+    device = pick_device(params.device)
+    variant = params.entry("variants", params.experiments.ablation.variant)
+    folders = {loss: EXPERIMENT.format("ablation", loss) for loss in params.experiments.ablation.losses}
+    missing = {loss: note for loss, folder in folders.items() if (note := left_out(folder))}
+    folders = {loss: folder for loss, folder in folders.items() if loss not in missing}
+    decoders = {loss: load_decoder(f"{folder}/decoder.safetensors", device) for loss, folder in folders.items()}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    trained = {"decoder": params.roles.decoders}
+    for name in recognizers:
+        trained |= trained_on(name, params.train_recognizer)
+    trained = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
+    lpips, metrics, shown = load_lpips(device), {}, {}
+    for dataset in params.datasets:
+        faces = FaceStore(FACES.format(dataset))
+        rows = faces.rows("test")[: params.experiments.faces]
+        if not len(rows) or not decoders:
+            log.info("%s has no test faces, or there are no decoders: left out", dataset)
+            continue
+        leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
+        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
+        originals = faces.views(rows, params.decoder.size)
+        images = {loss: decode(decoder, stores[variant.template]) for loss, decoder in decoders.items()}
+        metrics[dataset] = compare(
+            originals,
+            images,
+            faces.identities(rows),
+            {name: (recognizer, stores[name]) for name, recognizer in recognizers.items()},
+            lpips,
+            REFERENCE,
+            params.evaluate.bootstrap,
+            params.seed,
+            params.precision,
+        ) | {"leaked_identities": leaked}
+        picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
+        shown[dataset] = originals[picks], {loss: image[picks] for loss, image in images.items()}
+    left = {"left_out": {loss: {"left_out_note": note} for loss, note in missing.items()}} if missing else {}
+    write_json(f"metrics/ablation/{params.experiments.ablation.variant}.json", metrics | left)
+    histories = {loss: f"{folder}/history.csv" for loss, folder in folders.items()}
+    title = f"Losses of {params.experiments.ablation.variant}, the network alone"
+    draw_comparison("plots/ablation", title, REFERENCE, metrics, shown, missing, histories)
+
+
+if __name__ == "__main__":
+    run(main)
