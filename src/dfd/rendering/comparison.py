@@ -73,8 +73,8 @@ def comparison_table(metrics: Mapping[str, dict], reference: str) -> pd.DataFram
                 minus = found.get(f"minus_{reference}", {})
                 row |= {name: minus.get(key) for name, key in zip(MINUS, ("mean", "ci95_low", "ci95_high"), strict=True)}
                 rows.append(row)
-    numbers = dict.fromkeys(("mean", "low", "high", *MINUS), float)
-    return pd.DataFrame(rows, columns=["dataset", "decoder", "measure", *numbers]).astype(numbers)
+    numbers = ["mean", "low", "high", *MINUS]
+    return pd.DataFrame(rows, columns=["dataset", "decoder", "measure", *numbers]).astype(dict.fromkeys(numbers, float))
 
 
 def comparison_figures(folder: str | Path, table: pd.DataFrame, title: str, reference: str) -> None:
