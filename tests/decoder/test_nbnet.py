@@ -55,9 +55,10 @@ def test_every_convolution_follows_batch_normalisation_and_relu():
     assert [[type(part) for part in layer] for layer in block.layers] == [[nn.BatchNorm2d, nn.ReLU, nn.Conv2d]] * 2
 
 
-@pytest.mark.parametrize("size, doublings", [(5, 0), (40, 3), (56, 4), (80, 4), (81, 5), (112, 5), (160, 5), (224, 6)])
+@pytest.mark.parametrize("size, doublings", [(5, 0), (56, 4), (80, 4), (81, 5), (224, 6)])
 def test_sizes_take_the_fewest_doublings_that_reach_them(size, doublings):
-    net = published(12, size)
+    with torch.device("meta"):
+        net = NbNet(12, size, 0.1)
     assert sum(isinstance(module, nn.ConvTranspose2d) for module in net.modules()) == 1 + doublings
     assert net(torch.zeros(1, 12, device="meta")).shape == (1, 3, size, size)
 
