@@ -48,7 +48,6 @@ CHANGES = {
     "verify.rotate": 90,
     "verify.scale": 0.5,
     "reconstruct.faces": 2,
-    "experiments.competitors.variants": ["vgg-resnet"],
 }
 VARIANTS, RECOGNIZERS, DATASETS = ("vgg-resnet",), ("vgg", "resnet"), ("synthetic", "orl")
 CONDITIONS = ("original", "rotated", "translated", "scaled")

@@ -101,13 +101,9 @@ MISTAKES = {
     "a whole turn": ({"verify.rotate": 360}, "verify"),
     "no rotation": ({"verify.rotate": 0}, "verify"),
     "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
-    "ablation of no variant": ({"experiments.ablation.variant": "a-b"}, "experiments.ablation.variant"),
     "ablation of no term": ({"experiments.ablation.losses": {"a": {"terms": [], "local": True}}}, "experiments.ablation.losses.a"),
-    "competitors of no variant": ({"experiments.competitors.variants": ["a-b"]}, "experiments.competitors.variants"),
     "unknown competitor": ({"experiments.competitors.decoders.gan": {}}, "experiments.competitors.decoders.gan"),
     "more perceptual epochs than epochs": ({"experiments.competitors.decoders.nbnet.perceptual_epochs": 3}, "perceptual_epochs"),
-    "losses of recognizers on no data set": ({"experiments.recognizer_loss.dataset": "lfw"}, "experiments.recognizer_loss.dataset"),
-    "layers of no recognizer": ({"experiments.template_layer.recognizer": "senet"}, "experiments.template_layer.recognizer"),
 }
 
 

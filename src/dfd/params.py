@@ -245,6 +245,8 @@ class Competitors(Settings):
 
 
 class Experiments(Settings):
+    """What these name is looked up by the stages that need it: the root's pipeline runs without it."""
+
     faces: Count
     ablation: Ablation
     recognizer_loss: RecognizerLoss
@@ -294,20 +296,10 @@ class Params(Settings):
                 raise ValueError(f"train_recognizer.{name}.teacher: a recognizer cannot be its own teacher")
         for key, variant in self.variants.items():
             named += [(f"variants.{key}.template", variant.template), (f"variants.{key}.perceptual", variant.perceptual)]
-        experiments = self.experiments
-        named += [
-            ("experiments.recognizer_loss.perceptual", experiments.recognizer_loss.perceptual),
-            ("experiments.template_layer.recognizer", experiments.template_layer.recognizer),
-            ("experiments.template_layer.perceptual", experiments.template_layer.perceptual),
-        ]
         for where, name in named:
             _known(where, name, "recognizer", self.recognizers)
-        _known("experiments.ablation.variant", experiments.ablation.variant, "variant", self.variants)
-        for name in experiments.competitors.variants:
-            _known("experiments.competitors.variants", name, "variant", self.variants)
         named = [("roles.decoders", self.roles.decoders), ("roles.verification", self.roles.verification)]
         named += [(f"train_recognizer.{name}.dataset", train.dataset) for name, train in self.train_recognizer.items()]
-        named += [("experiments.recognizer_loss.dataset", experiments.recognizer_loss.dataset)]
         for where, name in named:
             _known(where, name, "data set", self.datasets)
         turn, step = self.verify.rotate, self.transforms.rotate
