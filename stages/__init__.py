@@ -10,9 +10,9 @@ from pathlib import Path
 # A queued or temporary experiment runs a copy of this checkout, while an editable install points to the original.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-import typer  # noqa: E402
+import typer
 
-from dfd.core.errors import DfdError  # noqa: E402
+from dfd.core.errors import DfdError
 
 log = logging.getLogger("stages")
 
@@ -21,7 +21,7 @@ FACES = "data/faces/{}.h5"
 RECOGNIZER = "data/recognizers/{}.safetensors"
 TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
 DECODER = "data/decoders/{}.safetensors"  # variant
-CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # linear or quadratic, recognizer
+CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # recognizer; linear, or quadratic
 EXPERIMENT = "data/experiments/{}/{}"  # experiment, what was learned in it: a folder
 TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 

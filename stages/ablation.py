@@ -14,7 +14,7 @@ from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.comparison import draw_comparison
 from dfd.templates.store import TemplateStore
-from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
 REFERENCE = "full"
 
@@ -32,22 +32,23 @@ def main() -> None:
     for name in recognizers:
         trained |= trained_on(name, params.train_recognizer)
     trained = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
-    lpips, metrics, shown = load_lpips(device), {}, {}
+    lpips, metrics, notes, shown = load_lpips(device), {}, {}, {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
-        rows = faces.rows("test")[: params.experiments.faces]
+        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
+        rows = stores[variant.template].rows("test")[: params.experiments.faces]
         if not len(rows) or not decoders:
-            log.info("%s has no test faces, or there are no decoders: left out", dataset)
+            notes[f"{dataset}_note"] = "left out: no test face with a template, or no decoder"
             continue
         leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
-        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
+        templates = {name: store.template[rows] for name, store in stores.items()}
         originals = faces.views(rows, params.decoder.size)
-        images = {loss: decode(decoder, stores[variant.template]) for loss, decoder in decoders.items()}
+        images = {loss: decode(decoder, templates[variant.template]) for loss, decoder in decoders.items()}
         metrics[dataset] = compare(
             originals,
             images,
             faces.identities(rows),
-            {name: (recognizer, stores[name]) for name, recognizer in recognizers.items()},
+            {name: (recognizer, templates[name]) for name, recognizer in recognizers.items()},
             lpips,
             REFERENCE,
             params.evaluate.bootstrap,
@@ -57,7 +58,7 @@ def main() -> None:
         picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
         shown[dataset] = originals[picks], {loss: image[picks] for loss, image in images.items()}
     left = {"left_out": {loss: {"left_out_note": note} for loss, note in missing.items()}} if missing else {}
-    write_json(f"metrics/ablation/{params.experiments.ablation.variant}.json", metrics | left)
+    write_json(f"metrics/ablation/{params.experiments.ablation.variant}.json", metrics | notes | left)
     histories = {loss: f"{folder}/history.csv" for loss, folder in folders.items()}
     title = f"Losses of {params.experiments.ablation.variant}, the network alone"
     draw_comparison("plots/ablation", title, REFERENCE, metrics, shown, missing, histories)

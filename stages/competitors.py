@@ -1,22 +1,25 @@
 """Compare published decoders with ours on the templates of one variant, also as attacks on its recognizer (Figs. 6, 7)."""
 
+from pathlib import Path
+
 import numpy as np
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
-from dfd.decoder.learning import NO_GRADIENTS, gives_gradients
+from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.acceptance import attack_summary
-from dfd.evaluation.comparison import NOT_EMBEDDED, compare, embeds_images
+from dfd.evaluation.comparison import compare
 from dfd.evaluation.quality import load_lpips
 from dfd.faces.leakage import refuse_leakage, trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
+from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.comparison import draw_acceptance, draw_comparison
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
-from stages import DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
 OURS = "ours"
 
@@ -30,30 +33,33 @@ def main(variant: str) -> None:
     ours = load_decoder(DECODER.format(variant), device)
     alone = {f"{OURS}-network": ours.network} if hasattr(ours, "network") else {}  # without the mix
     decoders = {OURS: ours} | alone
-    decoders |= {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        for file in sorted(Path(folder).glob("decoder*.safetensors")):  # of earlier phases of its training, too
+            decoders[file.stem.replace("decoder", name)] = load_decoder(file, device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     attacked = recognizers[pair.template]
     trained = {"decoder": params.roles.decoders}
     for name in recognizers:
         trained |= trained_on(name, params.train_recognizer)
     trained = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
-    lpips, metrics, shown = load_lpips(device), {}, {}
+    lpips, metrics, notes, shown = load_lpips(device), {}, {}, {}
     acceptance: dict = {"acceptance_note": f"left out: {params.roles.verification} has no test faces"}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
-        rows = faces.rows("test")[: params.experiments.faces]
+        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
+        rows = stores[pair.template].rows("test")[: params.experiments.faces]
         if not len(rows):
-            log.info("%s has no test faces: left out", dataset)
+            notes[f"{dataset}_note"] = "left out: no test face with a template"
             continue
         leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
-        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
+        templates = {name: store.template[rows] for name, store in stores.items()}
         originals = faces.views(rows, params.decoder.size)
-        images = {name: decode(decoder, stores[pair.template]) for name, decoder in decoders.items()}
+        images = {name: decode(decoder, templates[pair.template]) for name, decoder in decoders.items()}
         metrics[dataset] = compare(
             originals,
             images,
             faces.identities(rows),
-            {name: (recognizer, stores[name]) for name, recognizer in recognizers.items()},
+            {name: (recognizer, templates[name]) for name, recognizer in recognizers.items()},
             lpips,
             OURS,
             params.evaluate.bootstrap,
@@ -62,10 +68,10 @@ def main(variant: str) -> None:
         ) | {"leaked_identities": leaked}
         picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
         shown[dataset] = originals[picks], {name: image[picks] for name, image in images.items()}
-        if dataset == params.roles.verification and embeds_images(attacked):
+        if dataset == params.roles.verification and attacked.embeds_images:
             acceptance = attack_summary(
                 {name: embed_images(attacked, image, params.precision).numpy() for name, image in images.items()},
-                stores[pair.template].numpy(),
+                templates[pair.template].numpy(),
                 faces.identities(rows),
                 settings.far,
                 OURS,
@@ -73,9 +79,10 @@ def main(variant: str) -> None:
                 params.seed,
             )
         elif dataset == params.roles.verification:
-            acceptance = {"acceptance_note": NOT_EMBEDDED.format(pair.template)}
-    notes = {} if gives_gradients(recognizers[pair.perceptual]) else {"perceptual_note": NO_GRADIENTS.format(pair.perceptual)}
-    write_json(f"metrics/competitors/{variant}.json", metrics | {"acceptance": acceptance} | notes)
+            acceptance = {"acceptance_note": f"left out: of {pair.template}, {NO_IMAGES}"}
+    if not recognizers[pair.perceptual].gives_gradients:
+        notes["perceptual_note"] = NO_GRADIENTS.format(pair.perceptual)
+    write_json(f"metrics/competitors/{variant}.json", metrics | notes | {"acceptance": acceptance})
     histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}
     title = f"Faces from templates of {pair.template} by ours and by competing decoders"
     draw_comparison(f"plots/competitors/{variant}", title, OURS, metrics, shown, {}, histories)

@@ -1,11 +1,13 @@
-"""Compute the templates of every face of a data set, and of the mirrored faces, by one recognizer."""
+"""Compute the templates of every face of a data set, and of the mirrored faces, by one recognizer; or look them up."""
 
-from dfd.core.artefacts import file_sha256
+from dfd.core.artefacts import file_sha256, write_json
 from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.embedding import embed_faces
+from dfd.templates.lookup import look_up, matched
 from dfd.templates.store import write_templates
 from stages import FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -14,14 +16,25 @@ def main(dataset: str, recognizer: str) -> None:
     params = load_params()
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
     faces = FaceStore(FACES.format(dataset))
-    template, mirrored = embed_faces(module, faces, params.precision)
+    if module.embeds_images:
+        template, mirrored = embed_faces(module, faces, params.precision)
+        metrics = matched(template, len(faces))
+        if metrics["faces_without_template"]:
+            raise DfdError(f"{RECOGNIZER.format(recognizer)}: {metrics['faces_without_template']} of its templates are NaN")
+    else:
+        template, metrics = look_up(*module.templates_of(dataset), faces)
+        mirrored = None
     attributes = {
         "recognizer": recognizer,
         "layer": module.layer,
         "weights_sha256": file_sha256(RECOGNIZER.format(recognizer)),
     }
-    write_templates(TEMPLATES.format(dataset, recognizer), faces, template.numpy(), mirrored.numpy(), attributes)
-    log.info("%d + %d templates of %s by %s, %d-d", len(faces), len(faces), dataset, recognizer, template.shape[1])
+    arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
+    write_templates(TEMPLATES.format(dataset, recognizer), faces, *arrays, attributes)
+    write_json(f"metrics/embed/{dataset}/{recognizer}.json", metrics)
+    log.info("%d templates of %d faces of %s by %s, %d-d", metrics["n_templates"], len(faces), dataset, recognizer, template.shape[1])
+    for note in (value for name, value in metrics.items() if name.endswith("_note")):
+        log.info("%s", note)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def main(variant: str) -> None:
     template = params.entry("variants", variant).template
     device = pick_device(params.device)
     decoder = load_decoder(DECODER.format(variant), device)
-    linear = load_decoder(CLOSED_FORM.format("linear", template), device)
+    linear = load_decoder(CLOSED_FORM.format(template, "linear"), device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     lpips = load_lpips(device)
     trained = {"decoder": params.roles.decoders}
@@ -30,12 +30,18 @@ def main(variant: str) -> None:
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
-        rows = faces.rows("test")[: params.evaluate.faces]
-        if len(rows) == 0:
+        if len(faces.rows("test")) == 0:
             log.info("%s has no test faces: left out", dataset)
             continue
-        leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
+        rows = stores[template].rows("test")
+        missing = len(faces.rows("test")) - len(rows)
+        if len(rows) == 0:
+            metrics |= {dataset: None, f"{dataset}_note": f"left out: {template} has no templates of its {missing} test faces"}
+            log.info("%s: %s", dataset, metrics[f"{dataset}_note"])
+            continue
+        rows = rows[: params.evaluate.faces]
+        leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
         templates = stores[template].template[rows]
         images = {
             "decoder": decode(decoder, templates),
@@ -53,7 +59,7 @@ def main(variant: str) -> None:
             np.random.default_rng(params.seed),
             params.precision,
         )
-        metrics[dataset]["leaked_identities"] = leaked
+        metrics[dataset] |= {"leaked_identities": leaked, "faces_without_template": missing}
         psnr = metrics[dataset]["psnr"]
         log.info("%s on %d faces of %s: PSNR %.2f dB, linear %.2f dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
     write_json(f"metrics/evaluate/{variant}.json", metrics)

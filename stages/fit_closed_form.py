@@ -1,4 +1,4 @@
-"""Fit a recognizer's decoders in closed form: the linear one, a baseline, and the quadratic one, a network's companion."""
+"""Fit a recognizer's decoders in closed form: the linear one, a baseline, and where it is mixed in, the quadratic one."""
 
 from dfd.decoder.closed_form import fit
 from dfd.decoder.registry import build_decoder, save_decoder
@@ -14,13 +14,16 @@ def main(recognizer: str) -> None:
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizer), faces)
     size = params.decoder.size
-    training = Examples(faces, faces.rows("train"), size, templates.template, templates.mirrored, params.memory_gb)
-    validation = Examples(faces, faces.rows("validation"), size, templates.template, None, params.memory_gb)
-    for architecture, options in {"linear": {"size": size}, "quadratic": {"size": size, "axes": params.closed_form.axes}}.items():
+    training = Examples(faces, templates.rows("train"), size, templates.template, templates.mirrored, params.memory_gb)
+    validation = Examples(faces, templates.rows("validation"), size, templates.template, None, params.memory_gb)
+    fitted = {"linear": {"size": size}}
+    if params.decoder.mix == "quadratic":  # a fit that takes gigabytes at the paper's size
+        fitted["quadratic"] = {"size": size, "axes": params.closed_form.axes}
+    for architecture, options in fitted.items():
         decoder = build_decoder(architecture, templates.dimension, options)
         found = fit(decoder, training, validation)
         config = {"architecture": architecture, "dimension": templates.dimension, "options": options}
-        save_decoder(CLOSED_FORM.format(architecture, recognizer), decoder, config)
+        save_decoder(CLOSED_FORM.format(recognizer, architecture), decoder, config)
         log.info(
             "%s decoder of %s: %d faces, strength %g, held-out R² %.3f", architecture, recognizer, found.n, found.strength, found.r2
         )

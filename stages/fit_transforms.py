@@ -6,6 +6,7 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.geometry import perturbations
 from dfd.perturbations.transforms import fit_transforms, write_transforms
+from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
@@ -14,15 +15,22 @@ from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
 def main(recognizer: str) -> None:
     params = load_params()
     settings = params.transforms
+    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
+    views = perturbations(settings.rotate, settings.translate, settings.scale)
+    if not module.embeds_images:
+        write_transforms(TRANSFORMS.format(recognizer), {}, note=NO_IMAGES)
+        write_json(f"metrics/fit_transforms/{recognizer}.json", dict.fromkeys(views) | {"maps_note": NO_IMAGES})
+        log.info("no maps of templates by %s: %s", recognizer, NO_IMAGES)
+        return
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizer), faces)
     fits = fit_transforms(
-        load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device)),
+        module,
         faces,
         templates.template,
         faces.rows("train")[: settings.faces],
         faces.rows("validation")[: settings.held_out],
-        perturbations(settings.rotate, settings.translate, settings.scale),
+        views,
         params.precision,
     )
     write_transforms(TRANSFORMS.format(recognizer), fits)

@@ -1,7 +1,10 @@
-"""Read a recognizer's published weights into the project's own format."""
+"""Read a recognizer's published weights, or its templates alone, into the project's own format; say what it can be used for."""
 
+from dfd.core.artefacts import write_json
 from dfd.params import load_params
-from dfd.recognizers.registry import import_recognizer, save_recognizer
+from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
+from dfd.recognizers.registry import import_recognizer, recognizer_facts, save_recognizer
+from dfd.templates.files import read_keyed_templates
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST
 from stages import RECOGNIZER, log, run
@@ -10,11 +13,18 @@ from stages import RECOGNIZER, log, run
 def main(recognizer: str) -> None:
     params = load_params()
     network = params.entry("recognizers", recognizer)
-    weights = params.entry("import_recognizer", recognizer).weights
-    source = str(fetch(weights)) if weights in MANIFEST else weights
-    module = import_recognizer(network.architecture, network.options, source)
-    save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, network.options)
-    log.info("%s: %s as %d-d %s", recognizer, weights, module.dimension, network.architecture)
+    settings = params.entry("import_recognizer", recognizer)
+    weights, options = settings.weights, network.options
+    if network.architecture == PRECOMPUTED:
+        module = Precomputed({dataset: read_keyed_templates(path) for dataset, path in settings.templates.items()})
+        options = module.options
+    else:
+        source = str(fetch(weights)) if weights in MANIFEST else weights
+        module = import_recognizer(network.architecture, options, source)
+    save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, options)
+    facts = recognizer_facts(module)
+    write_json(f"metrics/import_recognizer/{recognizer}.json", facts)
+    log.info("%s: %s as %d-d %s", recognizer, weights, facts["dimension"], network.architecture)
 
 
 if __name__ == "__main__":

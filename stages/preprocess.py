@@ -4,6 +4,7 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.faces.datasets import genders
 from dfd.faces.detection import Detector
+from dfd.faces.pairs import people_of
 from dfd.faces.preprocessing import preprocess, summary
 from dfd.params import load_params
 from stages import ARCHIVE, FACES, log, run
@@ -27,6 +28,7 @@ def main(dataset: str) -> None:
         max_megapixels=faces.max_megapixels,
         min_side=faces.min_side,
         genders=genders(settings),
+        kept_for_test=people_of(settings.pairs, settings.test_folds),
     )
     metrics = summary(index)
     write_json(f"metrics/preprocess/{dataset}.json", metrics)

@@ -5,7 +5,7 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.left_out import left_out
-from dfd.decoder.learning import NO_GRADIENTS, gives_gradients
+from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.acceptance import has_pairs
 from dfd.evaluation.comparison import compare
@@ -19,7 +19,7 @@ from dfd.recognizers.training import split_people
 from dfd.rendering.comparison import draw_comparison
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
-from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
 
 def main() -> None:
@@ -37,13 +37,13 @@ def main() -> None:
         trained |= trained_on(name, params.train_recognizer)
     trained = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
     reference = settings.objectives[0]
-    lpips, metrics, shown = load_lpips(device), {}, {}
+    lpips, metrics, notes, shown = load_lpips(device), {}, {}, {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         learned, rows = split_people(faces, settings.train if dataset == settings.dataset else None, params.seed)
         rows = rows[: params.experiments.faces]
         if not len(rows) or not decoders:
-            log.info("%s has no test faces, or there are no decoders: left out", dataset)
+            notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
             continue
         leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
         identities = faces.identities(rows)
@@ -79,9 +79,9 @@ def main() -> None:
         picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
         shown[dataset] = originals[picks], {name: image[picks] for name, image in images.items()}
     left = {"left_out": {name: {"left_out_note": note} for name, note in missing.items()}} if missing else {}
-    perceptual = recognizers[settings.perceptual]
-    notes = {} if gives_gradients(perceptual) else {"perceptual_note": NO_GRADIENTS.format(settings.perceptual)}
-    write_json(f"metrics/recognizer_loss/{settings.dataset}.json", metrics | left | notes)
+    if not recognizers[settings.perceptual].gives_gradients:
+        notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
+    write_json(f"metrics/recognizer_loss/{settings.dataset}.json", metrics | notes | left)
     histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}
     title = f"Faces from templates of recognizers trained by different losses on people of {settings.dataset}"
     draw_comparison("plots/recognizer_loss", title, reference, metrics, shown, missing, histories)

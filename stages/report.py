@@ -7,26 +7,38 @@ import pandas as pd
 
 from dfd.core.artefacts import replacing
 from dfd.params import load_params
-from dfd.rendering.curves import bar_figure, loss_figure, roc_figure
-from dfd.rendering.report import quality_table, verification_table, write_report
+from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
+from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
 from stages import log, run
 
 
 def main() -> None:
     params = load_params()
-    roc = pd.concat([pd.read_csv(f"plots/verify/{name}.csv") for name in params.recognizers])
+    curves = [pd.read_csv(f"plots/verify/{name}.csv") for name in params.recognizers]
+    roc = pd.concat([curve for curve in curves if len(curve)] or curves)
     with replacing("plots/roc.csv") as temporary:
         roc.to_csv(temporary, index=False, float_format="%.6g")
-    roc_figure("plots/roc.png", roc, f"Verification on {params.roles.verification}, one face of each pair perturbed")
+    if len(roc):
+        roc_figure("plots/roc.png", roc, f"Verification on {params.roles.verification}, one face of each pair perturbed")
+    else:
+        note_figure("plots/roc.png", f"No recognizer has pairs to compare on {params.roles.verification}")
     loss_figure("plots/losses.png", {name: pd.read_csv(f"plots/train_decoder/{name}.csv") for name in params.variants})
 
     quality = {name: _metrics(f"evaluate/{name}") for name in params.variants}
     verification = {name: _metrics(f"verify/{name}") for name in params.recognizers}
-    evaluated = [name for name in params.datasets if all(name in values for values in quality.values())]
-    bar_figure("plots/psnr.png", _psnr(quality, evaluated), "PSNR of the reconstructions, mean and 95 % interval", "dB")
+    evaluated = [name for name in params.datasets if any(values.get(name) for values in quality.values())]
+    if evaluated:
+        bar_figure("plots/psnr.png", _psnr(quality, evaluated), "PSNR of the reconstructions, mean and 95 % interval", "dB")
+    else:
+        note_figure("plots/psnr.png", "No variant was evaluated on any data set")
 
     sections = [(f"Reconstructions of {name}", quality_table(quality, name)) for name in evaluated]
     sections.append(("Verification: TAR (%) at 0.1 % FAR", verification_table(verification)))
+    if len(table := view2_table(verification)):
+        sections.append(("LFW, view 2", table))
+    perturbed = {name: values.get("view2_perturbed", {}) for name, values in verification.items()}
+    if perturbed := {name: values for name, values in perturbed.items() if "original" in values}:
+        sections.append(("View 2, pairs of people nobody learned from: TAR (%) at 0.1 % FAR", verification_table(perturbed)))
     pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png", *sorted(Path("plots/reconstruct").glob("*.png"))]
     sections += [(Path(picture).stem, Path(picture)) for picture in pictures]
     write_report("plots/report.html", "Deep Face Decoder", sections)
@@ -40,7 +52,7 @@ def _metrics(name: str) -> dict:
 def _psnr(quality: dict[str, dict], datasets: list[str]) -> pd.DataFrame:
     rows = []
     for variant, values in quality.items():
-        for dataset in datasets:
+        for dataset in (name for name in datasets if values.get(name)):
             psnr = values[dataset]["psnr"]
             group = f"{variant}, {dataset}"
             rows.append((group, "decoder", psnr["mean"], psnr["ci95_low"], psnr["ci95_high"]))

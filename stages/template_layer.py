@@ -5,7 +5,7 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.left_out import left_out
-from dfd.decoder.learning import NO_GRADIENTS, gives_gradients
+from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.comparison import compare
 from dfd.evaluation.quality import load_lpips
@@ -16,7 +16,7 @@ from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.comparison import draw_comparison
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
-from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
 
 def main() -> None:
@@ -33,12 +33,12 @@ def main() -> None:
     for name in recognizers:
         trained |= trained_on(name, params.train_recognizer)
     trained = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
-    lpips, metrics, shown = load_lpips(device), {}, {}
+    lpips, metrics, notes, shown = load_lpips(device), {}, {}, {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         rows = faces.rows("test")[: params.experiments.faces]
         if not len(rows) or not decoders:
-            log.info("%s has no test faces, or there are no decoders: left out", dataset)
+            notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
             continue
         leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
         images = {}
@@ -64,9 +64,9 @@ def main() -> None:
         picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
         shown[dataset] = originals[picks], {layer: image[picks] for layer, image in images.items()}
     left = {"left_out": {layer: {"left_out_note": note} for layer, note in missing.items()}} if missing else {}
-    perceptual = recognizers[settings.perceptual]
-    notes = {} if gives_gradients(perceptual) else {"perceptual_note": NO_GRADIENTS.format(settings.perceptual)}
-    write_json(f"metrics/template_layer/{settings.recognizer}.json", metrics | left | notes)
+    if not recognizers[settings.perceptual].gives_gradients:
+        notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
+    write_json(f"metrics/template_layer/{settings.recognizer}.json", metrics | notes | left)
     histories = {layer: f"{folder}/history.csv" for layer, folder in folders.items()}
     title = f"Faces from templates of different layers of {settings.recognizer}"
     draw_comparison("plots/template_layer", title, settings.layers[0], metrics, shown, missing, histories)

@@ -5,7 +5,7 @@ from pathlib import Path
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.core.left_out import write_left_out
-from dfd.decoder.learning import NO_GRADIENTS, gives_gradients, learn, without_perceptual
+from dfd.decoder.learning import NO_GRADIENTS, learn, without_perceptual
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -20,7 +20,7 @@ def main(loss: str) -> None:
     variant = params.entry("variants", params.experiments.ablation.variant)
     device = pick_device(params.device)
     perceptual = load_recognizer(RECOGNIZER.format(variant.perceptual), device)
-    if weights != without_perceptual(weights) and not gives_gradients(perceptual):
+    if weights != without_perceptual(weights) and not perceptual.gives_gradients:
         write_left_out(folder, NO_GRADIENTS.format(variant.perceptual))
         return
     faces = FaceStore(FACES.format(params.roles.decoders))

@@ -7,7 +7,7 @@ import pandas as pd
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.decoder.competing_losses import PHASES, CompetingLoss, feature_scale, without_features
-from dfd.decoder.learning import Learned, fresh_decoder, gives_gradients, learning_examples, sample, stamp
+from dfd.decoder.learning import Learned, fresh_decoder, learning_examples, sample, stamp
 from dfd.decoder.training import train
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -28,8 +28,8 @@ def main(architecture: str, variant: str) -> None:
     options = {"size": size, "width": settings.width}
     decoder = fresh_decoder(architecture, options, training, params.seed)
     perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
-    phases = PHASES[architecture] if gives_gradients(perceptual) else without_features(PHASES[architecture])
-    scale = feature_scale(perceptual, sample(training, device)) if gives_gradients(perceptual) else 1.0
+    phases = PHASES[architecture] if perceptual.gives_gradients else without_features(PHASES[architecture])
+    scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
     epochs = settings.epochs_of(list(phases))
     what_decides = settings.model_dump() | {
         "architecture": architecture, "options": options, "seed": params.seed, "precision": params.precision,
@@ -37,6 +37,7 @@ def main(architecture: str, variant: str) -> None:
         "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
         "index": file_sha256(faces.path.with_suffix(".parquet")),
     }  # fmt: skip
+    folder = EXPERIMENT.format("competitors", f"{architecture}-{variant}")
     histories, checkpoints = [], []
     for phase, weights in phases.items():
         checkpoints.append(Path(f".checkpoints/{architecture}-{variant}-{phase}.pt"))
@@ -59,8 +60,9 @@ def main(architecture: str, variant: str) -> None:
             beta1=settings.beta1,
         )
         histories.append(history.assign(phase=phase))
-    learned = Learned(decoder, pd.concat(histories), scale, training, validation)
-    learned.save(EXPERIMENT.format("competitors", f"{architecture}-{variant}"), architecture, options)
+        learned = Learned(decoder, pd.concat(histories), scale, training, validation)
+        last = phase == list(phases)[-1]
+        learned.save(folder, architecture, options, name="decoder" if last else f"decoder-{phase}")
     for checkpoint in checkpoints:
         checkpoint.unlink(missing_ok=True)
     log.info("%s of %s: %d parameters", architecture, variant, sum(parameter.numel() for parameter in decoder.parameters()))

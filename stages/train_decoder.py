@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
 from dfd.decoder.learning import learn
 from dfd.decoder.mixed import MixedDecoder
 from dfd.decoder.registry import load_decoder, save_decoder
@@ -18,9 +19,14 @@ def main(variant: str) -> None:
     params = load_params()
     recognizers, settings = params.entry("variants", variant), params.train_decoder
     device = pick_device(params.device)
+    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
+    if not perceptual.gives_gradients:
+        raise DfdError(
+            f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "
+            "features; name another recognizer"
+        )
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
 
     options = params.decoder.model_dump(exclude={"architecture", "mix"})
     checkpoint = Path(f".checkpoints/{variant}.pt")
@@ -68,7 +74,7 @@ def main(variant: str) -> None:
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
     if params.decoder.mix != "none":
-        closed_form = load_decoder(CLOSED_FORM.format(params.decoder.mix, recognizers.template), device)
+        closed_form = load_decoder(CLOSED_FORM.format(recognizers.template, params.decoder.mix), device)
         decoder = MixedDecoder(decoder, closed_form)
         config["mix"] = {name: closed_form.config[name] for name in ("architecture", "options")}
         metrics["mix"] = decoder.choose_share(learned.validation)

@@ -5,14 +5,16 @@ import torch
 
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
+from dfd.core.errors import DfdError
 from dfd.evaluation.verification import cosine_pairs, verification_summary
 from dfd.faces.examples import Examples
+from dfd.faces.leakage import refuse_leakage, trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.objectives import OBJECTIVES
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.recognizers.training import identity_labels, train_recognizer
-from dfd.templates.embedding import embed_faces
+from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -24,14 +26,20 @@ def main(recognizer: str) -> None:
     device = pick_device(params.device)
     faces = FaceStore(FACES.format(settings.dataset))
     rows = faces.rows("train")
+    unseen = FaceStore(FACES.format(params.roles.verification))
+    test = unseen.rows("test")
+    learned = {role: FaceStore(FACES.format(name)) for role, name in trained_on(recognizer, params.train_recognizer).items()}
+    leaked = refuse_leakage(learned, unseen, test, params.roles.allow_leakage)
     if settings.objective == "distil":
         teacher = TemplateStore(TEMPLATES.format(settings.dataset, settings.teacher), faces)
-        targets, mirrored = teacher.template, teacher.mirrored
+        rows, targets, mirrored = teacher.rows("train"), teacher.template, teacher.mirrored
     else:
         targets = mirrored = identity_labels(faces, rows)
 
     torch.manual_seed(params.seed)
     module = build_recognizer(network.architecture, network.options)
+    if not module.gives_gradients:
+        raise DfdError(f"train_recognizer.{recognizer}: {network.architecture} cannot be trained; import its weights")
     examples = Examples(faces, rows, module.size, targets, mirrored, params.memory_gb)
     history = train_recognizer(
         module,
@@ -50,17 +58,15 @@ def main(recognizer: str) -> None:
     with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
 
-    unseen = FaceStore(FACES.format(params.roles.verification))
-    test = unseen.rows("test")
-    templates, _ = embed_faces(module, unseen, params.precision)
-    pairs = cosine_pairs(templates[test].numpy(), templates[test].numpy(), unseen.identities(test))
+    templates = embed_views(module, unseen, test, precision=params.precision).numpy()
+    pairs = cosine_pairs(templates, templates, unseen.identities(test))
     summary = verification_summary(pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed))
     metrics = {
         "dimension": module.dimension,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "n_faces": len(rows),
         "loss": {"first": history["loss"].iloc[0], "last": history["loss"].iloc[-1]},
-        "verification": {params.roles.verification: summary},
+        "verification": {params.roles.verification: summary | {"leaked_identities": leaked}},
     }
     write_json(f"metrics/train_recognizer/{recognizer}.json", metrics)
     log.info("%s: EER %.4f on %s", recognizer, summary["eer"]["value"], params.roles.verification)

@@ -8,7 +8,7 @@ import torch
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.core.left_out import write_left_out
-from dfd.decoder.learning import gives_gradients, learn, without_perceptual
+from dfd.decoder.learning import learn, without_perceptual
 from dfd.faces.examples import Examples
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -62,7 +62,7 @@ def main(objective: str) -> None:
         perceptual,
         architecture=params.decoder.architecture,
         options=options,
-        weights=terms if gives_gradients(perceptual) else without_perceptual(terms),
+        weights=terms if perceptual.gives_gradients else without_perceptual(terms),
         features=params.loss.features,
         perceptual_share=params.loss.perceptual_share,
         settings=params.train_decoder.model_dump() | {"epochs": settings.epochs},

@@ -5,10 +5,10 @@ from pathlib import Path
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.core.left_out import write_left_out
-from dfd.decoder.learning import gives_gradients, learn, without_perceptual
-from dfd.evaluation.comparison import NOT_EMBEDDED, embeds_images
+from dfd.decoder.learning import learn, without_perceptual
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
+from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.embedding import embed_faces
 from stages import EXPERIMENT, FACES, RECOGNIZER, log, run
@@ -20,8 +20,8 @@ def main(layer: str) -> None:
     folder = EXPERIMENT.format("template_layer", layer)
     device = pick_device(params.device)
     recognizer = load_recognizer(RECOGNIZER.format(settings.recognizer), device)
-    if not embeds_images(recognizer):
-        write_left_out(folder, NOT_EMBEDDED.format(settings.recognizer))
+    if not recognizer.embeds_images:
+        write_left_out(folder, f"left out: of {settings.recognizer}, {NO_IMAGES}")
         return
     recognizer.layer = layer
     faces = FaceStore(FACES.format(params.roles.decoders))
@@ -37,7 +37,7 @@ def main(layer: str) -> None:
         perceptual,
         architecture=params.decoder.architecture,
         options=options,
-        weights=terms if gives_gradients(perceptual) else without_perceptual(terms),
+        weights=terms if perceptual.gives_gradients else without_perceptual(terms),
         features=params.loss.features,
         perceptual_share=params.loss.perceptual_share,
         settings=params.train_decoder.model_dump() | {"epochs": settings.epochs},

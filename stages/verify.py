@@ -1,34 +1,41 @@
-"""Verification of original against perturbed faces, without and with the linear map (Table 2)."""
+"""Verify people: original against original, rotated, translated, scaled faces, without and with the maps (Table 2)."""
 
 import numpy as np
 import pandas as pd
 
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
-from dfd.evaluation.pairs import read_pairs
-from dfd.evaluation.verification import cosine_pairs, paired_difference, roc_table, verification_summary
-from dfd.evaluation.view2 import pair_scores, view2_summary
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.evaluation.perturbed import all_pairs, listed_pairs
+from dfd.evaluation.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
+from dfd.faces.leakage import people_seen, refuse_leakage, trained_on
+from dfd.faces.pairs import read_pairs
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.geometry import perturbations
 from dfd.perturbations.transforms import read_transforms
+from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
 
+COLUMNS = ["recognizer", "condition", "map", "far", "tar", "threshold"]
+
 
 def main(recognizer: str) -> None:
     params = load_params()
-    dataset = params.roles.verification
+    dataset, samples, seed = params.roles.verification, params.evaluate.bootstrap, params.seed
     faces = FaceStore(FACES.format(dataset))
-    rows = faces.rows("test")
-    allowed = params.roles.allow_leakage
+    tested = faces.rows("test")
     learned = {role: FaceStore(FACES.format(name)) for role, name in trained_on(recognizer, params.train_recognizer).items()}
-    leaked = refuse_leakage({"maps": FaceStore(FACES.format(params.roles.decoders))} | learned, faces, rows, allowed)
-    identities = faces.identities(rows)
-    originals = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]
+    fitted = {"maps": FaceStore(FACES.format(params.roles.decoders))} | learned
+    leaked = refuse_leakage(fitted, faces, tested, params.roles.allow_leakage)
+    store = TemplateStore(TEMPLATES.format(dataset, recognizer), faces)
+    rows = store.rows("test")
+    identities, originals = faces.identities(rows), store.template[rows]
+    metrics: dict = {"n_faces": len(rows), "n_identities": len(np.unique(identities)), "leaked_identities": leaked}
+    metrics |= {"faces_without_template": len(tested) - len(rows)}
+
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
     views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
     maps = read_transforms(TRANSFORMS.format(recognizer))
@@ -37,47 +44,48 @@ def main(recognizer: str) -> None:
         "translated": f"translate-{params.verify.translate}",
         "scaled": f"scale-{params.verify.scale:g}",
     }
-
-    pairs = {("original", "without"): cosine_pairs(originals.numpy(), originals.numpy(), identities)}
+    perturbed, mapped = {}, {}
     for condition, name in conditions.items():
-        perturbed = embed_views(module, faces, rows, views[name], params.precision)
-        pairs[condition, "without"] = cosine_pairs(originals.numpy(), perturbed.numpy(), identities)
-        pairs[condition, "with"] = cosine_pairs(originals.numpy(), maps[name](perturbed).numpy(), identities)
+        if not module.embeds_images:
+            metrics |= {condition: None, f"{condition}_note": NO_IMAGES}
+            continue
+        templates = embed_views(module, faces, rows, views[name], params.precision)
+        perturbed[condition], mapped[condition] = templates.numpy(), maps[name](templates).numpy()
 
-    metrics: dict = {"n_faces": len(rows), "n_identities": len(np.unique(identities)), "leaked_identities": leaked}
-    tables = []
-    for (condition, mapped), scores in pairs.items():
-        summary = verification_summary(
-            scores, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed)
-        )
-        metrics.setdefault(condition, {})[mapped] = summary
-        tables.append(roc_table(scores, points=200).assign(recognizer=recognizer, condition=condition, map=mapped))
-        log.info("%s %s the map: EER %.4f", condition, mapped, summary["eer"]["value"])
-    for condition in conditions:
-        metrics[condition]["difference"] = paired_difference(
-            pairs[condition, "with"],
-            pairs[condition, "without"],
-            samples=params.evaluate.bootstrap,
-            generator=np.random.default_rng(params.seed),
-        )
+    curves = pd.DataFrame(columns=COLUMNS)
+    people = len(np.unique(identities))
+    if 1 < people < len(rows):
+        table, curves = all_pairs(originals.numpy(), perturbed, mapped, identities, samples, seed)
+        metrics |= table
+    else:
+        note = f"{len(rows)} faces of {people} people: too few for both a person's pair and a pair of two people"
+        for condition in ("original", *perturbed):
+            metrics |= {condition: None, f"{condition}_note": note}
     if (listed := params.entry("datasets", dataset).pairs) is not None:
-        seen = refuse_leakage(learned, faces, np.arange(len(faces)), allow=True)
-        metrics["view2"] = _view2(recognizer, listed, faces, seen, allowed, params.evaluate.bootstrap, params.seed)
+        pairs, seen = read_pairs(listed), set().union(*map(people_seen, learned.values()))
+        metrics["view2"], used = _usable(pairs, set() if params.roles.allow_leakage else seen, seen)
+        if len(used):
+            keys, templates = faces.faces["key"][store.known], store.template[store.known].numpy()
+            scores = pair_scores(used, keys, templates)
+            metrics["view2"] |= view2_summary(used, scores, samples, generator=np.random.default_rng(seed))
+        seen = set().union(*map(people_seen, fitted.values()))
+        metrics["view2_perturbed"], used = _usable(pairs, set(faces.faces["identity"]) - set(identities), seen)
+        if len(used):
+            keys = faces.faces["key"].iloc[rows]
+            metrics["view2_perturbed"] |= listed_pairs(used, keys, originals.numpy(), perturbed, mapped, samples, seed)
     write_json(f"metrics/verify/{recognizer}.json", metrics)
     with replacing(f"plots/verify/{recognizer}.csv") as temporary:
-        columns = ["recognizer", "condition", "map", "far", "tar", "threshold"]
-        pd.concat(tables)[columns].to_csv(temporary, index=False, float_format="%.6g")
+        curves.assign(recognizer=recognizer)[COLUMNS].to_csv(temporary, index=False, float_format="%.6g")
+    log.info("%s: %d faces of %s, %d conditions", recognizer, len(rows), dataset, 1 + len(perturbed))
 
 
-def _view2(recognizer: str, listed: str, faces: FaceStore, seen: int, allowed: bool, samples: int, seed: int) -> dict:
-    """The published protocol, on all people of its list: only for a recognizer that learned from none of them."""
-    if seen and not allowed:
-        return {"accuracy": None, "view2_note": f"left out: {recognizer} learned from {seen} people of this data set"}
-    pairs, templates = read_pairs(listed), TemplateStore(TEMPLATES.format(faces.name, recognizer), faces).template
-    scores = pair_scores(pairs, faces.faces["key"], templates.numpy())
-    summary = view2_summary(pairs, scores, samples, generator=np.random.default_rng(seed))
-    log.info("view 2: accuracy %.4f, %d pairs without a face", summary["accuracy"]["mean"], summary["failures"]["pairs"])
-    return summary | {"leaked_identities": seen}
+def _usable(pairs: pd.DataFrame, excluded: set[str], seen: set[str]) -> tuple[dict, pd.DataFrame]:
+    """The published pairs without `excluded` people, none where too few remain; their counts, with people `seen` in training."""
+    used = pairs_without(pairs, excluded)
+    counts = {"n_pairs": len(used), "pairs_left_out": len(pairs) - len(used), "leaked_identities": len(seen & people_in(used))}
+    if note := too_few(used):
+        return counts | {"accuracy": None, "view2_note": f"left out: {note} (pairs with people seen in training are not used)"}, used[:0]
+    return counts, used
 
 
 if __name__ == "__main__":

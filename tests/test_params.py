@@ -1,5 +1,6 @@
 """params.yaml: the shipped one loads, and every mistake is one line that names the file and the key."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def changed(tmp_path):
             if value is ...:
                 del section[last]
             else:
-                section[last] = value
+                section[last] = deepcopy(value)  # a later key may change something in it
         with open(path, "w", encoding="utf-8") as file:
             yaml.dump(values, file)
         return path
@@ -85,6 +86,8 @@ MISTAKES = {
     "a folder without a path": ({"datasets.orl.source": "folder"}, "datasets.orl: a folder data set needs `path`"),
     "a path that is empty": ({"datasets.orl.path": ""}, "datasets.orl.path"),
     "celeba without identities": ({"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}}, "`identities`"),
+    "folds of no pairs": ({"datasets.orl.test_folds": [9, 10]}, "datasets.orl: `test_folds`"),
+    "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),
     "variant of no recognizer": ({"variants.vgg-vgg.perceptual": "arcface"}, "variants.vgg-vgg.perceptual"),
     "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
@@ -97,6 +100,8 @@ MISTAKES = {
     "import of no recognizer": ({"import_recognizer.senet": {"weights": "x"}}, "import_recognizer.senet"),
     "triplets without labels": ({"train_recognizer.vgg.triplet_epochs": 2}, "train_recognizer.vgg"),
     "batches of one": ({"train_recognizer.vgg.batch_size": 1}, "train_recognizer.vgg.batch_size"),
+    "precomputed weights without templates": ({"import_recognizer.resnet.weights": "precomputed"}, "import_recognizer.resnet"),
+    "templates of a network": ({"import_recognizer.resnet.templates": {"orl": "x.h5"}}, "import_recognizer.resnet"),
     "rotation that has no transform": ({"verify.rotate": 45}, "verify"),
     "a whole turn": ({"verify.rotate": 360}, "verify"),
     "no rotation": ({"verify.rotate": 0}, "verify"),
@@ -105,6 +110,38 @@ MISTAKES = {
     "unknown competitor": ({"experiments.competitors.decoders.gan": {}}, "experiments.competitors.decoders.gan"),
     "more perceptual epochs than epochs": ({"experiments.competitors.decoders.nbnet.perceptual_epochs": 3}, "perceptual_epochs"),
 }
+
+TEMPLATES = {"synthetic": "a.npz", "orl": "b.parquet"}
+PRECOMPUTED = {
+    "recognizers.mine": {"architecture": "precomputed"},
+    "import_recognizer.mine": {"weights": "precomputed", "templates": TEMPLATES},
+    "variants.mine-vgg": {"template": "mine", "perceptual": "vgg"},
+}
+MISTAKES |= {
+    name: (PRECOMPUTED | changes, named)
+    for name, (changes, named) in {
+        "templates as perceptual features": (
+            {"variants.vgg-mine": {"template": "vgg", "perceptual": "mine"}},
+            "variants.vgg-mine.perceptual: mine is precomputed",
+        ),
+        "a network with precomputed weights": ({"recognizers.mine": {"architecture": "vgg16"}}, "recognizers.mine: "),
+        "precomputed with a network's weights": ({"import_recognizer.mine": {"weights": "x.h5"}}, "recognizers.mine: "),
+        "options of no network": ({"recognizers.mine.options": {"layer": "fc7"}}, "recognizers.mine.options"),
+        "templates of no data set": ({"import_recognizer.mine.templates.lfw": "x.h5"}, "import_recognizer.mine.templates: no data set"),
+        "no file of a data set": ({"import_recognizer.mine.templates.orl": ""}, "import_recognizer.mine.templates.orl"),
+        "nothing to learn decoders from": ({"import_recognizer.mine.templates.synthetic": ...}, "set roles.decoders to one of orl"),
+        "a teacher without templates": (
+            {"train_recognizer.vgg.teacher": "mine", "train_recognizer.vgg.dataset": "orl", "import_recognizer.mine.templates.orl": ...},
+            "train_recognizer.vgg.teacher: mine has no templates of orl",
+        ),
+    }.items()
+}
+
+
+def test_a_recognizer_of_templates_alone(changed):
+    params = load_params(changed(PRECOMPUTED | {"train_recognizer.vgg.teacher": "mine"}))
+    assert params.entry("import_recognizer", "mine").templates == TEMPLATES
+    assert params.entry("recognizers", "mine").options == {}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

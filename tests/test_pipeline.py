@@ -364,7 +364,7 @@ def test_the_lock_pins_every_dependency_with_hashes():
 
 
 def test_no_tracked_file_names_a_place_of_this_machine():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+    listed = subprocess.run(["git", "ls-files", "-z"], check=False, cwd=ROOT, capture_output=True)
     if listed.returncode:
         pytest.skip("no git checkout")
     places = {str(ROOT), str(Path(sys.prefix)), "/" + "work/main", "/" + "work/shared"}

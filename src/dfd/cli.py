@@ -8,11 +8,10 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-import h5py
 import numpy as np
 import torch
 import typer
@@ -29,9 +28,11 @@ from dfd.faces.detection import Detector
 from dfd.faces.preprocessing import preprocess
 from dfd.faces.store import FaceStore
 from dfd.params import Params, load_params, patched
+from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
 from dfd.templates.embedding import embed_views
+from dfd.templates.files import WRITERS, by_suffix, read_templates, write_templates_file
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
 
@@ -62,12 +63,12 @@ def reconstruct(
     variants = {name: params.entry("variants", name) for name in names}
     device = pick_device(params.device)
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
+    recognizers = {name: _recognizer(name, device) for name in dict.fromkeys(v.template for v in variants.values())}
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, params, Path(folder))
         rows = np.arange(len(faces))
         templates = {
-            name: embed_views(load_recognizer(RECOGNIZER.format(name), device), faces, rows, precision=params.precision)
-            for name in dict.fromkeys(settings.template for settings in variants.values())
+            name: embed_views(module, faces, rows, precision=params.precision) for name, module in recognizers.items()
         }
         images = [faces.views(rows, params.decoder.size)]
         images += [decode_templates(decoders[name], templates[settings.template]) for name, settings in variants.items()]
@@ -79,43 +80,37 @@ def reconstruct(
 @app.command(epilog="Example: dfd embed holiday/ --recognizer resnet --out templates.npz")
 def embed(
     photos: Photos,
-    out: Annotated[Path, typer.Option(help="A file .npz or .h5 for `key` (N,) and `template` (N, D).")],
+    out: Annotated[Path, typer.Option(help="A file .npz, .h5 or .parquet for `key` (N,) and `template` (N, D).")],
     recognizer: Annotated[str, typer.Option(help="A recognizer of params.yaml.")],
 ) -> None:
     """Photo to template: writes the templates of the photos' faces."""
-    write = _by_suffix(out, {".npz": _write_npz, ".h5": _write_h5})
+    by_suffix(out, WRITERS)  # before the work, not after it
     params = load_params()
     params.entry("recognizers", recognizer)
-    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
+    module = _recognizer(recognizer, pick_device(params.device))
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, params, Path(folder))
         templates = embed_views(module, faces, np.arange(len(faces)), precision=params.precision).numpy()
-    write(out, faces.faces["key"].tolist(), templates)
+    write_templates_file(out, faces.faces["key"].tolist(), templates)
     typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
 
 
 @app.command(epilog="Example: dfd decode templates.npz --variant vgg-resnet --out faces")
 def decode(
-    templates: Annotated[Path, typer.Argument(help=".npy, .npz or .h5: `template` (N, D) or one vector (D,), and `key` if any.")],
+    templates: Annotated[Path, typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any.")],
     variant: Annotated[str, typer.Option(help="A variant of params.yaml.")],
     out: Folder,
 ) -> None:
     """Template to face: writes one image per template."""
     params = load_params()
     params.entry("variants", variant)
-    keys, vectors = _by_suffix(templates, {".npy": _read_npy, ".npz": _read_npz, ".h5": _read_h5})(templates)
+    keys, vectors = read_templates(templates)
     decoder = load_decoder(DECODER.format(variant), pick_device(params.device))
     dimension = len(decoder.template_mean)
-    if vectors.ndim == 1:
-        vectors = vectors[None]
-    if vectors.ndim != 2 or vectors.shape[1] != dimension or not len(vectors):
+    if vectors.shape[1] != dimension:
         raise DfdError(f"{templates}: templates of shape {vectors.shape}; {variant} decodes (N, {dimension})")
-    if vectors.dtype.kind not in "fiu" or not np.isfinite(vectors).all():
-        raise DfdError(f"{templates}: templates must be finite numbers")
     keys = [str(number) for number in range(len(vectors))] if keys is None else keys
-    if len(keys) != len(vectors):
-        raise DfdError(f"{templates}: {len(keys)} keys for {len(vectors)} templates")
-    for name, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(vectors.astype(np.float32)))):
+    for name, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(vectors))):
         pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
         with replacing(out / f"{name}.png") as temporary:
             Image.fromarray(pixels).save(temporary)
@@ -173,6 +168,14 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else json.dumps(value)
 
 
+def _recognizer(name: str, device: torch.device) -> Recognizer:
+    """A recognizer that can embed photos."""
+    module = load_recognizer(RECOGNIZER.format(name), device)
+    if not module.embeds_images:
+        raise DfdError(f"recognizer {name}: {NO_IMAGES}; decode its templates with `dfd decode`")
+    return module
+
+
 def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
     """The faces of the photos, found as the pipeline finds them; says which photos have none."""
     write_photos(folder / "photos.tar", _read(photos))
@@ -218,52 +221,6 @@ def _unique(keys: Iterable[str]) -> Iterator[str]:
             name = f"{key}#{copy}"
         taken.add(name)
         yield name
-
-
-def _by_suffix(path: Path, functions: dict[str, Callable]) -> Callable:
-    if path.suffix not in functions:
-        raise DfdError(f"{path}: templates are kept in {', '.join(functions)} files")
-    return functions[path.suffix]
-
-
-def _read_npy(path: Path) -> tuple[list[str] | None, np.ndarray]:
-    return None, _load(path, np.load)
-
-
-def _read_npz(path: Path) -> tuple[list[str] | None, np.ndarray]:
-    with _load(path, np.load) as file:
-        return _parts(path, file)
-
-
-def _read_h5(path: Path) -> tuple[list[str] | None, np.ndarray]:
-    with _load(path, h5py.File) as file:
-        return _parts(path, file)
-
-
-def _load(path: Path, function: Callable):
-    try:
-        return function(path)  # NumPy refuses pickled objects unless asked for
-    except (OSError, ValueError, EOFError) as error:
-        raise DfdError(f"{path}: cannot be read ({error})") from error
-
-
-def _parts(path: Path, file) -> tuple[list[str] | None, np.ndarray]:
-    try:
-        keys = [key.decode() if isinstance(key, bytes) else str(key) for key in file["key"][:]] if "key" in file else None
-        return keys, file["template"][...]
-    except (KeyError, ValueError, IndexError) as error:
-        raise DfdError(f"{path}: holds no array `template` ({error})") from error
-
-
-def _write_npz(path: Path, keys: list[str], templates: np.ndarray) -> None:
-    with replacing(path) as temporary:
-        np.savez(temporary, key=np.array(keys), template=templates)
-
-
-def _write_h5(path: Path, keys: list[str], templates: np.ndarray) -> None:
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("key", data=keys, dtype=h5py.string_dtype())
-        file.create_dataset("template", data=templates)
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+PRECOMPUTED = "precomputed"  # the architecture and the weights of a recognizer that is templates alone
+
 # source -> what its data sets cannot do without
 NEEDED = {
     "synthetic": {"faces": "their number"},
@@ -42,6 +44,7 @@ class Dataset(Settings):
     identities: Text | None = None
     attributes: Text | None = None
     pairs: Text | None = None
+    test_folds: list[Count] = []
     split: dict[Literal["train", "validation", "test"], Share]
 
     @model_validator(mode="after")
@@ -51,6 +54,8 @@ class Dataset(Settings):
         for name, what in NEEDED.get(self.source, {}).items():
             if getattr(self, name) is None:
                 raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
+        if self.test_folds and self.pairs is None:
+            raise ValueError("`test_folds` are folds of `pairs`, which is not given")
         return self
 
 
@@ -86,6 +91,13 @@ class Recognizer(Settings):
 
 class ImportRecognizer(Settings):
     weights: str
+    templates: Annotated[dict[str, Text], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _templates_are_precomputed(self):
+        if (self.weights == PRECOMPUTED) != (self.templates is not None):
+            raise ValueError(f"`templates`, a file for each data set, and `weights: {PRECOMPUTED}` go together")
+        return self
 
 
 class TrainRecognizer(Settings):
@@ -302,10 +314,39 @@ class Params(Settings):
         named += [(f"train_recognizer.{name}.dataset", train.dataset) for name, train in self.train_recognizer.items()]
         for where, name in named:
             _known(where, name, "data set", self.datasets)
+        self._precomputed_fit()
         turn, step = self.verify.rotate, self.transforms.rotate
         if turn % step or turn == 0 or not -180 < turn <= 180 or self.verify.scale not in self.transforms.scale:
             raise ValueError("verify: its rotation and scale must be among those of transforms")
         return self
+
+    def _precomputed_fit(self) -> None:
+        """A recognizer that is templates alone computes none: what needs that is refused here, not hours later."""
+        for name, recognizer in self.recognizers.items():
+            imported = self.import_recognizer.get(name)
+            if (recognizer.architecture == PRECOMPUTED) != (imported is not None and imported.weights == PRECOMPUTED):
+                raise ValueError(
+                    f"recognizers.{name}: `architecture: {PRECOMPUTED}` and `import_recognizer.{name}.weights: {PRECOMPUTED}` go together"
+                )
+            if recognizer.architecture == PRECOMPUTED and recognizer.options:
+                raise ValueError(f"recognizers.{name}.options: a {PRECOMPUTED} recognizer has none")
+        given = {name: imported.templates for name, imported in self.import_recognizer.items() if imported.templates}
+        for name, templates in given.items():
+            for dataset in templates:
+                _known(f"import_recognizer.{name}.templates", dataset, "data set", self.datasets)
+            if self.roles.decoders not in templates:
+                raise ValueError(
+                    f"import_recognizer.{name}.templates: none of {self.roles.decoders}, from which decoders learn; "
+                    f"give them, or set roles.decoders to one of {', '.join(templates)}"
+                )
+        for key, variant in self.variants.items():
+            if variant.perceptual in given:
+                raise ValueError(
+                    f"variants.{key}.perceptual: {variant.perceptual} is {PRECOMPUTED}, templates without a network; name another"
+                )
+        for name, train in self.train_recognizer.items():
+            if train.objective == "distil" and train.dataset not in given.get(train.teacher, {train.dataset: ""}):
+                raise ValueError(f"train_recognizer.{name}.teacher: {train.teacher} has no templates of {train.dataset}")
 
 
 def _known(where: str, name: str, kind: str, names: dict) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dfd.decoder.inverted_vgg import InvertedVGG
-from dfd.decoder.learning import gives_gradients, learn, stamp, without_perceptual
+from dfd.decoder.learning import learn, learning_examples, stamp, without_perceptual
 from dfd.decoder.losses import TERMS
 from dfd.decoder.registry import load_decoder
 
@@ -71,8 +71,13 @@ def test_what_is_left_without_perceptual_terms_needs_no_gradients(lesson):
     assert not [column for column in learned.history if "perceptual" in column]
 
 
-def test_gives_gradients_is_read_where_it_is_said(phi):
-    assert gives_gradients(phi) and not gives_gradients(NoGradients())
+def test_faces_without_a_template_are_no_examples(synthetic_store):
+    template = torch.zeros(len(synthetic_store), 6)
+    train = synthetic_store.rows("train")
+    template[train[0]] = float("nan")
+    training, validation = learning_examples(synthetic_store, template, None, 14, 1.0)
+    assert training.rows.tolist() == train[1:].tolist() and len(training) == len(train) - 1  # none mirrored
+    assert validation.rows.tolist() == synthetic_store.rows("validation").tolist()
 
 
 def test_a_stamp_depends_on_values_and_not_on_their_order():

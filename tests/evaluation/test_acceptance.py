@@ -61,7 +61,9 @@ def test_the_summary_of_perfect_and_of_blind_attacks():
     assert perfect["type_2"]["value"] == pytest.approx(tar["value"])  # an attack with the photos is the system itself
     assert perfect["type_2"]["n"] == 2 * tar["n_genuine"]
     assert blind["type_1"]["value"] == blind["type_2"]["value"] == 0
-    assert blind["type_1"]["minus_perfect"]["mean"] == -1 and "minus_perfect" not in perfect["type_1"]
+    difference = blind["type_1"]["minus_perfect"]
+    assert difference["mean"] == -1 and difference["ci95_low"] is None and "ci95_note" in difference
+    assert "minus_perfect" not in perfect["type_1"]
     for kind in ("type_1", "type_2"):
         share = some[kind]
         assert share["value"] == share["accepted"] / share["n"]
@@ -89,3 +91,14 @@ def test_without_a_threshold_there_is_a_note():
     photos = np.array([[1, 0], [1, 0], [0, 1]], np.float32)  # an impostor pair as alike as can be
     found = attack_summary({"x": photos}, photos, np.array(["a", "b", "a"]), 0.001, "x", 100, 0)
     assert found["unattacked"]["threshold"] is None and "left out" in found["acceptance_note"] and "decoders" not in found
+
+
+def test_none_of_so_many_people_is_no_certainty():
+    """No success in n trials: the exact interval ends where n failures have a chance of 2.5 %; all successes mirror it."""
+    photos = templates(0)
+    found = attack_summary({"blind": -photos, "perfect": photos}, photos, PEOPLE, 0.1, "perfect", 200, 0)["decoders"]
+    none, every = found["blind"]["type_1"], found["perfect"]["type_1"]
+    assert none["ci95_low"] == 0 and (1 - none["ci95_high"]) ** 4 == pytest.approx(0.025)
+    assert every["ci95_high"] == 1 and every["ci95_low"] ** 4 == pytest.approx(0.025)
+    three = found["blind"]["type_2"]  # one person has a single photo
+    assert (1 - three["ci95_high"]) ** 3 == pytest.approx(0.025)

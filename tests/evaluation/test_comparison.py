@@ -14,6 +14,8 @@ PEOPLE = np.repeat([f"p{i}" for i in range(6)], 2)
 class Flat(torch.nn.Module):
     """Embeds an image as its mean colour."""
 
+    embeds_images = True
+
     def __init__(self):
         super().__init__()
         self.register_buffer("mean", torch.zeros(1))
@@ -69,6 +71,11 @@ def test_cosines_by_every_recognizer_that_embeds_images():
     torch.testing.assert_close(
         torch.from_numpy(values["cosine-flat"]), (a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1), atol=1e-6, rtol=1e-5
     )
+
+
+def test_a_recognizer_that_embeds_no_images_is_a_note():
+    found = summary({"a": faces(1)}, recognizers={"blind": (Blind(), torch.zeros(12, 3))})["decoders"]["a"]["cosine-blind"]
+    assert found["mean"] is None and "precomputed" in found["cosine_note"]
 
 
 def test_a_missing_reference_is_a_note():

@@ -113,6 +113,18 @@ def test_lpips_is_the_networks_distance_where_it_can(originals, images):
     assert "lpips_note" not in lpips and lpips["minus_linear"]["ci95_high"] < 0
 
 
+def test_the_cosine_is_null_under_a_recognizer_that_embeds_no_images(originals, images, tmp_path, monkeypatch):
+    full = run(originals, images)
+    monkeypatch.setattr(RECOGNIZERS["bottom"], "embeds_images", False, raising=False)
+    metrics = run(originals, images)
+    cosine = metrics["cosine"]["bottom"]
+    assert "precomputed" in cosine.pop("cosine_note")
+    assert set(cosine) == {"mean", "ci95_low", "ci95_high", "mean_face", "linear"} and set(cosine.values()) == {None}
+    assert metrics["psnr"] == full["psnr"] and metrics["cosine"]["top"]["mean"] == full["cosine"]["top"]["mean"]
+    write_json(tmp_path / "metrics.json", metrics)
+    assert quality_table({"a": {"orl": metrics}}, "orl").loc[0, "cosine (bottom)"] == "–"
+
+
 @pytest.mark.parametrize("source", ["decoder", "linear", "mean_face"])
 def test_an_identical_reconstruction_is_null_with_a_note(originals, images, source, tmp_path):
     images[source] = images[source].clone()

@@ -16,7 +16,7 @@ from dfd.evaluation.verification import (
     auc,
     cosine_pairs,
     eer,
-    paired_difference,
+    paired_summary,
     roc,
     roc_table,
     tar_at_far,
@@ -228,7 +228,7 @@ def test_codes_need_not_be_dense(pairs):
 
 
 def test_paired_difference_of_a_thing_with_itself_is_zero(pairs):
-    for part in paired_difference(pairs, pairs, samples=20, generator=rng()).values():
+    for part in paired_summary(pairs, pairs, samples=20, generator=rng())["difference"].values():
         assert part == {"difference": 0, "ci95_low": 0, "ci95_high": 0}
 
 
@@ -237,8 +237,10 @@ def test_paired_difference_is_signed_and_narrower_than_unpaired(noise):
     templates, identities = people(40, 3, noise=1.5)
     worse = templates + noise * rng(1).normal(size=templates.shape).astype(np.float32)
     good, bad = cosine_pairs(templates, templates, identities), cosine_pairs(worse, templates, identities)
-    difference = paired_difference(good, bad, (0.01,), samples=200, generator=rng())
+    summary = paired_summary(good, bad, (0.01,), samples=200, generator=rng())
+    difference = summary["difference"]
     first, second = (verification_summary(each, (0.01,), samples=200, generator=rng()) for each in (good, bad))
+    assert (summary["with"], summary["without"]) == (first, second)
     assert list(difference) == ["tar_at_far_0.01", "eer", "auc"]
     for name, part in difference.items():
         assert part["difference"] == pytest.approx(first[name]["value"] - second[name]["value"], abs=1e-12)
@@ -254,7 +256,7 @@ def test_paired_difference_is_signed_and_narrower_than_unpaired(noise):
 def test_paired_difference_refuses_other_pairs(pairs):
     order = rng().permutation(len(pairs.scores))
     with pytest.raises(ValueError, match="same order"):
-        paired_difference(pairs, Pairs(*(column[order] for column in pairs)), generator=rng())
+        paired_summary(pairs, Pairs(*(column[order] for column in pairs)), generator=rng())
 
 
 def test_roc_table_holds_actual_steps(pairs):

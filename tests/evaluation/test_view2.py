@@ -7,7 +7,17 @@ import pytest
 from dfd.core.artefacts import write_json
 from dfd.core.errors import DfdError
 from dfd.evaluation.verification import tar_at_far, verification_summary
-from dfd.evaluation.view2 import as_pairs, best_threshold, pair_scores, view2, view2_summary
+from dfd.evaluation.view2 import (
+    as_pairs,
+    best_threshold,
+    pair_scores,
+    pairs_without,
+    people_in,
+    too_few,
+    view2,
+    view2_paired,
+    view2_summary,
+)
 
 NAN = float("nan")
 
@@ -133,3 +143,42 @@ def test_the_summary_adds_intervals_to_the_pooled_rates(pairs, scores):
     assert summary["accuracy"] == plain["accuracy"] and summary["eer"] == pooled["eer"] and summary["auc"] == pooled["auc"]
     tar = summary["tar_at_far_0.001"]
     assert tar["folds"] == plain["tar_at_far_0.001"]["folds"] and tar["ci95_low"] <= tar["value"] <= tar["ci95_high"]
+
+
+def test_pairs_without_some_people(pairs):
+    left = pairs_without(pairs, {"p1_0", "q2_3", "nobody"})
+    assert len(pairs) - len(left) == 2 + 1  # both pairs of p1_0, and the impostor pair with q2_3
+    assert people_in(pairs) - people_in(left) == {"p1_0", "q1_0", "q2_3"}
+    assert left.index.tolist() == list(range(len(left)))
+
+
+def test_too_few_pairs_are_told_apart(pairs):
+    assert too_few(pairs) is None and too_few(pairs[pairs["fold"] < 3]) is None
+    assert "1 folds" in too_few(pairs[pairs["fold"] == 4])
+    assert too_few(pairs[pairs["genuine"] | (pairs["fold"] > 1)]) is not None  # fold 1 without impostors
+    assert too_few(pairs[:0]) is not None
+
+
+def test_the_second_template_comes_from_others():
+    pairs = listed(2, 3)
+    keys = sorted(set(pairs["first"]) | set(pairs["second"]))
+    generator = np.random.default_rng(0)
+    ours, others = generator.normal(size=(2, len(keys), 5))
+    scores = pair_scores(pairs, keys, ours, others)
+    row = pairs.iloc[2]
+    a, b = ours[keys.index(row["first"])], others[keys.index(row["second"])]
+    assert scores[2] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    np.testing.assert_array_equal(pair_scores(pairs, keys, ours, ours), pair_scores(pairs, keys, ours))
+
+
+def test_both_sides_of_a_comparison_are_summaries_of_their_own(pairs, scores):
+    worse = np.where(np.arange(len(scores)) % 7 == 0, 0.3, scores)
+
+    def rng():
+        return np.random.default_rng(3)
+
+    both = view2_paired(pairs, scores, worse, 50, generator=rng())
+    assert both["with"] == view2_summary(pairs, scores, 50, generator=rng())
+    assert both["without"] == view2_summary(pairs, worse, 50, generator=rng())
+    difference = both["difference"]["auc"]["difference"]
+    assert difference == pytest.approx(both["with"]["auc"]["value"] - both["without"]["auc"]["value"]) and difference > 0

@@ -117,7 +117,8 @@ def test_verify_refuses_before_it_opens_a_template(same_people_twice):
 
 def test_evaluate_refuses_or_counts(same_people_twice, monkeypatch):
     stage = importlib.import_module("stages.evaluate")
-    blank = SimpleNamespace(mean_face=torch.zeros(3, 1, 1), template=torch.zeros(20, 2))
+    store = {"template": torch.zeros(20, 2), "rows": lambda split: np.arange(20)}
+    blank = SimpleNamespace(mean_face=torch.zeros(3, 1, 1), **store)
     for name in ("load_decoder", "load_recognizer", "load_lpips", "TemplateStore", "decode"):
         monkeypatch.setattr(stage, name, lambda *_: blank)
     monkeypatch.setattr(stage, "evaluate", lambda *_: {"psnr": {"mean": 1.0, "linear": 1.0}})
@@ -127,4 +128,4 @@ def test_evaluate_refuses_or_counts(same_people_twice, monkeypatch):
     same_people_twice(True)
     stage.main("resnet-resnet")
     metrics = json.loads(Path("metrics/evaluate/resnet-resnet.json").read_text(encoding="utf-8"))
-    assert metrics == {"orl": {"psnr": {"mean": 1.0, "linear": 1.0}, "leaked_identities": 4}}
+    assert metrics == {"orl": {"psnr": {"mean": 1.0, "linear": 1.0}, "leaked_identities": 4, "faces_without_template": 0}}

@@ -56,6 +56,9 @@ MESSY = [
 ]
 
 
+MESSY_SETTINGS = {"max_megapixels": 2, "kept_for_test": {"s1", "top"}}
+
+
 @pytest.fixture(scope="module")
 def messy(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("raw") / "messy.tar"
@@ -66,7 +69,7 @@ def messy(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def messy_store(messy, to_store, tmp_path_factory) -> FaceStore:
     path = tmp_path_factory.mktemp("faces") / "messy.h5"
-    index = to_store(messy, path, max_megapixels=2)
+    index = to_store(messy, path, **MESSY_SETTINGS)
     pd.testing.assert_frame_equal(
         index.drop(columns=["box", "landmarks", "window"]),
         pd.read_parquet(path.with_suffix(".parquet")).drop(columns=["box", "landmarks", "window"]),
@@ -96,6 +99,14 @@ def test_identities_are_folders(messy_store):
     expected = ["s1"] * 5 + ["s2"] * 3 + ["José Ñandú", "王 芳", "top"] + ["bad"] * 5 + ["s1"]
     assert messy_store.index["identity"].tolist() == expected
     assert messy_store.index.groupby("identity")["split"].nunique().max() == 1
+
+
+def test_people_can_be_kept_for_testing(messy_store):
+    index, shares = messy_store.index, {"train": 0.5, "validation": 0.25, "test": 0.25}
+    drawn = index["identity"].map(lambda identity: split_of(identity, shares, 0))
+    kept = index["identity"].isin(MESSY_SETTINGS["kept_for_test"])
+    assert (drawn[kept] != "test").any()  # or nothing would be shown
+    assert index["split"].tolist() == drawn.where(~kept, "test").tolist()
 
 
 def test_what_is_known_of_a_face_is_recorded(messy_store):
@@ -129,7 +140,7 @@ def test_attributes_say_how_it_was_made(messy_store):
 
 
 def test_running_twice_gives_the_same_bytes(messy, messy_store, to_store, tmp_path):
-    to_store(messy, tmp_path / "messy.h5", max_megapixels=2)
+    to_store(messy, tmp_path / "messy.h5", **MESSY_SETTINGS)
     for suffix in (".h5", ".parquet"):
         assert (tmp_path / "messy").with_suffix(suffix).read_bytes() == messy_store.path.with_suffix(
             suffix

@@ -116,6 +116,15 @@ def test_the_file_gives_the_maps_back(fits, tmp_path):
     assert attributes == {"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2}
 
 
+def test_a_file_without_maps_says_why(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_transforms(tmp_path / name, {}, note="no image can be embedded")
+    assert read_transforms(tmp_path / "a.h5") == {}
+    assert file_sha256(tmp_path / "a.h5") == file_sha256(tmp_path / "b.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file.attrs["note"] == "no image can be embedded"
+
+
 def test_a_missing_or_foreign_file_is_named(tmp_path, synthetic_store):
     text, halved = tmp_path / "text.h5", tmp_path / "halved.h5"
     text.write_text("not HDF5")

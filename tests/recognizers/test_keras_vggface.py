@@ -1,9 +1,12 @@
 """Files laid out as rcmalli's, and their networks against NumPy's arithmetic of what Keras computes."""
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
 import torch
+from keras_files import VGG_LAYERS, random_layers, resnet_layers, vgg_layers, write, write_numbered
 
 from dfd.core.errors import DfdError
 from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
@@ -42,9 +45,6 @@ def dense(x, weights):
     return x @ weights["kernel"].astype(np.float64) + weights["bias"]
 
 
-VGG_LAYERS = ["11", "12", "21", "22", "31", "32", "33", "41", "42", "43", "51", "52", "53"]
-
-
 def keras_vgg16(x, weights):
     found = {}
     for a, b in VGG_LAYERS:
@@ -80,78 +80,6 @@ def keras_resnet50(x, weights):
     return found
 
 
-# Files with random weights. Width: 1/16 of the published channels.
-
-
-def random_layers(shapes, seed=0):
-    """{layer: weights}, of {layer: kernel shape, or (channels,) for a normalisation}."""
-    rng = np.random.default_rng(seed)
-    layers = {}
-    for name, shape in shapes.items():
-        uniform = lambda low, high, n=shape[-1]: rng.uniform(low, high, n).astype(np.float32)
-        if len(shape) == 1:
-            layers[name] = {"gamma": uniform(0.5, 1.5), "beta": uniform(-0.3, 0.3)}
-            layers[name] |= {"moving_mean": uniform(-0.5, 0.5), "moving_variance": uniform(0.001, 2)}
-        else:
-            kernel = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32)
-            layers[name] = {"kernel": kernel, "bias": uniform(-0.3, 0.3)}
-    return layers
-
-
-def vgg_layers(top=True, side=2):
-    widths = dict(zip(VGG_LAYERS, (4, 4, 8, 8, 16, 16, 16, 32, 32, 32, 32, 32, 32), strict=True))
-    shapes, channels = {}, 3
-    for index, width in widths.items():
-        shapes[f"conv{index[0]}_{index[1]}"] = (3, 3, channels, width)
-        channels = width
-    if top:
-        shapes |= {"fc6": (side * side * 32, 256), "fc7": (256, 256), "fc8": (256, 11)}
-    return random_layers(shapes)
-
-
-def resnet_layers(top=True):
-    shapes, channels = {"conv1/7x7_s2": (7, 7, 3, 4), "conv1/7x7_s2/bn": (4,)}, 4
-    for stage, blocks, inner in ((2, 3, 4), (3, 4, 8), (4, 6, 16), (5, 3, 32)):
-        for block in range(1, blocks + 1):
-            name = f"conv{stage}_{block}"
-            parts = {"1x1_reduce": (1, 1, channels, inner), "3x3": (3, 3, inner, inner)}
-            parts |= {"1x1_increase": (1, 1, inner, 4 * inner)}
-            if block == 1:  # stored after the increase convolution
-                parts |= {"1x1_proj": (1, 1, channels, 4 * inner)}
-            for part, shape in parts.items():
-                shapes |= {f"{name}_{part}": shape, f"{name}_{part}/bn": shape[-1:]}
-            channels = 4 * inner
-    layers = random_layers(shapes | ({"classifier": (channels, 11)} if top else {}))
-    for name, weights in layers.items():
-        if name.startswith("conv"):
-            weights.pop("bias", None)  # VGGFace2's convolutions have none
-    return layers
-
-
-KERAS1 = {"kernel": "W", "bias": "b", "moving_mean": "running_mean", "moving_variance": "running_std"}
-
-
-def write(path, layers, style=2, root="/", split=False):
-    """An HDF5 file as Keras writes it; weights in reverse order, for their names alone count."""
-    with h5py.File(path, "w") as file:
-        group = file.require_group(root)
-        names = ["input_1", *layers, "flatten", "fc6/relu"]  # layers without weights are listed too
-        attributes = {"layer_names": names}
-        if split:
-            attributes = {f"layer_names{i}": names[5 * i : 5 * i + 5] for i in range(-(-len(names) // 5))}
-        for key, value in attributes.items():
-            group.attrs[key] = np.array([name.encode() for name in value])
-        for layer in names:
-            own = group.require_group(layer)
-            weights = {}
-            for kind, array in reversed(layers.get(layer, {}).items()):
-                weights[f"{layer}/{kind}:0" if style == 2 else f"{layer}_{KERAS1.get(kind, kind)}_1:0"] = array
-            own.attrs["weight_names"] = np.array([name.encode() for name in weights])
-            for name, array in weights.items():
-                own.create_dataset(name, data=array)
-    return path
-
-
 def images(side):
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
 
@@ -170,20 +98,25 @@ def assert_same(recognizer, x, expected):
         assert np.abs(found[name].numpy() - activation).max() < 2e-4 * np.abs(activation).max(), name
 
 
-VGG_OPTIONS = {"size": 64, "width": 1 / 16}
+VGG_OPTIONS = {"size": 64, "width": 1 / 16}  # fits the helper's files
 VGG_MEAN, RESNET_MEAN = (93.5940, 104.7624, 129.1863), (91.4953, 103.8827, 131.0912)
+WHOLE = {"root": "model_weights", "style": 3}
 LAYOUTS = {
-    "weights of Keras 2": {},
-    "weights of Keras 1": {"style": 1},
-    "a whole model": {"root": "model_weights"},
-    "split names": {"split": True},
+    "weights of Keras 2": lambda path, layers: write(path, layers),
+    "weights of Keras 1": lambda path, layers: write(path, layers, style=1),
+    "a whole model": lambda path, layers: write(path, layers, root="model_weights"),
+    "split names": lambda path, layers: write(path, layers, split=True),
+    "a whole model of Keras 3": lambda path, layers: write(path, layers, **WHOLE, separator="_"),
+    "another sign for the slash": lambda path, layers: write(path, layers, **WHOLE, separator="-"),
+    "weights of Keras 3": lambda path, layers: write_numbered(path, layers),
+    "an archive of Keras 3": lambda path, layers: write_numbered(path.with_suffix(".keras"), layers, archive=True),
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_vgg16_computes_what_keras_does(tmp_path, layout):
     layers = vgg_layers()
-    path = write(tmp_path / "vgg.h5", layers, **LAYOUTS[layout])
+    path = LAYOUTS[layout](tmp_path / "vgg.h5", layers)
     recognizer = import_recognizer("vgg16", VGG_OPTIONS, str(path))
     expected = keras_vgg16(as_keras(images(64), VGG_MEAN), layers)
     assert_same(recognizer, images(64), expected)
@@ -194,7 +127,7 @@ def test_vgg16_computes_what_keras_does(tmp_path, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_resnet50_computes_what_keras_does(tmp_path, layout, side):
     layers = resnet_layers()
-    path = write(tmp_path / "resnet.h5", layers, **LAYOUTS[layout])
+    path = LAYOUTS[layout](tmp_path / "resnet.h5", layers)
     recognizer = import_recognizer("resnet50", {"size": side, "width": 1 / 16}, str(path))
     expected = keras_resnet50(as_keras(images(side), RESNET_MEAN), layers)
     assert len(expected) == 1 + 2 * 16 + 2
@@ -282,6 +215,32 @@ def test_a_network_with_more_layers_is_refused(tmp_path):
     layers = resnet_layers() | random_layers({"conv2_1_1x1_down": (1, 1, 16, 1)})
     with pytest.raises(DfdError, match=r"bad\.h5: its layer conv2_1_1x1_down"):
         read_keras_resnet50(write(tmp_path / "bad.h5", layers))
+
+
+def test_numbered_layers_without_names_are_refused(tmp_path):
+    """As TensorFlow's own Keras writes .weights.h5: guessing by order would mix up ResNet's layers."""
+    path = write_numbered(tmp_path / "vgg.weights.h5", vgg_layers(), named=False)
+    with pytest.raises(DfdError, match=r'vgg\.weights\.h5: its conv2d has no name .* model\.save\("x\.h5"\)'):
+        import_recognizer("vgg16", VGG_OPTIONS, str(path))
+    layers = resnet_layers()
+    del layers["conv2_1_3x3/bn"]["gamma"]  # which of the four is missing, nothing tells
+    with pytest.raises(DfdError, match=r"bad\.h5: the layer conv2_1_3x3_bn has an unknown weight"):
+        read_keras_resnet50(write_numbered(tmp_path / "bad.h5", layers))
+    with pytest.raises(DfdError, match=r"bad\.h5: its layer conv6_1"):
+        read_keras_vgg16(write_numbered(tmp_path / "bad.h5", renamed(vgg_layers(), "conv5_1", "conv6_1")))
+
+
+def test_damaged_archives_are_named(tmp_path):
+    path = write_numbered(tmp_path / "vgg.keras", vgg_layers(), archive=True)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 0xFF
+    path.write_bytes(whole)
+    with pytest.raises(DfdError, match=r"vgg\.keras: not an HDF5 file of Keras"):
+        read_keras_vgg16(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(DfdError, match=r"vgg\.keras: not an HDF5 file of Keras.*model\.weights\.h5"):
+        read_keras_vgg16(path)
 
 
 def test_other_files_are_named(tmp_path):

@@ -8,7 +8,7 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
-from dfd.rendering.curves import PALETTE, TERMS, bar_figure, loss_figure, roc_figure
+from dfd.rendering.curves import PALETTE, TERMS, bar_figure, loss_figure, note_figure, roc_figure
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 
@@ -147,6 +147,14 @@ def test_tables_that_cannot_be_drawn_are_refused(tmp_path, draw, message):
     with pytest.raises(ValueError, match=message):
         draw(tmp_path / "x.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_note_in_a_figures_place(tmp_path):
+    for name in ("a.png", "b.png"):
+        note_figure(tmp_path / name, "No recognizer has pairs to compare on orl")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as image:
+        assert min(image.size) > 100 and len(image.convert("RGB").getcolors(1 << 24)) > 20
 
 
 def test_the_roc_template_draws_a_line_per_revision_recognizer_condition_and_map(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dfd.core.errors import DfdError
-from dfd.rendering.report import quality_table, verification_table, with_interval, write_report
+from dfd.rendering.report import quality_table, verification_table, view2_table, with_interval, write_report
 
 
 def interval(mean: float, **more) -> dict:
@@ -81,6 +81,15 @@ def test_the_table_of_verification():
     assert verification_table({"vgg": verification()}, far="0.01").loc[1, "without"] == "65.0 [64.0, 66.0]"
 
 
+def test_what_was_left_out_is_a_dash_or_no_row():
+    null = {"rotated": None, "translated": None, "scaled": None, "rotated_note": "templates alone"}
+    table = verification_table({"mine": verification() | null, "none": null | {"original": None}})
+    assert table["condition"].tolist() == ["original", "rotated", "translated", "scaled"] * 2
+    assert table["without"].tolist() == ["90.0 [89.0, 91.0]", *["–"] * 7] and not table.isna().any().any()
+    metrics = {"mine-vgg": {"orl": None, "orl_note": "no templates"}, "vgg-vgg": {"orl": quality(16.5)}}
+    assert quality_table(metrics, "orl")["variant"].tolist() == ["vgg-vgg"]
+
+
 class Page(HTMLParser):
     """The elements of a page, in order, and its text."""
 
@@ -135,3 +144,21 @@ def test_equal_input_gives_equal_bytes_and_a_missing_picture_no_page(tmp_path, p
     with pytest.raises(DfdError, match="gone.png"):
         write_report(tmp_path / "c.html", "Faces", [("Gone", tmp_path / "gone.png")])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html", "grid.png"]
+
+
+def test_view_2_has_a_row_for_each_recognizer_that_has_it():
+    folds = {"tar": {"mean": 0.93, "standard_error": 0.004}, "far": {"mean": 0.001, "standard_error": 0.0}}
+    data = {
+        "n_pairs": 6000,
+        "n_folds": 10,
+        "failures": {"pairs": 3},
+        "accuracy": {"mean": 0.98912, "standard_error": 0.0015},
+        "tar_at_far_0.001": rate(0.95) | {"folds": folds},
+        "eer": rate(0.012),
+        "auc": rate(0.99),
+    }
+    table = view2_table({"a": {"view2": data}, "b": {"view2": {"accuracy": None, "view2_note": "left out"}}, "c": {}})
+    [row] = table.to_dict("records")
+    assert row["recognizer"] == "a" and row["pairs"] == "6,000 in 10 folds" and row["without a face"] == 3
+    assert row["accuracy"] == "98.91 ± 0.15" and row["by folds"] == "93.00 ± 0.40"
+    assert row["TAR at 0.1 % FAR, pooled"] == "95.00 [94.00, 96.00]" and row["EER"] == "1.20 [0.20, 2.20]"

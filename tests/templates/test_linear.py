@@ -6,7 +6,8 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from dfd.templates.linear import STRENGTHS, LinearMap, Moments, fit_ridge
+from dfd.templates import linear
+from dfd.templates.linear import STRENGTHS, LinearMap, Moments, fit_ridge, whitening
 
 D, K = 7, 4
 
@@ -77,6 +78,30 @@ def test_rows_in_parts_are_rows_at_once(parts):
     torch.testing.assert_close(streamed.map.weight, whole.map.weight)
     torch.testing.assert_close(streamed.map.bias, whole.map.bias)
     assert streamed.r2 == pytest.approx(whole.r2) and streamed.n == whole.n == 50
+
+
+@pytest.mark.parametrize("outputs", [1, 3, K])
+def test_outputs_in_runs_are_outputs_at_once(outputs, monkeypatch):
+    def fitted():
+        return fit_ridge(moments(*data(9, noise=5.0)), moments(*data(60, seed=1, noise=5.0)))
+
+    whole = fitted()
+    monkeypatch.setattr(linear, "OUTPUTS", outputs)
+    parts = fitted()
+    torch.testing.assert_close(parts.map.weight, whole.map.weight)
+    torch.testing.assert_close(parts.map.bias, whole.map.bias)
+    assert parts.strength == whole.strength and parts.r2 == pytest.approx(whole.r2, abs=1e-12)
+
+
+@pytest.mark.parametrize("rows", [7, 50, 1000])
+def test_whitened_templates_have_unit_variance(rows, monkeypatch):
+    monkeypatch.setattr(linear, "ROWS", rows)
+    templates = data(200)[0].float()
+    templates = torch.cat([templates, templates[:, :1]], 1)  # an axis without variance
+    mean, matrix = whitening(templates)
+    white = ((templates - mean) @ matrix).double()
+    expected = torch.diag(torch.tensor([1.0] * D + [0.0], dtype=torch.float64))
+    torch.testing.assert_close(white.T @ white / len(white), expected, atol=2e-3, rtol=0)
 
 
 def test_an_affine_map_is_recovered():

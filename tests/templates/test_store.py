@@ -31,6 +31,24 @@ def test_round_trip(written, orl_store):
         assert [key.decode() for key in file["key"]] == orl_store.faces["key"].to_list()
 
 
+def test_every_face_has_a_template_of_a_network(written, orl_store):
+    np.testing.assert_array_equal(TemplateStore(written[0], orl_store).rows("test"), orl_store.rows("test"))
+
+
+def test_faces_without_a_template_and_without_mirrored_ones(written, synthetic_store, tmp_path):
+    template = np.random.default_rng(0).normal(size=(len(synthetic_store), 6)).astype(np.float32)
+    train = synthetic_store.rows("train")
+    template[train[1]] = template[synthetic_store.rows("test")] = np.nan
+    write_templates(tmp_path / "some.h5", synthetic_store, template, None, ATTRIBUTES)
+    store = TemplateStore(tmp_path / "some.h5", synthetic_store)
+    assert store.mirrored is None and store.dimension == 6
+    assert store.rows("train").tolist() == [train[0], *train[2:]]
+    assert store.rows("validation").tolist() == synthetic_store.rows("validation").tolist() != []
+    assert store.rows("test").tolist() == []
+    with pytest.raises(DfdError, match="no split"):
+        store.rows("all")
+
+
 def test_writing_twice_gives_the_same_bytes(written, orl_store, tmp_path):
     path, template, mirrored = written
     write_templates(tmp_path / "again.h5", orl_store, template, mirrored, ATTRIBUTES)
@@ -51,7 +69,7 @@ def test_a_missing_or_foreign_file_is_named(orl_store, tmp_path, content):
         TemplateStore(path, orl_store)
 
 
-@pytest.mark.parametrize("missing", ["template", "mirrored", "faces_fingerprint"])
+@pytest.mark.parametrize("missing", ["template", "faces_fingerprint"])
 def test_an_incomplete_file_is_named(written, orl_store, missing):
     with h5py.File(written[0], "a") as file:
         del (file.attrs if missing == "faces_fingerprint" else file)[missing]

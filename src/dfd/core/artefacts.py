@@ -84,6 +84,6 @@ def read_module(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             config = json.loads((file.metadata() or {})["config"])
-            return config, {name: file.get_tensor(name) for name in file.keys()}
+            return config, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it cannot be iterated)
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise DfdError(f"{path}: not a weights file written by this project ({error})") from error

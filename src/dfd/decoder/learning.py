@@ -30,10 +30,10 @@ class Learned(NamedTuple):
     training: Examples
     validation: Examples
 
-    def save(self, folder: str | Path, architecture: str, options: Mapping) -> None:
-        """Write decoder.safetensors and history.csv into a folder."""
+    def save(self, folder: str | Path, architecture: str, options: Mapping, name: str = "decoder") -> None:
+        """Write <name>.safetensors and history.csv into a folder."""
         config = {"architecture": architecture, "dimension": self.training.targets.shape[1], "options": dict(options)}
-        save_decoder(Path(folder) / "decoder.safetensors", self.decoder, config)
+        save_decoder(Path(folder) / f"{name}.safetensors", self.decoder, config)
         with replacing(Path(folder) / "history.csv") as temporary:
             self.history.to_csv(temporary, index=False, float_format="%.6g")
 
@@ -43,11 +43,17 @@ class Learned(NamedTuple):
 
 
 def learning_examples(
-    faces: FaceStore, template: torch.Tensor, mirrored: torch.Tensor, size: int, memory_gb: float
+    faces: FaceStore, template: torch.Tensor, mirrored: torch.Tensor | None, size: int, memory_gb: float
 ) -> tuple[Examples, Examples]:
-    """The training faces with their templates, mirrored ones included, and the validation faces, at `size` pixels."""
-    training = Examples(faces, faces.rows("train"), size, template, mirrored, memory_gb)
-    return training, Examples(faces, faces.rows("validation"), size, template, None, memory_gb)
+    """The training faces with their templates, mirrored ones included, and the validation faces, at `size` pixels.
+
+    template, mirrored: (N, D) of all `faces`, NaN where a face has none, mirrored None where mirrored faces have none.
+    """
+    training, validation = (rows[~template[rows].isnan().any(1).numpy()] for rows in map(faces.rows, ("train", "validation")))
+    return (
+        Examples(faces, training, size, template, mirrored, memory_gb),
+        Examples(faces, validation, size, template, None, memory_gb),
+    )
 
 
 def fresh_decoder(architecture: str, options: Mapping, training: Examples, seed: int) -> nn.Module:
@@ -69,11 +75,6 @@ def stamp(what_decides: Mapping) -> str:
     return hashlib.sha256(json.dumps(what_decides, sort_keys=True).encode()).hexdigest()
 
 
-def gives_gradients(recognizer: Recognizer) -> bool:
-    """Whether something can be learned through a recognizer, as φ."""
-    return getattr(recognizer, "gives_gradients", True)
-
-
 def without_perceptual(weights: Mapping[str, float]) -> dict[str, float]:
     """The weights of Eq. 2 with those of the perceptual terms at zero."""
     return {term: 0.0 if term.endswith("perceptual") else weight for term, weight in weights.items()}
@@ -82,7 +83,7 @@ def without_perceptual(weights: Mapping[str, float]) -> dict[str, float]:
 def learn(
     faces: FaceStore,
     template: torch.Tensor,
-    mirrored: torch.Tensor,
+    mirrored: torch.Tensor | None,
     perceptual: Recognizer,
     *,
     architecture: str,

@@ -84,11 +84,27 @@ def attack_summary(
     for name, kinds in found.items():
         metrics["decoders"][name] = {}
         for kind, (values, people) in kinds.items():
-            share = mean_interval(values, people, samples, generator=np.random.default_rng(seed))
-            share = {"value": share.pop("mean"), "accepted": int(values.sum()), "n": len(values)} | share
+            share = _share(values, people, samples, seed)
             if name != reference and reference in found:
-                share[f"minus_{reference}"] = paired_interval(
-                    values, found[reference][kind].values, people, samples, generator=np.random.default_rng(seed)
-                )
+                share[f"minus_{reference}"] = _difference(values, found[reference][kind].values, people, samples, seed)
             metrics["decoders"][name][kind] = share
     return metrics
+
+
+def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
+    """Where all comparisons end alike, resampling sees no width: the interval is then the exact one of a binomial with a
+    trial per identity (Clopper & Pearson, 1934), whose open end is 1 − 0.025^(1/identities) away.
+    """
+    share = mean_interval(values, people, samples, generator=np.random.default_rng(seed))
+    value = share.pop("mean")
+    if value in (0.0, 1.0):
+        width = 1 - 0.025 ** (1 / len(np.unique(people)))
+        share = {"ci95_low": value * (1 - width), "ci95_high": value + (1 - value) * width}
+    return {"value": value, "accepted": int(values.sum()), "n": len(values)} | share
+
+
+def _difference(values: np.ndarray, others: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
+    found = paired_interval(values, others, people, samples, generator=np.random.default_rng(seed))
+    if np.ptp(values - others) == 0:
+        found |= {"ci95_low": None, "ci95_high": None, "ci95_note": "every comparison differs alike: no width to resample"}
+    return found

@@ -8,16 +8,10 @@ import torch.nn.functional as F
 
 from dfd.evaluation.intervals import mean_interval, paired_interval
 from dfd.evaluation.quality import Lpips, psnr, ssim
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.templates.embedding import embed_images
 
 NOTHING = dict.fromkeys(("mean", "ci95_low", "ci95_high"))
-NOT_EMBEDDED = "left out: {} embeds no images"
-
-
-def embeds_images(recognizer: Recognizer) -> bool:
-    """Whether a recognizer can be shown a new image; one of precomputed templates cannot."""
-    return getattr(recognizer, "embeds_images", True)
 
 
 def measured(
@@ -36,7 +30,7 @@ def measured(
     if lpips is not None:
         values["lpips"] = lpips(images, originals).numpy()
     for name, (recognizer, templates) in recognizers.items():
-        if embeds_images(recognizer):
+        if recognizer.embeds_images:
             embedded = embed_images(recognizer, images, precision)
             values[f"cosine-{name}"] = F.cosine_similarity(embedded, templates).numpy()
     return values
@@ -92,11 +86,13 @@ def compare(
     """The metrics of several decoders on one data set: `n_faces`, `n_identities` and `decoders`, see `compared`.
 
     images: by decoder, (N, 3, S, S), of the originals in the same order. recognizers: as in `measured`. `lpips` is null,
-    with a note, where its network is not to be had.
+    with a note, where its network is not to be had; so is the cosine under a recognizer that embeds no images.
     """
     network, note = lpips
     values = {name: measured(image, originals, recognizers, network, precision) for name, image in images.items()}
     decoders = compared(values, identities, reference, samples, seed)
-    if network is None:
-        decoders = {name: measures | {"lpips": NOTHING | {"lpips_note": note}} for name, measures in decoders.items()}
+    nulls = {} if network else {"lpips": NOTHING | {"lpips_note": note}}
+    blind = [name for name, (recognizer, _) in recognizers.items() if not recognizer.embeds_images]
+    nulls |= {f"cosine-{name}": NOTHING | {"cosine_note": NO_IMAGES} for name in blind}
+    decoders = {name: measures | nulls for name, measures in decoders.items()}
     return {"n_faces": len(originals), "n_identities": len(np.unique(identities)), "decoders": decoders}

@@ -17,7 +17,7 @@ from dfd.core.packages import package_file
 
 TRUNK_URL = AlexNet_Weights.IMAGENET1K_V1.url
 TRUNK_SHA256 = TRUNK_URL.rpartition("-")[2].removesuffix(".pth")  # PyTorch publishes the first digits, in the name
-BATCH = 32  # images whose windows are convolved at once: more of them leave a CPU's cache, and take three times as long
+BATCH = 32  # images whose windows are convolved at once: more of them leave a CPU's cache and take longer (benchmarks/speed.py)
 TIMEOUT = 10  # seconds without an answer after which the download is given up
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,8 @@ import pandas as pd
 from dfd.evaluation.intervals import NO_INTERVAL, bootstrap_weights, percentiles
 
 CHUNK = 256  # rows of the cosine matrix held at once
+CUMULATED = 1 << 16  # impostor pairs weighed at once
+FARS = (0.001, 0.01)
 
 
 class Pairs(NamedTuple):
@@ -95,7 +97,15 @@ class _Curve:
         both: what occurs in a sample of people who are drawn with replacement.
         """
         false = np.zeros(len(self.false_first) + 1, np.int64)
-        np.cumsum(weights[self.false_first] * weights[self.false_second], out=false[1:])
+        first, second = np.empty((2, CUMULATED), np.int32)
+        for start in range(0, len(self.false_first), CUMULATED):  # blocks that stay in the cache: half the time for millions
+            part = slice(start, min(start + CUMULATED, len(self.false_first)))
+            size = part.stop - start
+            np.take(weights, self.false_first[part], out=first[:size], mode="clip")  # without mode, `out` is copied
+            np.take(weights, self.false_second[part], out=second[:size], mode="clip")
+            sums = false[start + 1 : part.stop + 1]
+            np.cumsum(first[:size] * second[:size], out=sums)
+            sums += false[start]
         true = np.zeros(len(self.true_identity) + 1, np.int64)
         np.cumsum(weights[self.true_identity], out=true[1:])
         return false, true
@@ -213,7 +223,7 @@ def auc(pairs: Pairs) -> float:
 
 def verification_summary(
     pairs: Pairs,
-    fars: Sequence[float] = (0.001, 0.01),
+    fars: Sequence[float] = FARS,
     samples: int = 1000,
     *,
     generator: np.random.Generator,
@@ -225,36 +235,45 @@ def verification_summary(
     be too narrow (vertex bootstrap: Snijders & Borgatti, 1999; subsets bootstrap: Bolle et al., 2004).
     """
     curve = _Curve(pairs)
+    return _summary(curve, fars, _replicates([curve], fars, samples, generator)[0])
+
+
+def _summary(curve: _Curve, fars: Sequence[float], replicates: np.ndarray) -> dict:
     values = dict(zip(_names(fars), curve.measures(np.ones(curve.n_identities, np.int32), fars), strict=True))
     summary = {name: {"value": float(value)} for name, value in values.items()}
     for far in fars:
         summary[f"tar_at_far_{far:g}"] = _tar_at_far(curve, far)
-    intervals = _intervals(curve, _replicates([curve], fars, samples, generator)[0])
-    return {name: summary[name] | interval for name, interval in zip(summary, intervals, strict=True)}
+    return {name: summary[name] | interval for name, interval in zip(summary, _intervals(curve, replicates), strict=True)}
 
 
-def paired_difference(
+def paired_summary(
     with_pairs: Pairs,
     without_pairs: Pairs,
-    fars: Sequence[float] = (0.001, 0.01),
+    fars: Sequence[float] = FARS,
     samples: int = 1000,
     *,
     generator: np.random.Generator,
 ) -> dict:
-    """What something gains, with − without: `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
+    """What something gains: the summaries (see `verification_summary`) `with` and `without` it, and `difference`, with −
+    without, as `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
 
     Both must hold the same pairs in the same order (else ValueError): each replicate weighs the identities once for
-    both, so what makes a person easy or hard cancels out. Names as in `verification_summary`.
+    both, so what makes a person easy or hard cancels out.
     """
     if not all(np.array_equal(a, b) for a, b in zip(with_pairs[1:], without_pairs[1:], strict=True)):
         raise ValueError("a paired difference needs the same pairs in the same order")
     curves = [_Curve(with_pairs), _Curve(without_pairs)]
     ones = np.ones(curves[0].n_identities, np.int32)
     differences = np.subtract(*(curve.measures(ones, fars) for curve in curves))
-    intervals = _intervals(curves[0], np.subtract(*_replicates(curves, fars, samples, generator)))
+    replicates = _replicates(curves, fars, samples, generator)
+    intervals = _intervals(curves[0], np.subtract(*replicates))
     return {
-        name: {"difference": float(difference)} | interval
-        for name, difference, interval in zip(_names(fars), differences, intervals, strict=True)
+        "without": _summary(curves[1], fars, replicates[1]),
+        "with": _summary(curves[0], fars, replicates[0]),
+        "difference": {
+            name: {"difference": float(difference)} | interval
+            for name, difference, interval in zip(_names(fars), differences, intervals, strict=True)
+        },
     }
 
 

@@ -4,32 +4,55 @@ A pair is accepted when its score reaches the threshold. A pair with a photo in 
 NaN: it is always rejected, never skipped, and counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
 from dfd.core.errors import DfdError
-from dfd.evaluation.verification import Pairs, tar_at_far, verification_summary
+from dfd.evaluation.verification import Pairs, paired_summary, tar_at_far, verification_summary
 
 
-def pair_scores(pairs: pd.DataFrame, keys: Sequence[str], templates: np.ndarray) -> np.ndarray:
+def people_in(pairs: pd.DataFrame) -> set[str]:
+    """The people in pairs (see `read_pairs`)."""
+    return set(pd.concat([pairs["first"], pairs["second"]]).str.rpartition("/")[0])
+
+
+def pairs_without(pairs: pd.DataFrame, people: Collection[str]) -> pd.DataFrame:
+    """The pairs that show none of these people."""
+    first, second = (pairs[column].str.rpartition("/")[0].isin(people) for column in ("first", "second"))
+    return pairs[~(first | second)].reset_index(drop=True)
+
+
+def too_few(pairs: pd.DataFrame) -> str | None:
+    """Why the protocol cannot be followed with these pairs; None where two folds or more have pairs of both kinds."""
+    whole = pairs.groupby("fold")["genuine"].nunique() == 2
+    return None if len(whole) > 1 and whole.all() else f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
+
+
+def pair_scores(
+    pairs: pd.DataFrame, keys: Sequence[str], templates: np.ndarray, others: np.ndarray | None = None
+) -> np.ndarray:
     """The cosines (P,) of `pairs` (see `read_pairs`), NaN where a photo has no template.
 
-    keys: (N,) of the photos that have one, in the order of `templates` (N, D). A template of length zero has cosine 0
-    with all others. Raises DfdError where no pair has both.
+    keys: (N,) of the photos that have one, in the order of `templates` (N, D) and of `others` (N, D), from which a
+    pair's second template comes where they are given. A template of length zero has cosine 0 with all others.
+    Raises DfdError where no pair has both.
     """
-    templates = np.asarray(templates, np.float64)
-    norms = np.linalg.norm(templates, axis=1, keepdims=True)
-    unit = templates / np.where(norms > 0, norms, 1)
+    unit, other = (_unit(np.asarray(side, np.float64)) for side in (templates, templates if others is None else others))
     rows = pd.Index(keys)
     first, second = rows.get_indexer(pairs["first"]), rows.get_indexer(pairs["second"])
     found = (first >= 0) & (second >= 0)
     if not found.any():
         raise DfdError(f"none of the {len(pairs)} pairs has both its photos in the data set; verify on all of LFW")
     scores = np.full(len(pairs), np.nan)
-    scores[found] = (unit[first[found]] * unit[second[found]]).sum(1).clip(-1, 1)
+    scores[found] = (unit[first[found]] * other[second[found]]).sum(1).clip(-1, 1)
     return scores
+
+
+def _unit(templates: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(templates, axis=1, keepdims=True)
+    return templates / np.where(norms > 0, norms, 1)
 
 
 def view2(pairs: pd.DataFrame, scores: np.ndarray, fars: Sequence[float] = (0.001, 0.01)) -> dict:
@@ -73,9 +96,26 @@ def view2_summary(
     pairs: pd.DataFrame, scores: np.ndarray, samples: int = 1000, *, generator: np.random.Generator
 ) -> dict:
     """`view2`, and of all pairs together EER, AUC and the intervals of these and of each TAR over identities."""
-    metrics = view2(pairs, scores)
     pooled = verification_summary(as_pairs(pairs, scores), samples=samples, generator=generator)
-    return metrics | {name: metrics.get(name, {}) | values for name, values in pooled.items()}
+    return _joined(view2(pairs, scores), pooled)
+
+
+def view2_paired(
+    pairs: pd.DataFrame,
+    with_scores: np.ndarray,
+    without_scores: np.ndarray,
+    samples: int = 1000,
+    *,
+    generator: np.random.Generator,
+) -> dict:
+    """`view2_summary` of the same pairs `with` and `without` something, and the paired `difference` (`paired_summary`)."""
+    sides = {"with": with_scores, "without": without_scores}
+    summary = paired_summary(*(as_pairs(pairs, scores) for scores in sides.values()), samples=samples, generator=generator)
+    return summary | {side: _joined(view2(pairs, scores), summary[side]) for side, scores in sides.items()}
+
+
+def _joined(by_folds: dict, pooled: dict) -> dict:
+    return by_folds | {name: by_folds.get(name, {}) | values for name, values in pooled.items()}
 
 
 def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:

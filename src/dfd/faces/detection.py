@@ -38,7 +38,7 @@ class Detector:
     def __init__(self, sides: tuple[int, int], min_face: float, device: torch.device):
         self.sides = sides
         self.min_face = min_face
-        # Channels last: on a CPU the same network is 2.7 times as fast, most of its time being max-pooling otherwise.
+        # Channels last: faster on a CPU (benchmarks/speed.py), where max-pooling is much of its time otherwise.
         self.network = facenet_pytorch.MTCNN(keep_all=True, device=device).to(memory_format=torch.channels_last)
 
     @staticmethod

@@ -29,11 +29,13 @@ class Examples(Dataset):
         memory_gb: float,
     ):
         if len(rows) == 0:
-            raise DfdError(f"{faces.path}: no face to learn from; give this split of the data set a larger share")
+            raise DfdError(f"{faces.path}: no face to learn from, or none with a template; give this split of the data set a larger share")
         self.faces, self.rows, self.size = faces, np.asarray(rows), size
-        self.targets = targets[self.rows]
-        if mirrored is not None:
-            self.targets = torch.cat([self.targets, mirrored[self.rows]])
+        parts = [targets] if mirrored is None else [targets, mirrored]
+        # Filled in place: three million 4096-d templates are 50 GB, which no step may hold twice.
+        self.targets = targets.new_empty((len(parts) * len(rows), *targets.shape[1:]))
+        for part, own in zip(parts, self.targets.split(len(rows)), strict=True):
+            torch.index_select(part, 0, torch.from_numpy(self.rows), out=own)
         self.images = None
         if len(rows) * 3 * size**2 <= memory_gb * 1e9:
             self.images = torch.cat([self._read(part) for part in np.array_split(self.rows, -(-len(rows) // 256))])

@@ -24,6 +24,11 @@ def trained_on(recognizer: str, settings: Mapping) -> dict[str, str]:
     return roles
 
 
+def people_seen(store: FaceStore) -> set[str]:
+    """The identities that a training on this data set saw."""
+    return set(store.identities(np.concatenate([store.rows(split) for split in TRAINING])))
+
+
 def refuse_leakage(trained: Mapping[str, FaceStore], faces: FaceStore, rows: Sequence[int], allow: bool) -> int:
     """How many of the identities in `rows` of `faces` were seen in training; `trained` holds the stores by role.
 
@@ -31,10 +36,7 @@ def refuse_leakage(trained: Mapping[str, FaceStore], faces: FaceStore, rows: Seq
     again in CelebA-HQ, a person who has another name elsewhere is not. Raises DfdError for any such unless `allow`.
     """
     evaluated = set(faces.identities(rows))
-    seen = {
-        role: evaluated & set(store.identities(np.concatenate([store.rows(split) for split in TRAINING])))
-        for role, store in trained.items()
-    }
+    seen = {role: evaluated & people_seen(store) for role, store in trained.items()}
     leaked = set().union(*seen.values())
     if leaked and not allow:
         few = ", ".join(sorted(leaked)[:3]) + (", …" if len(leaked) > 3 else "")

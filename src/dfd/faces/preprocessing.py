@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import h5py
@@ -50,11 +50,13 @@ def preprocess(
     max_megapixels: float,
     min_side: int,
     genders: Mapping[str, str] | None = None,
+    kept_for_test: Collection[str] = (),
 ) -> pd.DataFrame:
     """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
 
     size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
-    folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known.
+    folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known;
+    kept_for_test: identities of the split `test`, whatever their draw.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -69,7 +71,7 @@ def preprocess(
     with replacing(store) as temporary:
         with h5py.File(temporary, "w") as file:
             writer = FaceWriter(file)
-            for batch in _batches(_described(archive, shares, seed, genders or {}), max_megapixels, min_side):
+            for batch in _batches(_described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side):
                 good = [(row, image) for row, image in batch if image is not None]
                 for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
                     chosen = _choose(row, faces.at_least(min_probability), image, select)
@@ -125,7 +127,7 @@ def _reasons(index: pd.DataFrame) -> dict[str, int]:
 
 
 def _described(
-    archive: str | Path, shares: Mapping[str, float], seed: int, genders: Mapping[str, str]
+    archive: str | Path, shares: Mapping[str, float], seed: int, genders: Mapping[str, str], kept_for_test: Collection[str]
 ) -> Iterator[dict]:
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
@@ -140,7 +142,7 @@ def _described(
         yield {
             "key": key,
             "identity": identity,
-            "split": split_of(identity, shares, seed),
+            "split": "test" if identity in kept_for_test else split_of(identity, shares, seed),
             "sha256": hashlib.sha256(data).hexdigest(),
             "gender": genders.get(name, genders.get(identity)),
             "data": data,

@@ -42,9 +42,14 @@ def fit_transforms(
     return {name: fit_ridge(*pair) for name, pair in moments.items()}
 
 
-def write_transforms(path: str | Path, fits: Mapping[str, Fit]) -> None:
-    """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes."""
+def write_transforms(path: str | Path, fits: Mapping[str, Fit], note: str | None = None) -> None:
+    """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes.
+
+    note: why there are no maps, where there are none.
+    """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        if note is not None:
+            file.attrs["note"] = note
         for name, fit in fits.items():
             group = file.create_group(name)
             group.create_dataset("weight", data=fit.map.weight.numpy())
@@ -53,14 +58,14 @@ def write_transforms(path: str | Path, fits: Mapping[str, Fit]) -> None:
 
 
 def read_transforms(path: str | Path) -> dict[str, LinearMap]:
-    """The maps by perturbation. Raises DfdError where the file is missing or holds something else."""
+    """The maps by perturbation; none where the file says why. Raises DfdError where it is missing or something else."""
     try:
         with h5py.File(path) as file:
             maps = {
                 name: LinearMap(torch.from_numpy(group["weight"][:]), torch.from_numpy(group["bias"][:]))
                 for name, group in file.items()
             }
-            if not maps:
+            if not maps and "note" not in file.attrs:
                 raise KeyError("it holds no map")
     except (OSError, KeyError, ValueError) as error:  # the last: a data set in place of a group
         raise DfdError(f"{path}: not a file of transforms ({error}); run `dvc repro fit_transforms`") from error

@@ -8,6 +8,8 @@ from torch import nn
 
 from dfd.core.errors import DfdError
 
+NO_IMAGES = "its templates are precomputed: no other image can be embedded"  # where `embeds_images` is false
+
 
 class Recognizer(nn.Module):
     """A face-recognition network ξ, also usable as perceptual network φ.
@@ -15,19 +17,47 @@ class Recognizer(nn.Module):
     A subclass builds its layers and runs them in `_layers`, which yields (name, activation) in forward order.
 
     size: pixels of the square input. layer: the layer whose activation is the template. tap: the layer whose
-    activation is the perceptual feature. Preprocessing: ((255·x)[channel order] − mean) · scale.
+    activation is the perceptual feature. Preprocessing: ((255·x)[channel order] − mean) · scale, each of the two one
+    number or one per channel in the network's order.
     head: the published classifier, where the weights came with one (else None); it gives the layer `logits`.
+
+    gives_gradients: whether templates and activations can be differentiated with respect to images; without that there
+    are no perceptual features, no training, no white-box analysis. embeds_images: whether it computes
+    templates at all; where it does not, they exist for some photos and for nothing else.
     """
 
-    def __init__(self, size: int, layer: str, tap: str, mean: tuple[float, ...], scale: float, bgr: bool = False):
+    gives_gradients: bool = True
+    embeds_images: bool = True
+
+    def __init__(
+        self,
+        size: int,
+        layer: str,
+        tap: str,
+        mean: float | tuple[float, ...],
+        scale: float | tuple[float, ...],
+        bgr: bool = False,
+    ):
         super().__init__()
         self.size = size
         self.layer = layer
         self.tap = tap
         self.head: nn.Linear | None = None
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        scale = torch.tensor(scale, dtype=torch.float32)
+        self.register_buffer("scale", scale.view(1, -1, 1, 1) if scale.ndim else scale)
         self.register_buffer("channels", torch.tensor([2, 1, 0] if bgr else [0, 1, 2]))
+
+    def check(self) -> None:
+        """Run the network once, so that a layer, a tap or a size that it cannot have is an error before any work."""
+        with torch.no_grad():
+            self.activations(torch.zeros(1, 3, self.size, self.size), [self.layer, self.tap])
+
+    def fit(self, state: dict[str, torch.Tensor]) -> None:
+        """Make room for what only weights tell the shape of, before they are loaded: the classifier in `state`, if any."""
+        if "head.weight" in state and state["head.weight"].ndim == 2:
+            classes, features = state["head.weight"].shape
+            self.head = nn.utils.skip_init(nn.Linear, features, classes).eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Templates (N, D) of RGB images (N, 3, H, W) in [0, 1], resized to the network's own size."""
@@ -45,16 +75,23 @@ class Recognizer(nn.Module):
         Raises DfdError for a layer that the network does not have.
         """
         wanted, found = set(names), {}
-        x = (images[:, self.channels] * 255 - self.mean) * self.scale
-        for name, activation in self._layers(x):
+        for name, activation in self._layers(self.preprocess(images)):
             if name in wanted:
                 found[name] = activation
                 if len(found) == len(wanted):
                     return found
         raise DfdError(f"{type(self).__name__} has no layer {', '.join(sorted(wanted - set(found)))}")
 
+    def preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network is fed (N, 3, H, W) for RGB images (N, 3, H, W) in [0, 1]."""
+        return (images[:, self.channels] * 255 - self.mean) * self.scale
+
     def _layers(self, x: torch.Tensor):
         raise NotImplementedError
+
+    def count_parameters(self) -> int | None:
+        """How many numbers were learned; None where that is unknown."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def mean_colour(self) -> torch.Tensor:

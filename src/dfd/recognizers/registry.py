@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
@@ -15,6 +14,8 @@ from dfd.recognizers.dlib_resnet import DlibResNet, read_dlib_weights
 from dfd.recognizers.inception_resnet import InceptionResNetV1, read_facenet_weights
 from dfd.recognizers.iresnet import IResNet
 from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
+from dfd.recognizers.onnx_model import OnnxRecognizer, read_onnx
+from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
 from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
 from dfd.recognizers.resnet50 import ResNet50
 from dfd.recognizers.vgg import VGG16
@@ -28,6 +29,7 @@ ARCHITECTURES: dict[str, Callable[..., Recognizer]] = {
     "resnet50": ResNet50,
     "inception-resnet-v1": InceptionResNetV1,
     "iresnet": IResNet,
+    "onnx": OnnxRecognizer,
 }
 
 # weights -> their state for the architecture they belong to
@@ -41,12 +43,15 @@ PUBLISHED: dict[str, Callable[[], dict[str, torch.Tensor]]] = {
 IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
     ("dlib-resnet", ".dat"): read_dlib_weights,
     ("vgg16", ".h5"): read_keras_vgg16,
+    ("vgg16", ".keras"): read_keras_vgg16,
     ("vgg16", ".pth"): read_oxford_vgg16,
     ("resnet50", ".h5"): read_keras_resnet50,
+    ("resnet50", ".keras"): read_keras_resnet50,
     ("resnet50", ".pth"): read_oxford_resnet50,
     ("inception-resnet-v1", ".pt"): read_facenet_weights,
     ("iresnet", ".pth"): read_state,
     ("iresnet", ".pt"): read_state,
+    ("onnx", ".onnx"): read_onnx,
 }
 
 PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a file need not hold
@@ -55,12 +60,11 @@ PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
     """A recognizer with fresh weights, in eval mode. Raises DfdError for an unknown architecture, option or layer."""
     if architecture not in ARCHITECTURES:
-        raise DfdError(f"recognizers: no architecture is called {architecture}; there are {', '.join(ARCHITECTURES)}")
+        known = ", ".join([*ARCHITECTURES, PRECOMPUTED])
+        raise DfdError(f"recognizers: no architecture is called {architecture}; there are {known}")
     try:
         recognizer = ARCHITECTURES[architecture](**options).eval()
-        with torch.no_grad():
-            blank = torch.zeros(1, 3, recognizer.size, recognizer.size)
-            recognizer.activations(blank, [recognizer.layer, recognizer.tap])
+        recognizer.check()
     except (TypeError, ValueError, RuntimeError) as error:  # the last: layers that a size leaves nothing for
         raise DfdError(f"recognizers: options of {architecture}: {error}") from error
     return recognizer
@@ -71,10 +75,13 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
 
     Raises DfdError where they are unknown, missing, damaged, unsafe, or do not fit the architecture and its options.
     """
-    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, Path(weights))
+    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, Path(weights).expanduser())
     recognizer = build_recognizer(architecture, options)
     state = read()
-    _add_head(recognizer, state)
+    try:
+        recognizer.fit(state)
+    except DfdError as error:
+        raise DfdError(f"{weights}: {error}") from error
     own = recognizer.state_dict()
     optional = {*PREPROCESSING, *(name for name in own if name.endswith("num_batches_tracked"))}
     wrong = [f"it has {name}, which the network lacks" for name in state if name not in own]
@@ -114,15 +121,32 @@ def _importer(architecture: str, path: Path) -> Callable[[], dict[str, torch.Ten
     return lambda: IMPORTERS[architecture, path.suffix](path)
 
 
-def _add_head(recognizer: Recognizer, state: dict[str, torch.Tensor]) -> None:
-    """Give the recognizer a classifier of the shape in `state`, if there is one."""
-    if "head.weight" in state and state["head.weight"].ndim == 2:
-        classes, features = state["head.weight"].shape
-        recognizer.head = nn.utils.skip_init(nn.Linear, features, classes).eval()
-
-
 def _shape(tensor: torch.Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "one number"
+
+
+def recognizer_facts(recognizer: Recognizer) -> dict:
+    """What a user should know of a recognizer before building on it, as metrics."""
+    facts = {
+        "dimension": recognizer.dimension,
+        "parameters": recognizer.count_parameters(),
+        "weights_bytes": sum(tensor.nbytes for tensor in recognizer.state_dict().values()),
+        "gives_gradients": recognizer.gives_gradients,
+        "embeds_images": recognizer.embeds_images,
+    }
+    if facts["parameters"] is None:
+        facts["parameters_note"] = "the file does not say which of its numbers were learned"
+    if not recognizer.embeds_images:
+        facts["left_out_note"] = (
+            "templates alone: left out is whatever needs the template of another image (perturbed faces, maps, the cosine of "
+            "reconstructions under this recognizer), its perceptual features, and adversarial attacks on it"
+        )
+    elif not recognizer.gives_gradients:
+        facts["left_out_note"] = (
+            "templates without gradients: left out are its perceptual features, decoders trained with them (white-box "
+            "variants), and adversarial attacks on it"
+        )
+    return facts
 
 
 def save_recognizer(path: str | Path, recognizer: Recognizer, architecture: str, options: dict) -> None:
@@ -133,7 +157,9 @@ def save_recognizer(path: str | Path, recognizer: Recognizer, architecture: str,
 def load_recognizer(path: str | Path, device: torch.device) -> Recognizer:
     """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last."""
     config, state = read_module(path)
+    if config["architecture"] == PRECOMPUTED:  # looked up, never computed with: whatever the device, in memory
+        return Precomputed.from_state(config["options"]["datasets"], state)
     recognizer = build_recognizer(config["architecture"], config["options"])
-    _add_head(recognizer, state)
+    recognizer.fit(state)
     recognizer.load_state_dict(state)
     return recognizer.requires_grad_(False).to(device, memory_format=torch.channels_last)

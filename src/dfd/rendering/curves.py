@@ -172,6 +172,14 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         _save(figure, path)
 
 
+def note_figure(path: str | Path, note: str) -> None:
+    """Draw a sentence where a figure would be that has nothing to show."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.0, 1.2), dpi=DPI)
+        figure.text(0.5, 0.5, note, ha="center", va="center", color="#444444")
+        _save(figure, path)
+
+
 def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     if missing := [column for column in columns if column not in table]:
         raise ValueError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")

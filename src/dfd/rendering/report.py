@@ -32,10 +32,11 @@ def _number(value: float | None) -> str:
 
 
 def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
-    """Table 1's lower half: PSNR, SSIM, LPIPS and cosines by variant, from the metrics of `evaluate` by variant."""
+    """Table 1's lower half: PSNR, SSIM, LPIPS and cosines by variant, from the metrics of `evaluate` by variant;
+    without the variants that were not evaluated on this data set."""
     rows = []
     for variant, values in metrics.items():
-        if dataset not in values:
+        if values.get(dataset) is None:
             continue
         data = values[dataset]
         row = {"variant": variant, "PSNR (dB)": with_interval(data["psnr"])}
@@ -48,21 +49,49 @@ def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
 
 
 def verification_table(metrics: Mapping[str, dict], far: str = "0.001") -> pd.DataFrame:
-    """Table 2: TAR (%) at one FAR by recognizer and condition, without and with the map, and their difference."""
+    """Table 2: TAR (%) at one FAR by recognizer and condition, without and with the map, and their difference; a
+    dash for what was left out."""
     rows = []
     key = f"tar_at_far_{far}"
     for recognizer, values in metrics.items():
         for condition in ("original", "rotated", "translated", "scaled"):
-            data = values[condition]
+            data = values.get(condition) or {}
             row = {"recognizer": recognizer, "condition": condition}
             for mapped in ("without", "with"):
                 row[mapped] = with_interval(data[mapped][key], "value", 1, 100) if mapped in data else "–"
             row["with − without"] = "–"
             if "difference" in data:
                 row["with − without"] = with_interval(data["difference"][key], "difference", 1, 100)
-            row["EER without"] = with_interval(data["without"]["eer"], "value", 1, 100)
+            row["EER without"] = with_interval(data["without"]["eer"], "value", 1, 100) if data else "–"
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def view2_table(metrics: Mapping[str, dict]) -> pd.DataFrame:
+    """LFW's view 2 by recognizer, from those metrics of `verify` that hold it; rates in %, ± one standard error."""
+    rows = []
+    for recognizer, values in metrics.items():
+        data = values.get("view2", {})
+        if data.get("accuracy") is None:
+            continue
+        tar = data["tar_at_far_0.001"]
+        rows.append(
+            {
+                "recognizer": recognizer,
+                "pairs": f"{data['n_pairs']:,} in {data['n_folds']} folds",
+                "without a face": data["failures"]["pairs"],
+                "accuracy": _with_error(data["accuracy"]),
+                "TAR at 0.1 % FAR, pooled": with_interval(tar, "value", 2, 100),
+                "by folds": _with_error(tar["folds"]["tar"]),
+                "EER": with_interval(data["eer"], "value", 2, 100),
+                "AUC": with_interval(data["auc"], "value", 4),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _with_error(value: Mapping) -> str:
+    return f"{100 * value['mean']:.2f} ± {100 * value['standard_error']:.2f}"
 
 
 def write_report(path: str | Path, title: str, sections: Sequence[tuple[str, pd.DataFrame | Path]]) -> None:

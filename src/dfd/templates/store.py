@@ -14,32 +14,41 @@ from dfd.faces.store import FaceStore
 class TemplateStore:
     """Templates and mirrored faces' templates, float32 (N, D), row for row with the face store they were made from.
 
-    Raises DfdError where the file is missing, no template store, or was made from another face store.
+    A face without a template has NaN in its row; `mirrored` is None where the mirrored faces have none. Raises DfdError
+    where the file is missing, no template store, or was made from another face store.
     """
 
     def __init__(self, path: str | Path, faces: FaceStore):
         try:
             with h5py.File(path) as file:
                 self.template = torch.from_numpy(file["template"][:])
-                self.mirrored = torch.from_numpy(file["mirrored"][:])
+                self.mirrored = torch.from_numpy(file["mirrored"][:]) if "mirrored" in file else None
                 self.attributes = dict(file.attrs)
                 fingerprint = file.attrs["faces_fingerprint"]
         except (OSError, KeyError) as error:
             raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
         if fingerprint != faces.fingerprint:
             raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
+        self.faces = faces
+        self.known = ~self.template.isnan().any(1).numpy()
 
     @property
     def dimension(self) -> int:
         return self.template.shape[1]
 
+    def rows(self, split: str) -> np.ndarray:
+        """The rows of a split, as `FaceStore.rows`, that have a template."""
+        rows = self.faces.rows(split)
+        return rows[self.known[rows]]
+
 
 def write_templates(
-    path: str | Path, faces: FaceStore, template: np.ndarray, mirrored: np.ndarray, attributes: dict
+    path: str | Path, faces: FaceStore, template: np.ndarray, mirrored: np.ndarray | None, attributes: dict
 ) -> None:
-    """Write templates (N, D) of all `faces`, and of the mirrored faces, with what they were made by."""
+    """Write templates (N, D) of all `faces`, and of the mirrored faces if there are any, with what they were made by."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("template", data=template)
-        file.create_dataset("mirrored", data=mirrored)
+        if mirrored is not None:
+            file.create_dataset("mirrored", data=mirrored)
         file.create_dataset("key", data=faces.faces["key"].to_list(), dtype=h5py.string_dtype())
         file.attrs.update(attributes | {"dimension": template.shape[1], "faces_fingerprint": faces.fingerprint})

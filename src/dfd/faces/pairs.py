@@ -1,19 +1,23 @@
 """LFW's lists of pairs: pairs.txt (view 2, ten folds), pairsDevTrain.txt and pairsDevTest.txt (view 1, one fold)."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
+from dfd.core.downloads import download
 from dfd.core.errors import DfdError
 
 
 def read_pairs(path: str | Path) -> pd.DataFrame:
     """The pairs of a list, in its order: fold (1, 2, …), first, second (`Name/Name_0001.jpg`) and genuine.
 
+    path: of a file, or `published`: view 2, downloaded from where scikit-learn has it, and checked by its hash.
     Format: a line `folds pairs` (or `pairs`, for one fold), then in each fold so many lines `name n m` (one person)
     and as many `name n other m`. Raises DfdError naming the line that does not belong there.
     """
     try:
+        path = _published() if path == "published" else path
         lines = Path(path).expanduser().read_text(encoding="utf-8").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DfdError(f"{path}: cannot be read as text ({error}); give LFW's pairs.txt") from error
@@ -35,6 +39,24 @@ def read_pairs(path: str | Path) -> pd.DataFrame:
                 expected = "`name n m`, two photos of one person" if genuine else "`name n other m`, photos of two people"
                 raise DfdError(f"{path}: line {number + 2} is not {expected}: {line.strip() or 'it is empty'}")
     return pd.DataFrame(rows, columns=["fold", "first", "second", "genuine"])
+
+
+def _published() -> Path:
+    from sklearn.datasets._lfw import TARGETS  # here: the import takes a second
+
+    remote = next(file for file in TARGETS if file.filename == "pairs.txt")
+    return download(remote.filename, remote.url, remote.checksum)
+
+
+def people_of(path: str | Path, folds: Collection[int]) -> set[str]:
+    """Everybody in these folds of a list of pairs; no fold, nobody. Raises DfdError for a fold that it does not have."""
+    if not folds:
+        return set()
+    pairs = read_pairs(path)
+    if missing := set(folds) - set(pairs["fold"]):
+        raise DfdError(f"{path}: has no fold {min(missing)}; correct `test_folds`: it has 1 to {pairs['fold'].max()}")
+    chosen = pairs[pairs["fold"].isin(folds)]
+    return {key.split("/")[0] for column in ("first", "second") for key in chosen[column]}
 
 
 def _positive(field: str) -> bool:

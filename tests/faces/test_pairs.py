@@ -3,7 +3,8 @@
 import pytest
 
 from dfd.core.errors import DfdError
-from dfd.evaluation.pairs import read_pairs
+from dfd.faces import pairs as module
+from dfd.faces.pairs import people_of, read_pairs
 
 VIEW_2 = """2\t2
 Anna_Berg\t1\t4
@@ -74,3 +75,20 @@ def test_a_mistake_is_one_line_that_names_the_place(written, mistake):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DfdError, match=r"nowhere\.txt.*pairs\.txt"):
         read_pairs(tmp_path / "nowhere.txt")
+
+
+def test_people_of_some_folds(written):
+    path = written(VIEW_2)
+    assert people_of(path, [1]) == {"Anna_Berg", "Ben_Ito", "Clara_de_la_Cruz", "Dan"}
+    assert people_of(path, [1, 2]) == people_of(path, [1]) | {"Eve", "Fred", "Gil"}
+    assert people_of(None, []) == set()
+    with pytest.raises(DfdError, match="no fold 3.*test_folds.*1 to 2"):
+        people_of(path, [2, 3])
+
+
+def test_the_published_list_is_downloaded_and_checked(monkeypatch, written):
+    asked = []
+    monkeypatch.setattr(module, "download", lambda *file: asked.append(file) or written(VIEW_1))
+    assert len(read_pairs("published")) == 2
+    [(name, url, sha256)] = asked
+    assert name == "pairs.txt" and url.startswith("https://") and len(sha256) == 64

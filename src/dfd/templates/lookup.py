@@ -1,0 +1,65 @@
+"""Templates that exist, beside the faces they are of: matched by the photo's key."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+
+from dfd.core.errors import DfdError
+from dfd.faces.store import FaceStore
+
+SHOWN = 3  # keys of a note
+
+
+def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> tuple[torch.Tensor, dict]:
+    """Templates (N, D) of all `faces`, NaN where there is none, and the metrics of the match (see `matched`).
+
+    keys: (M,) distinct, of the photos, `<identity>/<photo>`; templates: (M, D). Raises DfdError where there are
+    templates, but none of a face of the store.
+    """
+    wanted = faces.faces["key"]
+    places = pd.Index(keys, dtype=object).get_indexer(wanted)
+    if len(keys) and (places < 0).all():
+        raise DfdError(
+            f"{faces.path}: none of {len(keys)} templates has the key of a face: the templates' keys are like {keys[0]}, "
+            f"the photos' like {wanted.iloc[0]}"
+        )
+    found = torch.full((len(faces), templates.shape[1]), torch.nan)
+    found[torch.from_numpy(places >= 0)] = templates[torch.from_numpy(places[places >= 0])]
+    metrics = matched(found, len(keys))
+    if not len(keys):
+        metrics["templates_note"] = f"there are no templates of {faces.name}: it is left out wherever they are needed"
+    if metrics["unmatched_keys"]:
+        metrics["unmatched_note"] = _unmatched(pd.Index(keys, dtype=object).difference(wanted, sort=False), faces)
+    if len(keys) and metrics["faces_without_template"]:
+        metrics["without_template_note"] = f"faces without a template: {_few(wanted[places < 0])}"
+    return found, metrics
+
+
+def matched(templates: torch.Tensor, given: int) -> dict:
+    """The metrics of a store's templates (N, D), NaN rows being none, of which `given` there were to choose from."""
+    without = int(templates.isnan().any(1).sum())
+    n_templates = len(templates) - without
+    return {
+        "n_faces": len(templates),
+        "n_templates": n_templates,
+        "unmatched_keys": given - n_templates,
+        "faces_without_template": without,
+        "dimension": templates.shape[1],
+    }
+
+
+def _unmatched(keys: pd.Index, faces: FaceStore) -> str:
+    """Which keys no face has: those of photos that were rejected, with the reason, apart from those of no photo at all."""
+    rejected = faces.index.loc[faces.index["row"].isna() & faces.index["key"].isin(keys)]
+    parts = []
+    if len(rejected):
+        shown = [f"{key} ({reason})" for key, reason in zip(rejected["key"], rejected["reason"])]
+        parts.append(f"{len(rejected)} of photos without a face in the store: {_few(shown)}")
+    if len(unknown := keys.difference(rejected["key"], sort=False)):
+        parts.append(f"{len(unknown)} of no photo: {_few(unknown)}")
+    return f"templates of no face: {'; '.join(parts)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(list(names)[:SHOWN]) + (", …" if len(names) > SHOWN else "")
