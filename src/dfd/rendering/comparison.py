@@ -84,16 +84,15 @@ def comparison_figures(folder: str | Path, table: pd.DataFrame, title: str, refe
     folder = Path(folder)
     with replacing(folder / "measures.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-    for measure in UNITS:
+    for measure, unit in UNITS.items():
         of_measure = table[table["measure"] == measure]
         values = of_measure.rename(columns={"decoder": "group", "dataset": "series", "mean": "value"})
         if values["value"].notna().any():
-            bar_figure(folder / f"{measure}.png", values[values["value"].notna()], title, UNITS[measure])
+            bar_figure(folder / f"{measure}.png", values[values["value"].notna()], title, unit)
         differences = of_measure[["decoder", "dataset", *MINUS]].dropna(subset="minus")
         if len(differences):
             differences.columns = ["group", "series", "value", "low", "high"]
-            unit = f"{UNITS[measure]}, minus that of {reference}"
-            bar_figure(folder / f"{measure}-minus-{reference}.png", differences, title, unit)
+            bar_figure(folder / f"{measure}-minus-{reference}.png", differences, title, f"{unit}, minus that of {reference}")
 
 
 def draw_acceptance(path: str | Path, acceptance: Mapping, title: str) -> None:
