@@ -1,7 +1,5 @@
 """Measure what each part of the loss is worth (Table 1): every row's decoder against that of the full loss, paired."""
 
-import numpy as np
-
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.left_out import left_out
@@ -13,6 +11,7 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.comparison import draw_comparison
+from dfd.rendering.grids import spread
 from dfd.templates.store import TemplateStore
 from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
@@ -55,7 +54,7 @@ def main() -> None:
             params.seed,
             params.precision,
         ) | {"leaked_identities": leaked}
-        picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
+        picks = spread(faces.identities(rows), params.reconstruct.faces)
         shown[dataset] = originals[picks], {loss: image[picks] for loss, image in images.items()}
     left = {"left_out": {loss: {"left_out_note": note} for loss, note in missing.items()}} if missing else {}
     write_json(f"metrics/ablation/{params.experiments.ablation.variant}.json", metrics | notes | left)

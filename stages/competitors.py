@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.learning import NO_GRADIENTS
@@ -17,6 +15,7 @@ from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.comparison import draw_acceptance, draw_comparison
+from dfd.rendering.grids import spread
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
 from stages import DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
@@ -66,7 +65,7 @@ def main(variant: str) -> None:
             params.seed,
             params.precision,
         ) | {"leaked_identities": leaked}
-        picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
+        picks = spread(faces.identities(rows), params.reconstruct.faces)
         shown[dataset] = originals[picks], {name: image[picks] for name, image in images.items()}
         if dataset == params.roles.verification and attacked.embeds_images:
             acceptance = attack_summary(

@@ -17,6 +17,7 @@ from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.recognizers.training import split_people
 from dfd.rendering.comparison import draw_comparison
+from dfd.rendering.grids import spread
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
@@ -76,7 +77,7 @@ def main() -> None:
                 )
                 for name, found in templates.items()
             }
-        picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
+        picks = spread(faces.identities(rows), params.reconstruct.faces)
         shown[dataset] = originals[picks], {name: image[picks] for name, image in images.items()}
     left = {"left_out": {name: {"left_out_note": note} for name, note in missing.items()}} if missing else {}
     if not recognizers[settings.perceptual].gives_gradients:

@@ -1,7 +1,5 @@
 """Compare what templates of different layers, and so of different sizes, hold (Fig. 5)."""
 
-import numpy as np
-
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.left_out import left_out
@@ -14,6 +12,7 @@ from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.comparison import draw_comparison
+from dfd.rendering.grids import spread
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
@@ -61,7 +60,7 @@ def main() -> None:
             "leaked_identities": leaked,
             "dimensions": {layer: int(decoder.template_mean.numel()) for layer, decoder in decoders.items()},
         }
-        picks = np.searchsorted(rows, faces.spread(rows, params.reconstruct.faces))
+        picks = spread(faces.identities(rows), params.reconstruct.faces)
         shown[dataset] = originals[picks], {layer: image[picks] for layer, image in images.items()}
     left = {"left_out": {layer: {"left_out_note": note} for layer, note in missing.items()}} if missing else {}
     if not recognizers[settings.perceptual].gives_gradients:

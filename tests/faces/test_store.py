@@ -146,14 +146,3 @@ def test_of_real_faces(orl_store):
     faces = orl_store.views([0, 7], 112)
     assert faces.shape == (2, 3, 112, 112) and 0 <= faces.min() < faces.max() <= 1
     assert (faces[:, 0] - faces[:, 1]).abs().max() < 0.02  # grey photos
-
-
-def test_faces_spread_over_people(orl_store):
-    rows = orl_store.rows("test")
-    people = orl_store.identities(rows)
-    picks = orl_store.spread(rows, 3)
-    assert len(picks) == len(set(orl_store.identities(picks))) == 3
-    for pick in picks:  # the first of each person
-        assert pick == rows[people == orl_store.identities([pick])[0]][0]
-    assert len(orl_store.spread(rows, 99)) == len(set(people))
-    assert orl_store.spread(rows, 4)[0] == rows[0] and set(orl_store.spread(rows[5:], 4)) <= set(rows[5:])

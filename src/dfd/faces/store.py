@@ -97,13 +97,6 @@ class FaceStore:
         """The identity of each row, as strings (N,)."""
         return self.faces["identity"].to_numpy(str)[rows]
 
-    def spread(self, rows: Sequence[int], count: int) -> np.ndarray:
-        """The first of `rows` of each of `count` identities, spread over all of them (of all, if there are fewer)."""
-        rows = np.asarray(rows)
-        _, first = np.unique(self.identities(rows), return_index=True)
-        first = np.sort(first)
-        return rows[first[np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)]]
-
     def crops(self, rows: Sequence[int]) -> torch.Tensor:
         """The context crops of `rows`, (N, 3, S, S) in [0, 1]."""
         return self._decoded(rows).float() / 255
