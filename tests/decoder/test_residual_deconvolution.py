@@ -71,5 +71,6 @@ def test_faces_stay_between_black_and_white_and_scale_of_templates_does_not_matt
     net.set_statistics(templates, torch.zeros(3, 56, 56))
     plain = net(templates)
     assert plain.min() >= 0 and plain.max() <= 1
+    assert not torch.allclose(net(100 * templates + 7), plain, atol=1e-3)
     net.set_statistics(100 * templates + 7, torch.zeros(3, 56, 56))
     torch.testing.assert_close(net(100 * templates + 7), plain, atol=1e-4, rtol=1e-4)
