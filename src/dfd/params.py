@@ -256,6 +256,11 @@ class Competitors(Settings):
     decoders: dict[Literal["nbnet", "residual-deconvolution"], Competitor]
 
 
+class Findings(Settings):
+    psnr_margin: Positive
+    rate_margin: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Experiments(Settings):
     """What these name is looked up by the stages that need it: the root's pipeline runs without it."""
 
@@ -264,6 +269,7 @@ class Experiments(Settings):
     recognizer_loss: RecognizerLoss
     template_layer: TemplateLayer
     competitors: Competitors
+    findings: Findings
 
 
 class Params(Settings):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dfd.evaluation.acceptance import accepted, attack_summary, has_pairs, unattacked
+from dfd.evaluation.comparison import against
 
 PEOPLE = np.array(["b", "a", "b", "c", "a", "b", "d", "d"])
 
@@ -54,7 +55,7 @@ def test_the_threshold_is_that_of_the_unattacked_system():
 def test_the_summary_of_perfect_and_of_blind_attacks():
     photos = templates(0)
     attacks = {"perfect": photos, "blind": -photos, "some": templates(1)}
-    found = attack_summary(attacks, photos, PEOPLE, 0.1, "perfect", 200, 0)
+    found = attack_summary(attacks, photos, PEOPLE, 0.1, against(attacks, "perfect"), 200, 0)
     tar = found["unattacked"]
     perfect, blind, some = (found["decoders"][name] for name in attacks)
     assert perfect["type_1"]["value"] == 1 and perfect["type_1"]["accepted"] == perfect["type_1"]["n"] == 8
@@ -75,7 +76,7 @@ def test_the_summary_of_perfect_and_of_blind_attacks():
 
 def test_equal_inputs_give_equal_intervals():
     photos = templates(0)
-    first, second = (attack_summary({"x": templates(1)}, photos, PEOPLE, 0.1, "x", 200, 3) for _ in range(2))
+    first, second = (attack_summary({"x": templates(1)}, photos, PEOPLE, 0.1, {"x": []}, 200, 3) for _ in range(2))
     assert first == second
 
 
@@ -83,20 +84,21 @@ def test_equal_inputs_give_equal_intervals():
 def test_without_pairs_there_is_a_note(people):
     people = np.array(people)
     assert not has_pairs(people) and has_pairs(PEOPLE)
-    found = attack_summary({"x": templates(1)}, templates(0), people, 0.1, "x", 100, 0)
+    found = attack_summary({"x": templates(1)}, templates(0), people, 0.1, {"x": []}, 100, 0)
     assert list(found) == ["acceptance_note"]
 
 
 def test_without_a_threshold_there_is_a_note():
     photos = np.array([[1, 0], [1, 0], [0, 1]], np.float32)  # an impostor pair as alike as can be
-    found = attack_summary({"x": photos}, photos, np.array(["a", "b", "a"]), 0.001, "x", 100, 0)
+    found = attack_summary({"x": photos}, photos, np.array(["a", "b", "a"]), 0.001, {"x": []}, 100, 0)
     assert found["unattacked"]["threshold"] is None and "left out" in found["acceptance_note"] and "decoders" not in found
 
 
 def test_none_of_so_many_people_is_no_certainty():
     """No success in n trials: the exact interval ends where n failures have a chance of 2.5 %; all successes mirror it."""
     photos = templates(0)
-    found = attack_summary({"blind": -photos, "perfect": photos}, photos, PEOPLE, 0.1, "perfect", 200, 0)["decoders"]
+    attacks = {"blind": -photos, "perfect": photos}
+    found = attack_summary(attacks, photos, PEOPLE, 0.1, against(attacks, "perfect"), 200, 0)["decoders"]
     none, every = found["blind"]["type_1"], found["perfect"]["type_1"]
     assert none["ci95_low"] == 0 and (1 - none["ci95_high"]) ** 4 == pytest.approx(0.025)
     assert every["ci95_high"] == 1 and every["ci95_low"] ** 4 == pytest.approx(0.025)

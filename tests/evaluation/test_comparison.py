@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfd.evaluation.comparison import compare, compared, measured
+from dfd.evaluation.comparison import Comparison, against, compare, compared, measured
 from dfd.evaluation.intervals import paired_interval
 from dfd.evaluation.quality import psnr, ssim
 
@@ -33,7 +33,8 @@ def faces(seed: int) -> torch.Tensor:
 
 
 def summary(images: dict, reference="a", recognizers=None) -> dict:
-    return compare(faces(0), images, PEOPLE, recognizers or {}, (None, "no network"), reference, 200, 0)
+    references = against(images, reference)
+    return compare(faces(0), images, PEOPLE, recognizers or {}, (None, "no network"), references, 200, 0)
 
 
 def test_means_and_paired_differences():
@@ -92,5 +93,25 @@ def test_an_infinite_psnr_is_a_note():
 
 def test_one_face_each_still_has_intervals():
     values = {"a": {"psnr": np.arange(5.0)}, "b": {"psnr": np.arange(5.0) + 1}}
-    found = compared(values, np.array(list("abcde")), "a", 100, 0)["b"]["psnr"]["minus_a"]
+    found = compared(values, np.array(list("abcde")), against("ab", "a"), 100, 0)["b"]["psnr"]["minus_a"]
     assert (found["mean"], found["ci95_low"], found["ci95_high"]) == (1, 1, 1)
+
+
+def test_differences_from_several_references():
+    values = {name: {"psnr": shift + np.arange(4.0)} for name, shift in {"a": 0, "b": 1, "c": 5}.items()}
+    found = compared(values, np.arange(4), against(values, "a", "c"), 50, 0)
+    differences = {
+        name: {key: found[name]["psnr"][key]["mean"] for key in found[name]["psnr"] if key.startswith("minus_")} for name in values
+    }
+    assert differences == {"a": {"minus_c": -5}, "b": {"minus_a": 1, "minus_c": -4}, "c": {"minus_a": 5}}
+
+
+def test_a_comparison_on_a_store(orl_store):
+    rows = orl_store.rows("test")[:10]
+    images = {"a": orl_store.views(rows, 14), "b": orl_store.views(rows, 14) * 0.9}
+    templates = {"flat": images["a"].mean((2, 3))}
+    comparison = Comparison({"flat": Flat()}, {}, False, (None, "none"), against(images, "a"), 50, 0, "float32", 14)
+    metrics, (originals, shown) = comparison.on(orl_store, rows, images, templates, [0, 3])
+    assert metrics["n_faces"] == 10 and metrics["leaked_identities"] == 0
+    assert metrics["decoders"]["b"]["ssim"]["minus_a"]["mean"] < 0
+    assert torch.equal(originals, images["a"][[0, 3]]) and torch.equal(shown["b"], images["b"][[0, 3]])

@@ -4,7 +4,7 @@ Type I compares a reconstruction with the very photo that its template was made 
 photos. The threshold is that at which the system, before any attack, has the stated FAR.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,12 +64,13 @@ def attack_summary(
     templates: np.ndarray,
     identities: np.ndarray,
     far: float,
-    reference: str,
+    references: Mapping[str, Sequence[str]],
     samples: int,
     seed: int,
 ) -> dict:
     """What decoders reach as attacks on one recognizer: `unattacked`, see there, and by decoder and type the share
-    accepted, `value`, its 95 % interval over identities, `accepted` and `n` comparisons; and `minus_<reference>`, paired.
+    accepted, `value`, its 95 % interval over identities, `accepted` and `n` comparisons; and for each of the decoder's
+    references `minus_<reference>`, paired.
 
     attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D). Where
     no threshold can be had there are only notes.
@@ -85,7 +86,7 @@ def attack_summary(
         metrics["decoders"][name] = {}
         for kind, (values, people) in kinds.items():
             share = _share(values, people, samples, seed)
-            if name != reference and reference in found:
+            for reference in references[name]:
                 share[f"minus_{reference}"] = _difference(values, found[reference][kind].values, people, samples, seed)
             metrics["decoders"][name][kind] = share
     return metrics

@@ -1,0 +1,48 @@
+"""Hold what the paper's text claims from its experiments against this run's metrics: effect, interval, verdict."""
+
+import json
+from pathlib import Path
+
+from dfd.core.artefacts import write_json
+from dfd.evaluation.findings.claims import every_claim
+from dfd.evaluation.findings.common import Names
+from dfd.evaluation.findings.rule import findings
+from dfd.params import load_params
+from dfd.rendering.findings import write_findings
+from stages import log, run
+
+STAGES = (
+    *("backbones", "recognizer_loss", "template_layer", "competitors", "ablation", "verify", "map_gains"),
+    *("occlude", "attack", "cluster", "aggregate", "disentangle"),
+)
+
+
+def main() -> None:
+    params = load_params()
+    experiments = params.experiments
+    names = Names(
+        ablation=experiments.ablation.variant,
+        losses=tuple(experiments.ablation.losses),
+        recognizer_loss=experiments.recognizer_loss.dataset,
+        objectives=tuple(experiments.recognizer_loss.objectives),
+        template_layer=experiments.template_layer.recognizer,
+        layers=tuple(experiments.template_layer.layers),
+        competitors=tuple(experiments.competitors.variants),
+        decoders=tuple(experiments.competitors.decoders),
+        psnr_margin=experiments.findings.psnr_margin,
+        rate_margin=experiments.findings.rate_margin,
+    )
+    metrics = {
+        stage: {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(Path("metrics", stage).glob("*.json"))}
+        for stage in STAGES
+    }
+    main_dataset = params.roles.verification
+    others = [dataset for dataset in params.datasets if dataset != main_dataset]
+    found = findings(every_claim(names), metrics, main_dataset, others)
+    write_json("metrics/findings.json", found)
+    write_findings("plots/findings", found)
+    log.info("%d claims: %s", len(found["claims"]), ", ".join(f"{count} {name}" for name, count in found["counts"].items()))
+
+
+if __name__ == "__main__":
+    run(main)
