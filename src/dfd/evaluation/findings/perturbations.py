@@ -178,7 +178,7 @@ def attack_claims(names: Names) -> dict[str, Claim]:
             recovered,
         ),
         "decoding-recovers-more-with-vgg": Claim(
-            "This is especially true for VGG templates",
+            "Decoding recovers identities from attacked photos especially with VGG templates",
             "4.3.3, Fig. 12",
             f"{share} after decoding, VGG minus ResNet, φ being the same",
             "share",
