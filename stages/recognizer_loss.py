@@ -9,7 +9,7 @@ from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.comparison import Comparison, against
 from dfd.evaluation.quality import load_lpips
-from dfd.evaluation.verification import verification_by_recognizer
+from dfd.evaluation.side_by_side import verification_by_recognizer
 from dfd.faces.leakage import trained_on
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
