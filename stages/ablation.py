@@ -16,14 +16,15 @@ from dfd.templates.store import TemplateStore
 from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
 FULL = "full"
-OTHERS = ("global", "perceptual")  # also compared with: the losses' worth is asked of the former, who is worst of the latter
+OTHERS = ("global", "perceptual")  # also compared with: for what each loss is worth; for which row is worst
 
 
 def main() -> None:
     params = load_params()
-    settings, device = params.experiments.ablation, pick_device(params.device)
-    variant = params.entry("variants", settings.variant)
-    folders, missing = told_apart({loss: EXPERIMENT.format("ablation", loss) for loss in settings.losses})
+    device, losses = pick_device(params.device), params.experiments.ablation.losses
+    key = params.experiments.ablation.variant
+    variant = params.entry("variants", key)
+    folders, missing = told_apart({loss: EXPERIMENT.format("ablation", loss) for loss in losses})
     decoders = {loss: load_decoder(f"{folder}/decoder.safetensors", device) for loss, folder in folders.items()}
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     learned = {"decoder": params.roles.decoders}
@@ -34,7 +35,7 @@ def main() -> None:
         learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
-        references=against(decoders, FULL, *(other for other in OTHERS if other in settings.losses)),
+        references=against(decoders, FULL, *(other for other in OTHERS if other in losses)),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
         precision=params.precision,
@@ -52,9 +53,9 @@ def main() -> None:
         images = {loss: decode(decoder, templates[variant.template]) for loss, decoder in decoders.items()}
         picks = spread(faces.identities(rows), params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
-    write_json(f"metrics/ablation/{settings.variant}.json", metrics | notes)
+    write_json(f"metrics/ablation/{key}.json", metrics | notes)
     histories = {loss: f"{folder}/history.csv" for loss, folder in folders.items()}
-    title = f"Losses of {settings.variant}, the network alone"
+    title = f"Losses of {key}, the network alone"
     draw_comparison("plots/ablation", title, FULL, metrics, shown, missing, histories)
 
 

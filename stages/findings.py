@@ -19,18 +19,17 @@ STAGES = (
 
 def main() -> None:
     params = load_params()
-    experiments = params.experiments
     names = Names(
-        ablation=experiments.ablation.variant,
-        losses=tuple(experiments.ablation.losses),
-        recognizer_loss=experiments.recognizer_loss.dataset,
-        objectives=tuple(experiments.recognizer_loss.objectives),
-        template_layer=experiments.template_layer.recognizer,
-        layers=tuple(experiments.template_layer.layers),
-        competitors=tuple(experiments.competitors.variants),
-        decoders=tuple(experiments.competitors.decoders),
-        psnr_margin=experiments.findings.psnr_margin,
-        rate_margin=experiments.findings.rate_margin,
+        ablation=params.experiments.ablation.variant,
+        losses=tuple(params.experiments.ablation.losses),
+        recognizer_loss=params.experiments.recognizer_loss.dataset,
+        objectives=tuple(params.experiments.recognizer_loss.objectives),
+        template_layer=params.experiments.template_layer.recognizer,
+        layers=tuple(params.experiments.template_layer.layers),
+        competitors=tuple(params.experiments.competitors.variants),
+        decoders=tuple(params.experiments.competitors.decoders),
+        psnr_margin=params.experiments.findings.psnr_margin,
+        rate_margin=params.experiments.findings.rate_margin,
     )
     metrics = {
         stage: {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(Path("metrics", stage).glob("*.json"))}

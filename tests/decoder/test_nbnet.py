@@ -74,7 +74,8 @@ def test_faces_stay_between_black_and_white():
     with torch.no_grad():
         net.to_rgb.weight *= 1e4
         images = net(100 * torch.randn(20, 12))
-    assert images.min() >= 0 and images.max() <= 1 and images.std() > 0.1
+    assert images.min() >= -1e-6 and images.max() <= 1 + 1e-6  # shrinking rounds
+    assert images.std() > 0.1
 
 
 @pytest.mark.parametrize("scale, shift", [(1.0, 0.0), (1e3, -70.0), (1e-3, 2.0)])
