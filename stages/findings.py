@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from dfd.core.artefacts import write_json
-from dfd.evaluation.findings.claims import every_claim
-from dfd.evaluation.findings.common import Names
-from dfd.evaluation.findings.rule import findings
+from dfd.findings.claims import every_claim
+from dfd.findings.common import Names
+from dfd.findings.rule import findings
 from dfd.params import load_params
 from dfd.rendering.findings import write_findings
 from stages import log, run

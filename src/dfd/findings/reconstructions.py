@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
 
-from dfd.evaluation.findings.common import BACKBONES, RESNET, VGG, Names, parts_of
-from dfd.evaluation.findings.rule import Claim, Effect, attempted, look_up, negated, number
+from dfd.findings.common import BACKBONES, RESNET, VGG, Names, parts_of
+from dfd.findings.rule import Claim, Effect, attempted, look_up, negated, number
 
 MEASURES = {"psnr": ("dB", 1), "ssim": ("SSIM", 1), "lpips": ("LPIPS", -1)}  # unit; −1 where less is better
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dfd.evaluation.findings.claims import every_claim
-from dfd.evaluation.findings.common import Names
-from dfd.evaluation.findings.rule import FAILS, HOLDS, UNDECIDED, findings
+from dfd.findings.claims import every_claim
+from dfd.findings.common import Names
+from dfd.findings.rule import FAILS, HOLDS, UNDECIDED, findings
 from dfd.rendering.findings import SUMMARY, findings_markdown, findings_table
 
 NAMES = Names(

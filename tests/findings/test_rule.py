@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from dfd.evaluation.findings.rule import (
+from dfd.findings.rule import (
     FAILS,
     HOLDS,
     OUTER,

@@ -8,7 +8,7 @@ they may be mixed with: the paper's have none.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from dfd.evaluation.findings.rule import Effect, attempted
+from dfd.findings.rule import Effect, attempted
 
 VGG, RESNET = "vgg", "resnet"
 BACKBONES = (VGG, RESNET)

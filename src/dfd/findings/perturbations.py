@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 
-from dfd.evaluation.findings.common import (
+from dfd.findings.common import (
     BACKBONES,
     RESNET,
     TAR,
@@ -13,7 +13,7 @@ from dfd.evaluation.findings.common import (
     parts_of,
     variants_by_template,
 )
-from dfd.evaluation.findings.rule import Claim, Effect, above, attempted, look_up, minus, negated, number
+from dfd.findings.rule import Claim, Effect, above, attempted, look_up, minus, negated, number
 
 TARGETED = ("tfgsm", "itfgsm", "tcw", "itcw")  # the paper's four attacks
 

@@ -1,15 +1,15 @@
 """Everything that the paper's text claims from the experiments, in its order."""
 
-from dfd.evaluation.findings.common import Names
-from dfd.evaluation.findings.perturbations import attack_claims, map_claims, occlusion_claims
-from dfd.evaluation.findings.reconstructions import (
+from dfd.findings.common import Names
+from dfd.findings.perturbations import attack_claims, map_claims, occlusion_claims
+from dfd.findings.reconstructions import (
     ablation_claims,
     backbone_claims,
     competitor_claims,
     experiment_claims,
 )
-from dfd.evaluation.findings.rule import Claim
-from dfd.evaluation.findings.templates import construction_claims, modification_claims
+from dfd.findings.rule import Claim
+from dfd.findings.templates import construction_claims, modification_claims
 
 
 def every_claim(names: Names) -> dict[str, Claim]:

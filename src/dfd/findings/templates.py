@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from math import inf
 
-from dfd.evaluation.findings.common import BACKBONES, RESNET, TAR, VGG, Names, variants_by_template
-from dfd.evaluation.findings.rule import Claim, Effect, Missing, above, attempted, look_up, minus, number
+from dfd.findings.common import BACKBONES, RESNET, TAR, VGG, Names, variants_by_template
+from dfd.findings.rule import Claim, Effect, Missing, above, attempted, look_up, minus, number
 
 ENOUGH = 10  # photos in a template, from which on the paper sees no more gain
 
