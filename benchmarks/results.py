@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.artefacts import replacing, write_json
-from dfd.params import load_params
+from dfd.params import TrainRecognizer, load_params
 from dfd.rendering.report import quality_table, verification_table, view2_table, with_interval
 
 
@@ -43,9 +43,11 @@ def main(name: str) -> None:
         f"{photos['identities']:,} people. Faces by split, nobody in two of them: "
         + ", ".join(f"{split} {count:,}" for split, count in photos["split"].items())
         + ". Brackets are 95 % intervals, bootstrapped over people; ± is one standard error over folds.",
+        *(_trained(recognizer, params.train_recognizer[recognizer], metrics) for recognizer, metrics in recognizers.items()),
         "## View 2\n\nPairs that show someone whom the recognizer learned from are not used.",
         _markdown(view2_table(verification)),
-        f"## All pairs of unseen people\n\n{first['n_faces']:,} faces of {first['n_identities']:,} people, {impostors:,} impostor pairs.",
+        (f"## All pairs of unseen people\n\n{first['n_faces'] - first['faces_beyond_limit']:,} faces of {first['n_identities']:,} "
+        f"people, at most {params.verify.photos} of each ({first['faces_beyond_limit']:,} further faces left out), {impostors:,} impostor pairs."),
         _markdown(_all_pairs(verification)),
         "TAR (%) at 0.1 % FAR with one face of each pair rotated, translated or scaled, without and with the linear map:",
         _markdown(verification_table(verification)),
@@ -65,6 +67,15 @@ def main(name: str) -> None:
 
 def _read(stage: str, keys: Iterable[str]) -> dict[str, dict]:
     return {key: json.loads(Path(f"metrics/{stage}/{key}.json").read_text()) for key in keys}
+
+
+def _trained(recognizer: str, settings: TrainRecognizer, metrics: dict) -> str:
+    how = f"taught by `{settings.teacher}`" if settings.objective == "distil" else f"by {settings.objective}"
+    loss = metrics["loss"]
+    return (
+        f"`{recognizer}` was trained on {metrics['n_faces']:,} of these faces, {how}: {settings.epochs} epochs, "
+        f"its loss from {loss['first']:.3f} to {loss['last']:.3f}."
+    )
 
 
 def _all_pairs(verification: dict[str, dict]) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figur
 from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
 from stages import log, run
 
+FOLDERS = ("reconstruct", "occlude", "attack", "cluster", "aggregate", "disentangle")  # of the pictures that other stages drew
+
 
 def main() -> None:
     params = load_params()
@@ -39,8 +41,9 @@ def main() -> None:
     perturbed = {name: values.get("view2_perturbed", {}) for name, values in verification.items()}
     if perturbed := {name: values for name, values in perturbed.items() if "original" in values}:
         sections.append(("View 2, pairs of people nobody learned from: TAR (%) at 0.1 % FAR", verification_table(perturbed)))
-    pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png", *sorted(Path("plots/reconstruct").glob("*.png"))]
-    sections += [(Path(picture).stem, Path(picture)) for picture in pictures]
+    pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png"]
+    pictures += [picture for folder in FOLDERS for picture in sorted(Path("plots", folder).rglob("*.png"))]
+    sections += [(Path(picture).relative_to("plots").with_suffix("").as_posix(), Path(picture)) for picture in pictures]
     write_report("plots/report.html", "Deep Face Decoder", sections)
     log.info("wrote plots/report.html with %d figures", len(pictures))
 

@@ -55,7 +55,11 @@ def main(recognizer: str) -> None:
     curves = pd.DataFrame(columns=COLUMNS)
     people = len(np.unique(identities))
     if 1 < people < len(rows):
-        table, curves = all_pairs(originals.numpy(), perturbed, mapped, identities, samples, seed)
+        # A person's pairs grow with the square of the photos: of a few with hundreds would be nearly all genuine pairs.
+        kept = pd.Series(range(len(rows))).groupby(identities).head(params.verify.photos).to_numpy()
+        metrics["faces_beyond_limit"] = len(rows) - len(kept)
+        sides = ({name: templates[kept] for name, templates in side.items()} for side in (perturbed, mapped))
+        table, curves = all_pairs(originals.numpy()[kept], *sides, identities[kept], samples, seed)
         metrics |= table
     else:
         note = f"{len(rows)} faces of {people} people: too few for both a person's pair and a pair of two people"
@@ -63,15 +67,15 @@ def main(recognizer: str) -> None:
             metrics |= {condition: None, f"{condition}_note": note}
     if (listed := params.entry("datasets", dataset).pairs) is not None:
         pairs, seen = read_pairs(listed), set().union(*map(people_seen, learned.values()))
-        metrics["view2"], used = _usable(pairs, set() if params.roles.allow_leakage else seen, seen)
+        keys, templates = faces.faces["key"][store.known], store.template[store.known].numpy()
+        metrics["view2"], used = _usable(pairs, keys, set() if params.roles.allow_leakage else seen, seen)
         if len(used):
-            keys, templates = faces.faces["key"][store.known], store.template[store.known].numpy()
             scores = pair_scores(used, keys, templates)
             metrics["view2"] |= view2_summary(used, scores, samples, generator=np.random.default_rng(seed))
         seen = set().union(*map(people_seen, fitted.values()))
-        metrics["view2_perturbed"], used = _usable(pairs, set(faces.faces["identity"]) - set(identities), seen)
+        keys = faces.faces["key"].iloc[rows]
+        metrics["view2_perturbed"], used = _usable(pairs, keys, set(faces.faces["identity"]) - set(identities), seen)
         if len(used):
-            keys = faces.faces["key"].iloc[rows]
             metrics["view2_perturbed"] |= listed_pairs(used, keys, originals.numpy(), perturbed, mapped, samples, seed)
     write_json(f"metrics/verify/{recognizer}.json", metrics)
     with replacing(f"plots/verify/{recognizer}.csv") as temporary:
@@ -79,11 +83,15 @@ def main(recognizer: str) -> None:
     log.info("%s: %d faces of %s, %d conditions", recognizer, len(rows), dataset, 1 + len(perturbed))
 
 
-def _usable(pairs: pd.DataFrame, excluded: set[str], seen: set[str]) -> tuple[dict, pd.DataFrame]:
-    """The published pairs without `excluded` people, none where too few remain; their counts, with people `seen` in training."""
+def _usable(pairs: pd.DataFrame, keys: pd.Series, excluded: set[str], seen: set[str]) -> tuple[dict, pd.DataFrame]:
+    """The published pairs without `excluded` people, none where too few remain; their counts, with people `seen` in training.
+
+    keys: of the photos that have a template.
+    """
     used = pairs_without(pairs, excluded)
     counts = {"n_pairs": len(used), "pairs_left_out": len(pairs) - len(used), "leaked_identities": len(seen & people_in(used))}
-    if note := too_few(used):
+    scored = used["first"].isin(keys) & used["second"].isin(keys)
+    if note := too_few(used[scored]):
         return counts | {"accuracy": None, "view2_note": f"left out: {note} (pairs with people seen in training are not used)"}, used[:0]
     return counts, used
 

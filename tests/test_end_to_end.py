@@ -48,6 +48,19 @@ CHANGES = {
     "verify.rotate": 90,
     "verify.scale": 0.5,
     "reconstruct.faces": 2,
+    "occlusions.faces": 10,
+    "occlusions.shown": 2,
+    "aggregation.draws": 4,
+    "aggregation.decoded_draws": 2,
+    "attacks.pairs": 4,
+    "attacks.cw_l2.pairs": 2,
+    "attacks.cw_l2.iterations": 3,
+    "attacks.matching_pairs": 8,
+    "attacks.epsilons": [4],
+    "disentangling.steps": 10,
+    "disentangling.faces": 15,
+    "disentangling.cosine_faces": 4,
+    "disentangling.shown": 1,
 }
 VARIANTS, RECOGNIZERS, DATASETS = ("vgg-resnet",), ("vgg", "resnet"), ("synthetic", "orl")
 CONDITIONS = ("original", "rotated", "translated", "scaled")
@@ -155,9 +168,10 @@ def get(values: dict, keys: str):
 def test_every_stage_ran_once_per_instance(project):
     assert stages_run(project.output) == {
         "fetch": 2, "preprocess": 2, "import_recognizer": 1, "train_recognizer": 1, "embed": 4, "fit_closed_form": 2,
-        "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1, "report": 1,
+        "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1,
+        "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1,
     }  # fmt: skip
-    assert project.output.count("done in") == 20
+    assert project.output.count("done in") == 27
     assert "Traceback" not in project.output and "Logging error" not in project.output
 
 
@@ -214,6 +228,19 @@ def test_the_metrics_that_are_promised_are_there(project):
     # dlib's network knows these people: what stands in the metrics was measured, not made up
     assert get(project.json("metrics/verify/resnet.json"), "original.without.tar_at_far_0.01.value") > 0.9
 
+    for recognizer in RECOGNIZERS:
+        metrics = project.json(f"metrics/occlude/{recognizer}.json")
+        for dataset in DATASETS:
+            for region in ("eyes", "mouth"):
+                assert -1 <= get(metrics, f"{dataset}.{region}.cosine.mean") < 1
+                for variant in (name for name in VARIANTS if name.startswith(recognizer)):
+                    change = metrics[dataset][region]["decoded"][variant]["change_inside"]
+                    assert 0 <= change["mean"] <= 1 and 0.02 < change["area"] < 0.3
+        metrics = project.json(f"metrics/cluster/{recognizer}.json")
+        assert 0 < get(metrics, "templates.within_person_share.value") < 1 and metrics["n_people_clustered"] == PEOPLE
+        metrics = project.json(f"metrics/aggregate/{recognizer}.json")
+        assert list(metrics["verification"]) == ["1", "2", "3", "5", "8"] and "10, 20, 50" in metrics["counts_note"]
+
     metrics = project.json("metrics/import_recognizer/resnet.json")
     assert metrics["dimension"] == 128 and metrics["parameters"] > 5e6
     assert metrics["gives_gradients"] is True and metrics["embeds_images"] is True and "left_out_note" not in metrics
@@ -223,7 +250,7 @@ def test_the_metrics_that_are_promised_are_there(project):
 
 def test_metrics_are_nested_numbers_and_every_null_has_a_note(project):
     names = [name for name in project.files("metrics") if name.endswith(".json")]
-    assert len(names) == 2 + 1 + 4 + 1 + 1 + 1 + 2 + 2
+    assert len(names) == 2 + 1 + 4 + 1 + 1 + 1 + 2 + 2 + 3 * len(RECOGNIZERS)
     for name in names:
         values = dict(numbers(project.json(name)))
         assert values
@@ -246,7 +273,9 @@ def test_tables_and_pictures(project):
     pictures = [project.folder / name for name in project.files("plots") if name.endswith(".png")]
     names = {path.stem for path in pictures}
     grids = {f"{family}-{dataset}" for family in ("rotate", "translate", "scale") for dataset in DATASETS}
-    assert names == {"roc", "losses", "psnr", "variants"} | grids
+    analyses = {*DATASETS, "person-1", "verification", "decoded"}  # occluded or modified; clusters, aggregates; two curves
+    analyses |= {"grid", "targeted", "epsilon"}  # attacks
+    assert names == {"roc", "losses", "psnr", "variants"} | grids | analyses
     for path in pictures:
         with Image.open(path) as image:
             image.load()
@@ -311,7 +340,9 @@ def test_an_experiment_without_local_terms_retrains_the_decoders_and_nothing_bef
     history = pd.read_csv(project.folder / "plots/train_decoder/vgg-resnet.csv")
     assert list(history) == ["epoch", "split", "total", "pixel", "gradient", "perceptual"]
     # What would follow is asked for, not run: it would take longer than everything else here.
-    assert stages_run(project.succeed("dvc", "repro", "--dry")) == {"evaluate": 1, "reconstruct": 1, "report": 1}
+    assert stages_run(project.succeed("dvc", "repro", "--dry")) == {
+        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1
+    }  # fmt: skip
 
     params = json.loads(project.succeed("dvc", "params", "diff", "--json"))["params.yaml"]
     assert {name: (change["old"], change["new"]) for name, change in params.items()} == {"loss.local": (True, False)}

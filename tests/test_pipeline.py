@@ -145,7 +145,7 @@ def without_docstrings(module: ast.Module) -> ast.Module:
     return module
 
 
-PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "EXPERIMENT", "TRANSFORMS"}  # of stages/__init__.py
+PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "EXPERIMENT", "TRANSFORMS", "DISENTANGLED"}  # of stages
 
 
 @pytest.mark.parametrize("stage", stages())

@@ -56,6 +56,18 @@ CHANGES = {
     "evaluate.faces": 6,
     "evaluate.bootstrap": 100,
     "reconstruct.faces": 2,
+    "occlusions.faces": 4,
+    "attacks.pairs": 3,
+    "attacks.cw_l2.pairs": 1,
+    "attacks.cw_l2.iterations": 2,
+    "attacks.matching_pairs": 4,
+    "attacks.epsilons": [4],
+    "aggregation.draws": 2,
+    "aggregation.decoded_draws": 2,
+    "disentangling.steps": 10,
+    "disentangling.training_faces": 60,
+    "disentangling.faces": 6,
+    "disentangling.cosine_faces": 3,
 }
 
 
@@ -132,7 +144,10 @@ def project(tmp_path_factory, synthetic_store, orl_photos, to_store):
             project.stage("train_decoder", f"{name}-vgg")
             project.stage("evaluate", f"{name}-vgg")
             project.stage("verify", name)
-        project.stage("reconstruct")
+            project.stage("attack", name)
+            project.stage("disentangle", name)
+        for stage in ("occlude", "cluster", "aggregate", "reconstruct"):
+            project.stage(stage)
         project.stage("report")
         yield project
 
@@ -183,6 +198,18 @@ def test_what_needs_other_images_is_null_with_a_note(project):
     metrics = project.json("verify/mine")
     for condition in ("rotated", "translated", "scaled"):
         assert metrics[condition] is None and "precomputed" in metrics[f"{condition}_note"]
+
+
+def test_analyses_that_need_other_images_leave_it_out_with_a_note_and_the_others_go_on(project):
+    assert "precomputed" in project.json("occlude/mine")["occlude_note"]
+    assert "come from a file" in project.json("attack/mine")["attack_note"]
+    assert "targeted" in project.json("attack/vgg") and "orl" in project.json("occlude/vgg")
+    for stage in ("cluster", "aggregate"):
+        assert project.json(f"{stage}/mine")["n_photos"] == project.json(f"{stage}/vgg")["n_photos"] == 19  # all have these
+    assert 0 < project.json("cluster/mine")["templates"]["within_person_share"]["value"] < 1
+    metrics = project.json("disentangle/mine")
+    assert metrics["others"] is None and metrics["others_note"]
+    assert metrics["orl"]["cosine"]["mine"]["unmodified"] is None and metrics["orl"]["cosine"]["vgg"]["unmodified"]["mean"] < 1
 
 
 def test_faces_without_a_template_are_counted_and_left_out(project):
@@ -238,6 +265,16 @@ def test_a_teacher_may_be_templates_alone(project):
     metrics = project.json("train_recognizer/student")
     assert metrics["n_faces"] == len(project.faces("synthetic").rows("train")) - WITHOUT
     assert np.isfinite(list(metrics["loss"].values())).all()
+
+
+def test_what_gives_no_gradients_cannot_be_trained(project):
+    settings = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train_recognizer"]["vgg"]
+    project.change({
+        "recognizers.student": {"architecture": "onnx"},
+        "train_recognizer": {"student": settings | {"dataset": "synthetic", "teacher": "vgg", "epochs": 1}},
+    })  # fmt: skip
+    with pytest.raises(DfdError, match=r"train_recognizer\.student: onnx cannot be trained; import its weights"):
+        project.stage("train_recognizer", "student")
 
 
 def test_templates_of_no_face_and_of_other_lengths_stop_the_pipeline(project, monkeypatch):

@@ -7,6 +7,8 @@ takes longer than what it does here.
 import importlib
 import io
 import json
+import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -126,6 +128,19 @@ SIZES = {
     "evaluate.faces": 20,
     "evaluate.bootstrap": 100,
     "reconstruct.faces": 3,
+    "occlusions.faces": 8,
+    "attacks.people": 4,
+    "attacks.pairs": 4,
+    "attacks.cw_l2.pairs": 2,
+    "attacks.cw_l2.iterations": 3,
+    "attacks.matching_pairs": 6,
+    "attacks.epsilons": [4],
+    "aggregation.draws": 4,
+    "aggregation.decoded_draws": 2,
+    "disentangling.steps": 10,
+    "disentangling.training_faces": 60,
+    "disentangling.faces": 8,
+    "disentangling.cosine_faces": 4,
 }
 
 
@@ -217,6 +232,7 @@ def test_the_profile_expands_to_every_stage_once(paper):
     expected = {
         "fetch": 3, "preprocess": 3, "import_recognizer": 2, "embed": 6, "fit_closed_form": 2, "train_decoder": 4,
         "fit_transforms": 2, "evaluate": 4, "verify": 2, "reconstruct": 1, "report": 1,
+        "occlude": 1, "attack": 2, "cluster": 1, "aggregate": 1, "disentangle": 2,
     }  # fmt: skip
     assert expected.items() <= counts.items() and "train_recognizer" not in counts
 
@@ -301,3 +317,87 @@ def test_the_pictures_are_drawn(paper):
         f"{family}-{dataset}" for family in ("rotate", "translate", "scale") for dataset in TESTED
     }
     assert (paper.folder / "plots/report.html").is_file()
+
+
+def another(paper: Run, folder: Path, changes: dict, patch: pytest.MonkeyPatch) -> Path:
+    """A folder with the same raw data and what was made of them, but other params, to run single stages in."""
+    shutil.copy(paper.folder / "params.yaml", folder)
+    change(folder / "params.yaml", changes)
+    for part in ("raw", "faces", "templates", "recognizers", "transforms"):
+        shutil.copytree(paper.folder / "data" / part, folder / "data" / part, copy_function=os.link)
+    patch.chdir(folder)
+    return folder
+
+
+def test_people_of_some_folds_are_kept_for_testing(paper, tmp_path, monkeypatch):
+    changes = {"datasets.lfw.split": {"train": 1.0}, "datasets.lfw.test_folds": [1]}
+    folder = another(paper, tmp_path, changes, monkeypatch)
+    importlib.import_module("stages.preprocess").main("lfw")
+    index = pd.read_parquet(folder / "data/faces/lfw.parquet")
+    tested = set(index["identity"][index["split"] == "test"])
+    assert tested == {"Name_A", "Name_B", "Name_C", "Nobody"}
+    assert set(index["split"][~index["identity"].isin(tested)]) == {"train"}
+
+
+@pytest.fixture
+def verified(paper, tmp_path, monkeypatch):
+    """Verify LFW once more, with other params; gives the metrics."""
+
+    def verified(changes: dict) -> dict:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        another(paper, folder, changes, monkeypatch)
+        importlib.import_module("stages.verify").main("vgg")
+        return json.loads((folder / "metrics/verify/vgg.json").read_text(encoding="utf-8"))
+
+    return verified
+
+
+def test_of_a_person_only_so_many_photos_are_compared_with_all(paper, verified):
+    full, metrics = paper.json("metrics/verify/vgg.json"), verified({"verify.photos": 2})
+    counts = pd.Series(FaceStore(paper.folder / "data/faces/lfw.h5").faces["identity"]).value_counts()
+    rates = metrics["original"]["without"]["tar_at_far_0.01"]
+    assert rates["n_genuine"] == (counts >= 2).sum() < full["original"]["without"]["tar_at_far_0.01"]["n_genuine"]
+    kept = counts.clip(upper=2).sum()
+    assert rates["n_impostor"] == kept * (kept - 1) // 2 - rates["n_genuine"]
+    assert metrics["n_faces"] - metrics["faces_beyond_limit"] == kept and full["faces_beyond_limit"] == 0
+    assert metrics["view2"] == full["view2"] and metrics["view2_perturbed"] == full["view2_perturbed"]
+
+
+def test_view_2_leaves_out_people_whom_the_recognizer_has_seen(paper, verified, monkeypatch):
+    stage = importlib.import_module("stages.verify")
+    monkeypatch.setattr(stage, "trained_on", lambda *_: {"recognizer vgg": "vggface2"})
+    monkeypatch.setattr(stage, "people_seen", lambda _: {"Name_A", "Name_M"})
+    pairs = read_pairs(paper.folder.parent / "published/pairs.txt")
+    shown = pairs["first"].str.contains("Name_[AM]/") | pairs["second"].str.contains("Name_[AM]/")
+    metrics = verified({})["view2"]
+    assert (metrics["n_pairs"], metrics["pairs_left_out"]) == (len(pairs) - shown.sum(), shown.sum()) and shown.sum() > 3
+    assert metrics["leaked_identities"] == 0
+    metrics = verified({"roles.allow_leakage": True})["view2"]
+    assert (metrics["n_pairs"], metrics["leaked_identities"]) == (len(pairs), 2)
+
+
+def test_view_2_is_left_out_where_no_pair_has_templates(paper, verified):
+    text = (paper.folder.parent / "published/pairs.txt").read_text()
+    (paper.folder.parent / "published/others.txt").write_text(text.replace("Name_", "Other_"))
+    metrics = verified({"datasets.lfw.pairs": str(paper.folder.parent / "published/others.txt")})
+    for part in ("view2", "view2_perturbed"):
+        assert metrics[part]["accuracy"] is None and "0 pairs in 0 folds" in metrics[part]["view2_note"]
+    assert metrics["original"] == paper.json("metrics/verify/vgg.json")["original"]
+
+
+def test_its_numbers_can_be_gathered(paper, tmp_path, monkeypatch):
+    for name in ("metrics", "plots"):
+        shutil.copytree(paper.folder / name, tmp_path / name)
+    shutil.copy(paper.folder / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(ROOT / "benchmarks/results.py"))["main"]("lfw")
+    found = json.loads((tmp_path / "docs/results/lfw.json").read_text(encoding="utf-8"))
+    text = (tmp_path / "docs/results/lfw.md").read_text(encoding="utf-8")
+    for name in RECOGNIZERS:
+        assert found["verify"][name] == paper.json(f"metrics/verify/{name}.json")
+        assert f"| {100 * found['verify'][name]['view2']['accuracy']['mean']:.2f} ±" in text
+    for variant in VARIANTS:
+        assert found["evaluate"][variant] == paper.json(f"metrics/evaluate/{variant}.json")["lfw"]
+        assert f"{found['evaluate'][variant]['psnr']['mean']:.2f}" in text
+    assert str(paper.folder) not in text + json.dumps(found) and str(paper.folder.parent / "published") not in text

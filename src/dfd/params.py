@@ -183,10 +183,76 @@ class Verify(Settings):
     rotate: int
     translate: Literal["left", "right", "up", "down"]
     scale: Positive
+    photos: Annotated[int, Field(ge=2)]
+
+
+class CwL2(Settings):
+    pairs: Count
+    searches: Count
+    iterations: Count
+    initial: Positive
+    learning_rate: Positive
+    confidence: NonNegative
+
+
+GreyLevels = Annotated[float, Field(gt=0, le=255)]
+
+
+class Attacks(Settings):
+    people: Annotated[int, Field(ge=2)]
+    photos: Annotated[int, Field(ge=4)]
+    enrol: Annotated[float, Field(gt=0, lt=1)]
+    epsilon: GreyLevels
+    pairs: Count
+    cw_l2: CwL2
+    matching_pairs: Count
+    epsilons: list[GreyLevels]
 
 
 class Reconstruct(Settings):
     faces: Count
+
+
+class Occlusions(Settings):
+    regions: Annotated[list[Text], Field(min_length=1)]
+    shade: Share
+    faces: Count
+    shown: Count
+
+
+class Clusters(Settings):
+    count: Annotated[int, Field(ge=2)]
+    people: Count
+
+
+class Aggregation(Settings):
+    counts: Annotated[list[Count], Field(min_length=1)]
+    people: Annotated[int, Field(ge=2)]
+    probes: Count
+    draws: Annotated[int, Field(ge=2, multiple_of=2)]
+    decoded_draws: Count
+    shown: Count
+
+    @model_validator(mode="after")
+    def _counts_ascend(self):
+        if sorted(set(self.counts)) != self.counts:
+            raise ValueError(f"`counts` must ascend, not {self.counts}")
+        if self.decoded_draws > self.draws:
+            raise ValueError(f"`decoded_draws` ({self.decoded_draws}) are of the {self.draws} `draws`")
+        return self
+
+
+class Disentangling(Settings):
+    attribute_size: Count
+    hidden: Count
+    training_faces: Count
+    steps: Annotated[int, Field(ge=10)]
+    batch_size: Annotated[int, Field(ge=4)]
+    learning_rate: Positive
+    weight: NonNegative
+    faces: Count
+    cosine_faces: Count
+    shown: Count
 
 
 class LossTerms(Settings):
@@ -291,7 +357,12 @@ class Params(Settings):
     transforms: Transforms
     evaluate: Evaluate
     verify: Verify
+    attacks: Attacks
     reconstruct: Reconstruct
+    occlusions: Occlusions
+    clusters: Clusters
+    aggregation: Aggregation
+    disentangling: Disentangling
     experiments: Experiments
 
     def entry(self, section: str, name: str):

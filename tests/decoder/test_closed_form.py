@@ -99,6 +99,26 @@ def test_the_quadratic_decoder_learns_products_that_the_linear_one_cannot(exampl
     assert linear < 0.2 and quadratic > 0.9
 
 
+def test_the_scales_are_those_with_which_scikit_learns_ridge_tells_most_of_the_validation_faces(examples):
+    """Products held back less or more, coordinates whitened or not: the best of eight, each at its best strength."""
+    decoder, found = fitted(examples, QuadraticDecoder(examples[0].targets.shape[1], SIZE, axes=4))
+    (x, y), (unseen, truth) = arrays(examples[0]), arrays(examples[1])
+    features, others = (decoder.features(torch.from_numpy(part)).double().numpy() for part in (x, unseen))
+    total = ((truth - truth.mean(0)) ** 2).sum()
+    best, choices = -np.inf, [scale.double().numpy() for scale in decoder.scales()]
+    for scale in choices:
+        scaled = features * scale
+        for strength in STRENGTHS:
+            reference = Ridge(alpha=len(x) * strength * scaled.var(0).mean(), solver="svd").fit(scaled, y)
+            images = reference.predict(others * scale)
+            r2 = 1 - ((images - truth) ** 2).sum() / total
+            if r2 > best:
+                best, expected, chosen = r2, images, scale
+    assert len(choices) == 8 and found.r2 == pytest.approx(best, abs=1e-5)
+    np.testing.assert_allclose(decoder(torch.from_numpy(unseen)).detach().flatten(1), expected, atol=1e-3)
+    assert chosen.min() < 1  # here holding back helps
+
+
 def test_without_axes_only_the_whitened_template_is_left(examples):
     templates = examples[0].targets
     decoder = QuadraticDecoder(templates.shape[1], SIZE, axes=0)

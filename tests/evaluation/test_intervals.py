@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dfd.evaluation.intervals import bootstrap_weights, mean_interval, paired_interval
+from dfd.evaluation.intervals import bootstrap_weights, mean_interval, paired_interval, within_between
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -88,3 +88,46 @@ def test_refuses(values, identities, message):
 def test_refuses_unpaired_lengths():
     with pytest.raises(ValueError, match="same faces"):
         paired_interval([1.0, 2.0], [1.0], [0, 1], generator=rng())
+
+
+def pairs_of(people, seed=1):
+    """Values of pairs within and between, symmetric: what two people have in common is the sum of theirs."""
+    own = rng(seed).normal(5, 1, people)
+    noise = rng(seed + 1).normal(0, 0.1, (people, people))
+    return rng(seed + 2).normal(2, 1, people), own[:, None] + own + noise + noise.T
+
+
+def test_within_and_between_people_are_the_resampling_written_out():
+    within, between = pairs_of(6)
+    found = within_between(within, between, np.divide, 200, generator=rng(3))
+    rows = []
+    for weights in [np.ones(6, int), *bootstrap_weights(6, 200, rng(3))]:
+        drawn = np.repeat(np.arange(6), weights)
+        pairs = [between[i, j] for a, i in enumerate(drawn) for j in drawn[:a] if i != j]
+        if pairs:
+            rows.append((within[drawn].mean(), np.mean(pairs), within[drawn].mean() / np.mean(pairs)))
+    for part, name, column in zip(found, ("mean", "mean", "value"), np.array(rows).T, strict=True):
+        assert part[name] == pytest.approx(column[0])
+        ends = [part["ci95_low"], part["ci95_high"]]
+        assert ends == pytest.approx(np.percentile(column[1:], [2.5, 97.5]))
+
+
+def test_the_interval_of_pairs_knows_that_each_person_is_in_many():
+    """Of h(i, j) = a_i + a_j the mean is twice that of a: its error is twice as large."""
+    own = rng(1).normal(5, 1, 300)
+    found = within_between(own, own[:, None] + own, np.divide, 2000, generator=rng())
+    assert width(found[1]) == pytest.approx(2 * width(found[0]), rel=0.05)
+    assert width(found[2]) < 0.01  # and always half of it
+
+
+def test_what_one_or_two_people_cannot_tell():
+    within, between = pairs_of(2)
+    found = within_between(within, between, np.divide, 100, generator=rng())
+    assert found[1]["mean"] == pytest.approx(between[0, 1]) and all(part["ci95_low"] is None for part in found)
+    found = within_between(within[:1], between[:1, :1], np.divide, 100, generator=rng())
+    assert found[0]["mean"] == within[0] and found[1]["mean"] is None and found[2]["value"] is None
+    assert "between_note" in found[1] and "between_note" in found[2]
+    found = within_between(np.zeros(4), np.zeros((4, 4)), np.divide, 100, generator=rng())
+    assert found[2]["value"] is None and "ratio_note" in found[2] and found[1]["mean"] == 0
+    with pytest.raises(ValueError, match="not empty"):
+        within_between(np.zeros(0), np.zeros((0, 0)), np.divide, generator=rng())

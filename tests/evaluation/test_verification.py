@@ -14,6 +14,7 @@ from dfd.evaluation.intervals import bootstrap_weights
 from dfd.evaluation.verification import (
     Pairs,
     auc,
+    compared_summaries,
     cosine_pairs,
     eer,
     paired_summary,
@@ -257,6 +258,21 @@ def test_paired_difference_refuses_other_pairs(pairs):
     order = rng().permutation(len(pairs.scores))
     with pytest.raises(ValueError, match="same order"):
         paired_summary(pairs, Pairs(*(column[order] for column in pairs)), generator=rng())
+
+
+def test_compared_summaries_are_summaries_and_differences_with_the_weights_given(pairs):
+    series = [pairs, pairs._replace(scores=np.roll(pairs.scores, 1)), pairs._replace(scores=-pairs.scores)]
+    people = len(np.unique([pairs.first, pairs.second]))
+    found = compared_summaries(series, bootstrap_weights(people, 50, rng()), (0.01,))
+    for summary, own in zip(found, series, strict=True):
+        difference = summary.pop("minus_first", None)
+        assert summary == verification_summary(own, (0.01,), samples=50, generator=rng())
+        if own is pairs:
+            assert difference is None
+        else:
+            assert difference == paired_summary(own, pairs, (0.01,), samples=50, generator=rng())["difference"]
+    with pytest.raises(ValueError, match="same order"):
+        compared_summaries([pairs, Pairs(*(column[::-1] for column in pairs))], np.ones((1, people)))
 
 
 def test_roc_table_holds_actual_steps(pairs):

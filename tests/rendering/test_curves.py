@@ -8,7 +8,15 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
-from dfd.rendering.curves import PALETTE, TERMS, bar_figure, loss_figure, note_figure, roc_figure
+from dfd.rendering.curves import (
+    PALETTE,
+    TERMS,
+    bar_figure,
+    count_figure,
+    loss_figure,
+    note_figure,
+    roc_figure,
+)
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 
@@ -40,6 +48,19 @@ def bars(groups, series, **changes):
     return pd.DataFrame(rows)
 
 
+def counts(values, measures=("eer", "tar"), **changes):
+    """A table by count: series -> its values at 1, 2, 5 and 10."""
+    columns = {"low": np.nan, "high": np.nan} | changes
+    return pd.DataFrame(
+        [
+            {"series": series, "measure": measure, "count": count, "value": value} | columns
+            for measure in measures
+            for series, own in values.items()
+            for count, value in zip((1, 2, 5, 10), own)
+        ]
+    )
+
+
 def where(path, colour, right=None):
     """The (rows, columns) of the pixels of exactly this colour; `right` cuts the legend off."""
     picture = np.asarray(Image.open(path).convert("RGB"))[:, :right]
@@ -49,6 +70,8 @@ def where(path, colour, right=None):
 FIGURES = {
     "roc": lambda path, x=0.5: roc_figure(path, roc({("plain", "without"): x, ("rotate+30", "with"): 0.3}), "Title"),
     "loss": lambda path, x=0.5: loss_figure(path, {"vgg-vgg": losses(total=x, pixel=0.1)}),
+    "count": lambda path, x=0.5: count_figure(path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "photos"),
+    "linear": lambda path, x=0.5: count_figure(path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "ε", log=False),
     "bar": lambda path, x=0.5: bar_figure(path, bars(["a", "b"], ["s", "t"], value=x), "Title", "SSIM"),
 }
 
@@ -130,6 +153,30 @@ def test_intervals_are_drawn_and_may_be_absent(tmp_path):
     assert widths[0] > 200 and widths[1] < 12
 
 
+def test_a_value_may_lie_outside_its_interval(tmp_path):
+    """As a bootstrap's percentiles have it now and then."""
+    bar_figure(tmp_path / "bar.png", bars(["a"], ["s"], value=0.1, low=0.2, high=0.9), "", "")
+    count_figure(tmp_path / "count.png", counts({"s": [0.1, 0.4]}, low=0.2, high=0.9), "", {"eer": "EER"}, "photos")
+    rows, columns = where(tmp_path / "bar.png", PALETTE[0])
+    bar = columns[rows == np.median(rows)]
+    assert bar.max() - columns.min() > 300  # the dot on the left, and the bar from 0.2 to 0.9 right of it
+
+
+def test_roc_takes_other_columns(tmp_path):
+    path = tmp_path / "roc.png"
+    table = roc({("plain", "without"): 0.9, ("rotate+30", "with"): 0.2})
+    roc_figure(path, table, "Title")
+    names = {"recognizer": "variant", "condition": "attack", "map": "decoding"}
+    other = table.rename(columns=names).replace({"decoding": {"with": "after", "without": "before"}})
+    options = {"panel": "variant", "colour": "attack", "line": "decoding", "lines": {"before": "-", "after": "--"}}
+    roc_figure(tmp_path / "other.png", other, "Title", **options)
+    for colour in PALETTE[:2]:
+        ours, theirs = (np.stack(where(tmp_path / name, colour, right=430)) for name in ("roc.png", "other.png"))
+        assert abs(ours.mean(1) - theirs.mean(1)).max() < 15  # the legend's width differs
+    with pytest.raises(ValueError, match="decoding is with, not one of before"):
+        roc_figure(path, other.replace({"decoding": {"after": "with"}}), "Title", **options)
+
+
 @pytest.mark.parametrize(
     "draw, message",
     [
@@ -140,7 +187,6 @@ def test_intervals_are_drawn_and_may_be_absent(tmp_path):
         (lambda path: loss_figure(path, {}), "no variant"),
         (lambda path: loss_figure(path, {"vgg-vgg": losses(total=1.0).assign(split="tset")}), "vgg-vgg: split is tset"),
         (lambda path: bar_figure(path, bars(["a", "a"], ["s"]), "", ""), "more than one"),
-        (lambda path: bar_figure(path, bars(["a"], ["s"], value=0.3), "", ""), "outside its interval"),
     ],
 )
 def test_tables_that_cannot_be_drawn_are_refused(tmp_path, draw, message):
@@ -184,3 +230,29 @@ def test_the_roc_template_draws_a_line_per_revision_recognizer_condition_and_map
     assert encoding["color"]["scale"]["domain"] == ["workspace", "HEAD"]
     assert encoding["x"]["scale"]["type"] == "log" and encoding["y"]["scale"]["domain"] == [0, 1]
     assert {"calculate": "toNumber(datum['far'])", "as": "far"} in spec["transform"]
+
+
+def test_counts_lie_apart_by_their_logarithm_and_values_by_height(tmp_path):
+    path = tmp_path / "count.png"
+    table = counts({"vgg": [0.1, 0.1, 0.1, 0.9], "resnet": [0.5] * 4}, measures=["eer"])
+    count_figure(path, table, "Title", {"eer": "EER"}, "photos")
+    rows, columns = where(path, PALETTE[0], right=470)
+    high, low = columns[rows == rows.min()].mean(), columns[rows == rows.max()]
+    assert high == pytest.approx(columns.max(), abs=8)  # the highest is the last
+    first, second = low.min(), low.max()  # of the three low ones: 1 and 5
+    assert (second - first) / (high - first) == pytest.approx(np.log(5) / np.log(10), abs=0.05)
+
+
+def test_a_measure_has_its_panel_and_an_interval_its_bar(tmp_path):
+    path, table = tmp_path / "count.png", counts({"vgg": [0.2, 0.3, 0.4, 0.5]})
+    count_figure(path, table, "Title", {"eer": "EER"}, "photos")
+    one = Image.open(path).size
+    bare = len(where(path, PALETTE[0])[0])
+    count_figure(path, table.assign(low=0.1, high=0.8), "Title", {"eer": "EER"}, "photos")
+    assert len(where(path, PALETTE[0])[0]) > 1.2 * bare
+    count_figure(path, table, "Title", {"eer": "EER", "tar": "TAR"}, "photos")
+    assert Image.open(path).size == (one[0] + 380, one[1])
+    with pytest.raises(ValueError, match="low"):
+        count_figure(path, table.drop(columns="low"), "Title", {"eer": "EER"}, "photos")
+    with pytest.raises(ValueError, match="empty"):
+        count_figure(path, table[:0], "Title", {"eer": "EER"}, "photos")

@@ -162,3 +162,22 @@ def test_without_rows_there_is_no_fit():
 def test_a_map_is_affine():
     linear = LinearMap(torch.tensor([[1.0, 2], [3, 4], [5, 6]]), torch.tensor([10.0, 20, 30]))
     torch.testing.assert_close(linear(torch.tensor([[1.0, 1], [0, -1]])), torch.tensor([[13.0, 27, 41], [8, 16, 24]]))
+
+
+def test_the_scale_with_the_best_held_out_score_is_chosen():
+    """Inputs scaled before scikit-learn's ridge, the weights scaled afterwards; an input of scale 0 gets no weight."""
+    (x, y), (test_x, test_y) = data(12, noise=3.0), data(60, seed=1, noise=3.0)
+    scales = [torch.ones(D), torch.tensor([1, 0.1, 3, 0, 1, 0.5, 2]), torch.tensor([0.1, 0.2, 0.5, 1, 1, 1, 1])]
+    best = -np.inf
+    for scale in scales:
+        for strength in STRENGTHS:
+            reference = sklearn_fit(x * scale, y, strength)
+            predicted = reference.predict((test_x * scale).numpy())
+            r2 = r2_score(test_y, predicted, multioutput="variance_weighted")
+            if r2 > best:
+                best, weight, chosen = r2, reference.coef_ * scale.numpy(), strength
+    fit = fit_ridge(moments(x, y), moments(test_x, test_y), scales=scales)
+    assert fit.r2 == pytest.approx(best, abs=1e-6) and fit.strength == chosen
+    np.testing.assert_allclose(fit.map.weight, weight, rtol=1e-4, atol=1e-5)
+    alone = fit_ridge(moments(x, y), moments(test_x, test_y), scales=scales[1:2])
+    assert (alone.map.weight[:, 3] == 0).all() and alone.r2 <= fit.r2

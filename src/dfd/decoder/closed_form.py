@@ -7,6 +7,7 @@ from dfd.faces.examples import Examples
 from dfd.templates.linear import Fit, Moments, fit_ridge, whitening
 
 BATCH = 512
+PRODUCTS = (1.0, 0.3, 0.1, 0.03)  # scales of the products tried
 
 
 class LinearDecoder(nn.Module):
@@ -26,6 +27,10 @@ class LinearDecoder(nn.Module):
     def features(self, templates: torch.Tensor) -> torch.Tensor:
         """What the pixels are affine in, (N, features)."""
         return templates
+
+    def scales(self) -> list[torch.Tensor] | None:
+        """How to scale the features for the ridge: choices, each (features,), for validation faces (see `fit_ridge`)."""
+        return None
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         return self.affine(self.features(templates)).unflatten(1, (3, self.size, self.size))
@@ -54,13 +59,24 @@ class QuadraticDecoder(LinearDecoder):
         first, second = torch.triu_indices(self.axes, self.axes)
         return torch.cat([white, white[:, first] * white[:, second]], 1)
 
+    def scales(self) -> list[torch.Tensor]:
+        """Coordinates of variance one, or each of its axis' own; and products held back more than these, by steps."""
+        first, second = torch.triu_indices(self.axes, self.axes)
+        lengths = self.whitening.norm(dim=0)
+        deviations = torch.where(lengths > 0, lengths[0] / lengths, 0)  # relative to the first axis'
+        return [
+            torch.cat([axes, products * axes[first] * axes[second]])
+            for axes in (torch.ones_like(deviations), deviations)
+            for products in PRODUCTS
+        ]
+
 
 @torch.no_grad()
 def fit(decoder: LinearDecoder, training: Examples, validation: Examples) -> Fit:
-    """Give a decoder the weights with the least squared pixel error, the ridge strength chosen on the validation faces."""
+    """Give a decoder the weights with the least squared pixel error; validation faces choose ridge strength and scales."""
     decoder.set_statistics(training.targets)
     train = _moments(decoder, training)
-    found = fit_ridge(train, _moments(decoder, validation))
+    found = fit_ridge(train, _moments(decoder, validation), scales=decoder.scales())
     decoder.affine.weight.copy_(found.map.weight)
     decoder.affine.bias.copy_(found.map.bias)
     decoder.mean_face.copy_((train.y / train.n).view_as(decoder.mean_face))

@@ -1,5 +1,7 @@
 """95 % intervals by resampling identities: photos of one person are alike, so they are no independent observations."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 # For too few identities: an interval of width 0 would claim certainty.
@@ -51,3 +53,40 @@ def paired_interval(
     if a.shape != b.shape:
         raise ValueError(f"a {a.shape} and b {b.shape} must measure the same faces")
     return mean_interval(a - b, identities, samples, generator=generator)
+
+
+def within_between(
+    within: np.ndarray,
+    between: np.ndarray,
+    ratio: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    samples: int = 1000,
+    *,
+    generator: np.random.Generator,
+) -> tuple[dict, dict, dict]:
+    """A measure of pairs within a person and of pairs of two people, and a `ratio` of both means.
+
+    within: (P,), one number per person. between: (P, P), symmetric, one per pair of people; its diagonal is not read.
+    Returns (mean of within, mean of between, ratio of these), as `mean` or `value` with `ci95_low` and `ci95_high`.
+    Each replicate weighs the people once for all three, and a pair by the product of both (vertex bootstrap: Snijders
+    & Borgatti, 1999). Between is None, with a note, where there is only one person, and the ratio also where people do not differ. Raises ValueError for no person.
+    """
+    people = len(within)
+    if not people or between.shape != (people, people):
+        raise ValueError(f"within {within.shape} and between {between.shape} must be (P,) and (P, P), and not empty")
+    if people < 2:
+        nothing = {"ci95_low": None, "ci95_high": None, "between_note": "there is only one person"}
+        return {"mean": float(within[0])} | NO_INTERVAL, {"mean": None} | nothing, {"value": None} | nothing
+    between = np.where(np.eye(people, dtype=bool), 0, between)
+    drawn = np.vstack([np.ones(people), bootstrap_weights(people, samples, generator)])
+    pairs = (drawn.sum(1)) ** 2 - (drawn**2).sum(1)
+    drawn, pairs = drawn[pairs > 0], pairs[pairs > 0]  # a replicate of one person has no pairs
+    inside, across = drawn @ within / drawn.sum(1), ((drawn @ between) * drawn).sum(1) / pairs
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = ratio(inside, across)
+    intervals = [NO_INTERVAL] * 3 if people < 3 else [percentiles(reps[1:]) for reps in (inside, across, quotient)]
+    names, values = ("mean", "mean", "value"), (inside[0], across[0], quotient[0])
+    found = [{n: float(v)} | interval for n, v, interval in zip(names, values, intervals, strict=True)]
+    if not np.isfinite(quotient).all():
+        nothing = {"value": None, "ci95_low": None, "ci95_high": None}
+        found[2] = nothing | {"ratio_note": "people do not differ: there is nothing to be a share of"}
+    return tuple(found)

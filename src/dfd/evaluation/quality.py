@@ -14,6 +14,7 @@ from torchvision.models import AlexNet_Weights
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.packages import package_file
+from dfd.evaluation.pixels import to_8bit
 
 TRUNK_URL = AlexNet_Weights.IMAGENET1K_V1.url
 TRUNK_SHA256 = TRUNK_URL.rpartition("-")[2].removesuffix(".pth")  # PyTorch publishes the first digits, in the name
@@ -21,11 +22,6 @@ BATCH = 32  # images whose windows are convolved at once: more of them leave a C
 TIMEOUT = 10  # seconds without an answer after which the download is given up
 
 log = logging.getLogger(__name__)
-
-
-def to_8bit(images: torch.Tensor) -> torch.Tensor:
-    """Images clipped to [0, 1] and rounded to the 256 grey levels that a picture file can hold, still in [0, 1]."""
-    return (images.float().clamp(0, 1) * 255).round() / 255
 
 
 @torch.no_grad()

@@ -235,7 +235,8 @@ def verification_summary(
     be too narrow (vertex bootstrap: Snijders & Borgatti, 1999; subsets bootstrap: Bolle et al., 2004).
     """
     curve = _Curve(pairs)
-    return _summary(curve, fars, _replicates([curve], fars, samples, generator)[0])
+    weights = bootstrap_weights(curve.n_identities, samples, generator)
+    return _summary(curve, fars, _replicates([curve], fars, weights)[0])
 
 
 def _summary(curve: _Curve, fars: Sequence[float], replicates: np.ndarray) -> dict:
@@ -263,18 +264,39 @@ def paired_summary(
     if not all(np.array_equal(a, b) for a, b in zip(with_pairs[1:], without_pairs[1:], strict=True)):
         raise ValueError("a paired difference needs the same pairs in the same order")
     curves = [_Curve(with_pairs), _Curve(without_pairs)]
-    ones = np.ones(curves[0].n_identities, np.int32)
-    differences = np.subtract(*(curve.measures(ones, fars) for curve in curves))
-    replicates = _replicates(curves, fars, samples, generator)
-    intervals = _intervals(curves[0], np.subtract(*replicates))
+    weights = bootstrap_weights(curves[0].n_identities, samples, generator)
+    replicates = _replicates(curves, fars, weights)
     return {
         "without": _summary(curves[1], fars, replicates[1]),
         "with": _summary(curves[0], fars, replicates[0]),
-        "difference": {
-            name: {"difference": float(difference)} | interval
-            for name, difference, interval in zip(_names(fars), differences, intervals, strict=True)
-        },
+        "difference": _difference(*curves, fars, *replicates),
     }
+
+
+def _difference(curve: _Curve, other: _Curve, fars, replicates: np.ndarray, others: np.ndarray) -> dict:
+    ones = np.ones(curve.n_identities, np.int32)
+    differences = np.subtract(curve.measures(ones, fars), other.measures(ones, fars))
+    return {
+        name: {"difference": float(difference)} | interval
+        for name, difference, interval in zip(_names(fars), differences, _intervals(curve, replicates - others), strict=True)
+    }
+
+
+def compared_summaries(series: Sequence[Pairs], weights: np.ndarray, fars: Sequence[float] = FARS) -> list[dict]:
+    """`verification_summary` of several series of the same pairs in the same order; all but the first have `minus_first`,
+    the `difference` from it, as in `paired_summary`.
+
+    weights: (replicates, identities), how often each replicate holds each identity, in place of drawing them: for a
+    resampling of more than identities. Raises ValueError for pairs that are not the same.
+    """
+    if not all(np.array_equal(a, b) for pairs in series for a, b in zip(pairs[1:], series[0][1:], strict=True)):
+        raise ValueError("compared summaries need the same pairs in the same order")
+    curves = [_Curve(pairs) for pairs in series]
+    replicates = _replicates(curves, fars, weights)
+    summaries = [_summary(curve, fars, own) for curve, own in zip(curves, replicates, strict=True)]
+    for summary, curve, own in zip(summaries[1:], curves[1:], replicates[1:], strict=True):
+        summary["minus_first"] = _difference(curve, curves[0], fars, own, replicates[0])
+    return summaries
 
 
 def gain_difference(
@@ -310,9 +332,9 @@ def _names(fars: Sequence[float]) -> list[str]:
     return [*(f"tar_at_far_{far:g}" for far in fars), "eer", "auc"]
 
 
-def _replicates(curves: list[_Curve], fars, samples: int, generator: np.random.Generator) -> np.ndarray:
-    """The measures of each curve under the same resampled identities, (curves, samples, measures)."""
-    weights = bootstrap_weights(curves[0].n_identities, samples, generator).astype(np.int32)
+def _replicates(curves: list[_Curve], fars, weights: np.ndarray) -> np.ndarray:
+    """The measures of each curve under the same weights (samples, identities), (curves, samples, measures)."""
+    weights = weights.astype(np.int32)
     return np.array([[curve.measures(row, fars) for row in weights] for curve in curves])
 
 

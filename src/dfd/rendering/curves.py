@@ -39,37 +39,46 @@ STYLE = {
 }
 
 
-def roc_figure(path: str | Path, table: pd.DataFrame, title: str) -> None:
-    """Draw ROC curves, one panel per recognizer: solid without the linear map, dashed with it, a colour per condition.
+def roc_figure(
+    path: str | Path,
+    table: pd.DataFrame,
+    title: str,
+    panel: str = "recognizer",
+    colour: str = "condition",
+    line: str = "map",
+    lines: Mapping[str, str] = MAPS,
+) -> None:
+    """Draw ROC curves: a panel, a colour and a line for each value in the columns `panel`, `colour` and `line`.
 
-    table: long form with the columns recognizer, condition, map (`without` or `with`), far in (0, 1] and tar in [0, 1].
-    Panels and colours follow the order in the table. Raises ValueError for a FAR outside (0, 1] or an unknown map.
+    By default one panel per recognizer, a colour per condition, solid without the linear map and dashed with it.
+    table: long form with these columns, far in (0, 1] and tar in [0, 1]. lines: matplotlib's styles by what the column
+    `line` holds. Panels and colours follow the order in the table. Raises ValueError for a FAR outside (0, 1] or a
+    value that has no style.
     """
-    _require(table, ("recognizer", "condition", "map", "far", "tar"))
+    _require(table, (panel, colour, line, "far", "tar"))
     if not table["far"].between(0, 1, inclusive="right").all():
         raise ValueError("a FAR lies outside (0, 1]: it has no place on the log axis")
-    maps = [name for name in MAPS if name in set(table["map"])]
-    if unknown := sorted(set(table["map"]) - set(MAPS)):
-        raise ValueError(f"map is {', '.join(map(str, unknown))}, not one of {', '.join(MAPS)}")
-    colours = _colours(table["condition"].unique())
-    recognizers = table["recognizer"].unique()
+    present = [name for name in lines if name in set(table[line])]
+    if unknown := sorted(set(table[line]) - set(lines)):
+        raise ValueError(f"{line} is {', '.join(map(str, unknown))}, not one of {', '.join(lines)}")
+    colours = _colours(table[colour].unique())
+    names = table[panel].unique()
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.2 + 3.8 * len(recognizers) + 1.4, 4.4), dpi=DPI, layout="constrained")
-        panels = figure.subplots(1, len(recognizers), sharex=True, sharey=True, squeeze=False)[0]
-        for panel, recognizer in zip(panels, recognizers, strict=True):
-            curves = table[table["recognizer"] == recognizer].groupby(["condition", "map"], sort=False)
-            for (condition, name), curve in curves:
+        figure = Figure(figsize=(1.2 + 3.8 * len(names) + 1.4, 4.4), dpi=DPI, layout="constrained")
+        panels = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, name in zip(panels, names, strict=True):
+            for (kind, mark), curve in table[table[panel] == name].groupby([colour, line], sort=False):
                 curve = curve.sort_values(["far", "tar"])
                 # Steps, as between two thresholds there is no other operating point; a straight line on a log axis
                 # would invent some.
-                style = {"color": colours[condition], "linestyle": MAPS[name], "drawstyle": "steps-post"}
-                panel.plot(curve["far"], curve["tar"], **style)
-            _roc_axes(panel, recognizer, table["far"].min())
+                style = {"color": colours[kind], "linestyle": lines[mark], "drawstyle": "steps-post"}
+                axes.plot(curve["far"], curve["tar"], **style)
+            _roc_axes(axes, name, table["far"].min())
         panels[0].set_ylabel("TAR")
         figure.suptitle(title)
-        handles = [Line2D([], [], color=colour, label=condition) for condition, colour in colours.items()]
-        if len(maps) > 1:
-            handles += [Line2D([], [], color="#444444", linestyle=MAPS[name], label=f"{name} map") for name in maps]
+        handles = [Line2D([], [], color=shade, label=kind) for kind, shade in colours.items()]
+        if len(present) > 1:
+            handles += [Line2D([], [], color="#444444", linestyle=lines[name], label=f"{name} {line}") for name in present]
         figure.legend(handles=handles, loc="outside right center")
         _save(figure, path)
 
@@ -140,13 +149,11 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
 
     table: long form with the columns group, series, value, low and high (the interval's ends, NaN where it has none);
     at most one row per group and series. unit: the label of the value's axis. Raises ValueError for an empty table, a
-    missing column, a repeated row or a value outside its interval.
+    missing column or a repeated row.
     """
     _require(table, ("group", "series", "value", "low", "high"))
     if table.duplicated(["group", "series"]).any():
         raise ValueError("a group has more than one value of a series")
-    if ((table["low"] > table["value"]) | (table["high"] < table["value"])).any():
-        raise ValueError("a value lies outside its interval [low, high]")
     groups, colours = list(table["group"].unique()), _colours(table["series"].unique())
     step = min(0.8 / len(colours), 0.25)  # of the unit distance between two groups
     height = 1.3 + max(0.42 * len(groups), 0.17 * len(groups) * len(colours))
@@ -156,9 +163,9 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         for number, (series, colour) in enumerate(colours.items()):
             rows = table[table["series"] == series]
             y = [groups.index(group) + (number - (len(colours) - 1) / 2) * step for group in rows["group"]]
-            ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
             # Dots, not bars: a bar's length means something only where the axis starts at zero.
-            panel.errorbar(rows["value"], y, xerr=ends, fmt="o", markersize=5, capsize=3, color=colour, label=series)
+            panel.plot(rows["value"], y, "o", markersize=5, color=colour, label=series)
+            _draw_intervals(panel, y, rows, colour, horizontal=True)
         panel.set_yticks(range(len(groups)), groups)
         panel.set_ylim(len(groups) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
@@ -172,12 +179,56 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         _save(figure, path)
 
 
+def count_figure(
+    path: str | Path, table: pd.DataFrame, title: str, labels: Mapping[str, str], x_label: str, log: bool = True
+) -> None:
+    """Draw measures against a number, a panel per measure and a colour per series; bars are 95 % intervals.
+
+    table: long form with the columns series, measure, count, value, low and high (NaN for no interval). labels: the
+    measures to draw, each with the label of its axis. log: whether the axis of the counts is logarithmic; each has its
+    tick. Series are set apart a little, so that their bars do not hide one another. Raises ValueError for an empty table
+    or a missing column.
+    """
+    _require(table, ("series", "measure", "count", "value", "low", "high"))
+    colours, counts = _colours(table["series"].unique()), sorted(table["count"].unique())
+    margin = 0.04 * (counts[-1] - counts[0])
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(0.8 + 3.8 * len(labels) + 1.4, 3.8), dpi=DPI, layout="constrained")
+        panels = figure.subplots(1, len(labels), squeeze=False)[0]
+        for panel, (measure, label) in zip(panels, labels.items(), strict=True):
+            for number, (series, colour) in enumerate(colours.items()):
+                rows = table[(table["series"] == series) & (table["measure"] == measure)].sort_values("count")
+                apart = number - (len(colours) - 1) / 2
+                x = rows["count"] * 1.03**apart if log else rows["count"] + 0.2 * margin * apart
+                panel.plot(x, rows["value"], "o-", markersize=4, color=colour)
+                _draw_intervals(panel, x, rows, colour)
+            panel.set_xscale("log" if log else "linear")
+            panel.set_xticks(counts, [f"{count:g}" for count in counts])
+            panel.set_xticks([], minor=True)
+            panel.set_xlim(*((counts[0] / 1.15, counts[-1] * 1.15) if log else (counts[0] - margin, counts[-1] + margin)))
+            panel.set_xlabel(x_label)
+            panel.set_ylabel(label)
+        figure.suptitle(title)
+        handles = [Line2D([], [], color=colour, marker="o", label=series) for series, colour in colours.items()]
+        figure.legend(handles=handles, loc="outside right center")
+        _save(figure, path)
+
+
 def note_figure(path: str | Path, note: str) -> None:
     """Draw a sentence where a figure would be that has nothing to show."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 1.2), dpi=DPI)
         figure.text(0.5, 0.5, note, ha="center", va="center", color="#444444")
         _save(figure, path)
+
+
+def _draw_intervals(panel, places: Sequence[float], rows: pd.DataFrame, colour: str, horizontal: bool = False) -> None:
+    """Draw bars from low to high: a bootstrap's percentiles need not have the value between them."""
+    middle, half = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
+    if horizontal:
+        panel.errorbar(middle, places, xerr=half, fmt="none", capsize=3, color=colour)
+    else:
+        panel.errorbar(places, middle, yerr=half, fmt="none", capsize=2, color=colour)
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:

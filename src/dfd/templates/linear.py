@@ -1,6 +1,6 @@
 """Ridge regression from streamed moments, its strength chosen on held-out data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -78,49 +78,57 @@ def _blocks(outputs: int) -> Iterator[slice]:
     return (slice(start, start + OUTPUTS) for start in range(0, outputs, OUTPUTS))
 
 
-def fit_ridge(train: Moments, held_out: Moments, strengths: tuple[float, ...] = STRENGTHS) -> Fit:
-    """The map minimising ‖y − Wx − b‖² + λ‖W‖² over the training rows, for the λ with the best held-out R².
+def fit_ridge(
+    train: Moments, held_out: Moments, strengths: Sequence[float] = STRENGTHS, scales: Sequence[torch.Tensor] | None = None
+) -> Fit:
+    """The map minimising ‖y − Wx − b‖² + λ‖W/scale‖² over the training rows, for the λ and the scale with the best held-out R².
 
-    Where there are fewer rows than inputs, λ also settles what the data leave open (Eq. 6 has no unique solution then).
-    Raises ValueError without training or held-out rows.
+    scales: of the inputs, each (D,), to choose from; without them the inputs are taken as they are. λ is relative to the
+    mean variance of the scaled inputs. Where there are fewer rows than inputs, λ also settles what the data leave open
+    (Eq. 6 has no unique solution then). Raises ValueError without training or held-out rows.
     """
     if train.n == 0 or held_out.n == 0:
         raise ValueError("ridge regression needs training rows and held-out rows")
     mean_x, mean_y = train.x / train.n, train.y / train.n
-    variances, axes = torch.linalg.eigh(train.xx / train.n - torch.outer(mean_x, mean_x))
-    # Where the rows do not vary, covariances are rounding errors: such an axis gets no weight.
-    rounding = len(variances) * torch.finfo(torch.float64).eps * float(train.xx.diagonal().max()) / train.n
-    varies, variances = variances > rounding, variances.clamp_min(0)
+    covariance = train.xx / train.n - torch.outer(mean_x, mean_x)
 
-    def target(part: slice) -> torch.Tensor:
-        """The covariances with some of the outputs, along the principal axes, (D, ≤ OUTPUTS)."""
-        return axes.T @ (train.xy[:, part] / train.n - torch.outer(mean_x, mean_y[part]))
+    def with_outputs(part: slice) -> torch.Tensor:
+        """The covariances with some of the outputs, (D, ≤ OUTPUTS)."""
+        return train.xy[:, part] / train.n - torch.outer(mean_x, mean_y[part])
 
-    # Held-out moments about the training means, along the same axes: every λ's error without touching the data again.
+    # Held-out moments about the training means: every fit's error without touching the data again.
     n, dx, dy = held_out.n, held_out.x / held_out.n - mean_x, held_out.y / held_out.n - mean_y
     xx = held_out.xx / n - torch.outer(mean_x, mean_x + dx) - torch.outer(dx, mean_x)
     yy = held_out.yy / n - float(mean_y @ (mean_y + 2 * dy))
     spread = yy - float(dy @ dy)  # the held-out variance about its own mean
-    xx = axes.T @ xx @ axes
 
-    # A λ's weights are a factor for each axis times the target, so its error needs only two sums over the outputs.
-    along, between = torch.zeros_like(mean_x), torch.zeros_like(xx)
+    # Weights are linear in the covariances with the outputs, so their error needs only two sums over the outputs.
+    along, between = torch.zeros_like(xx), torch.zeros_like(xx)
     for part in _blocks(len(mean_y)):
         xy = held_out.xy[:, part] / n - torch.outer(mean_x, (mean_y + dy)[part]) - torch.outer(dx, mean_y[part])
-        covariances = target(part)
-        along += (covariances * (axes.T @ xy)).sum(1)
+        covariances = with_outputs(part)
+        along += covariances @ xy.T
         between += covariances @ covariances.T
 
     best = None
-    for strength in strengths:
-        factors = torch.where(varies, 1 / (variances + strength * variances.mean()), 0)
-        error = yy - 2 * float(factors @ along) + float(factors @ (xx * between) @ factors)
-        r2 = 1 - error / spread if spread > 0 else 0.0
-        if best is None or r2 > best[0]:
-            best = (r2, strength, factors)
-    r2, strength, factors = best
+    for scale in [torch.ones_like(mean_x)] if scales is None else scales:
+        scale = scale.double()
+        variances, axes = torch.linalg.eigh(covariance * torch.outer(scale, scale))
+        # Where the rows do not vary, covariances are rounding errors: such an axis gets no weight.
+        rounding = len(variances) * torch.finfo(torch.float64).eps * float((train.xx.diagonal() * scale**2).max()) / train.n
+        varies, variances = variances > rounding, variances.clamp_min(0)
+        axes = scale[:, None] * axes
+        errors = (axes.T @ xx @ axes) * (axes.T @ between @ axes)
+        gains = (axes * (along @ axes)).sum(0)
+        for strength in strengths:
+            factors = torch.where(varies, 1 / (variances + strength * variances.mean()), 0)
+            error = yy - 2 * float(factors @ gains) + float(factors @ errors @ factors)
+            r2 = 1 - error / spread if spread > 0 else 0.0
+            if best is None or r2 > best[0]:
+                best = (r2, strength, (axes * factors) @ axes.T)
+    r2, strength, solution = best
     weight, bias = torch.empty(len(mean_y), len(mean_x)), torch.empty(len(mean_y))
     for part in _blocks(len(mean_y)):
-        matrix = (axes @ (factors[:, None] * target(part))).T
+        matrix = (solution @ with_outputs(part)).T
         weight[part], bias[part] = matrix, mean_y[part] - matrix @ mean_x
     return Fit(LinearMap(weight, bias), train.n, strength, r2)

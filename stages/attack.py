@@ -1,0 +1,81 @@
+"""Adversarial noise against one recognizer, before and after its templates are decoded (Figs. 12 and 13)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfd.core.artefacts import replacing, write_json
+from dfd.core.devices import pick_device
+from dfd.decoder.registry import load_decoder
+from dfd.evaluation.attacked_verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
+from dfd.evaluation.attacks import attack_identification, targeted_table, why_not, with_most_photos
+from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import Attacks, load_params
+from dfd.perturbations.attacks import ATTACKS
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.attacks import attack_bars, attack_grid, attack_roc, attack_strength
+from dfd.templates.store import TemplateStore
+from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+
+
+def main(recognizer: str) -> None:
+    params = load_params()
+    settings, dataset, samples, seed = params.attacks, params.roles.verification, params.evaluate.bootstrap, params.seed
+    faces, device = FaceStore(FACES.format(dataset)), pick_device(params.device)
+    rows = faces.rows("test")
+    rows = rows[with_most_photos(faces.identities(rows), settings.people, settings.photos)]
+    trained = {"decoders": params.roles.decoders} | trained_on(recognizer, params.train_recognizer)
+    stores = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
+    leaked = refuse_leakage(stores, faces, rows, params.roles.allow_leakage)
+    templates = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]
+    module = load_recognizer(RECOGNIZER.format(recognizer), device)
+    variants = [name for name, variant in params.variants.items() if variant.template == recognizer]
+    decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
+
+    people = len(np.unique(faces.identities(rows)))
+    metrics: dict = {"n_faces": len(rows), "n_identities": people, "leaked_identities": leaked}
+    plots = Path(f"plots/attack/{recognizer}")
+    if note := why_not(module, people):
+        log.info("nothing attacked: %s", note)
+        with replacing(plots / "note.txt") as temporary:  # DVC misses a folder that is not there
+            temporary.write_text(f"{note}\n", encoding="utf-8")
+        return write_json(f"metrics/attack/{recognizer}.json", metrics | {"attack_note": note})
+    if not variants:
+        metrics["decoding_note"] = f"no variant decodes templates of {recognizer}: everything is before decoding"
+    of = (module, decoders, faces, rows, templates)
+
+    identification, shown = attack_identification(*of, settings.enrol, _attacks(settings), samples, seed)
+    table = targeted_table(identification["targeted"])
+    _write(table, plots / "targeted.csv")
+    attack_bars(plots / "targeted.png", table, f"Photos of {dataset}, attacked to be identified by {recognizer} as another")
+    attack_grid(plots / "grid.png", shown, settings.epsilon, f"Identified by {recognizer}, with its probability")
+
+    epsilons = sorted({*settings.epsilons, settings.epsilon})
+    pairs = attacked_pairs(*of, epsilons, settings.matching_pairs, np.random.default_rng(seed))
+    verification = verification_metrics(pairs, settings.epsilon, samples, seed)
+    table = roc_curves(pairs, settings.epsilon)
+    _write(table, plots / "roc.csv")
+    title = f"Verification by {recognizer} on {dataset}, ε = {settings.epsilon:g} grey levels"
+    attack_roc(plots / "roc.png", table, variants, title)
+    table = tar_over_epsilon(verification, epsilons)
+    _write(table, plots / "epsilon.csv")
+    attack_strength(plots / "epsilon.png", table, f"Verification by {recognizer} on {dataset}, one face of each pair attacked")
+    write_json(f"metrics/attack/{recognizer}.json", metrics | identification | {"verification": verification})
+
+
+def _attacks(settings: Attacks) -> dict[str, tuple[int, dict]]:
+    """Each attack's number of pairs and its options."""
+    own = {"cw-l2": settings.cw_l2.model_dump()}
+    own = {name: (options.pop("pairs"), options) for name, options in own.items()}
+    return {name: own.get(name, (settings.pairs, {"epsilon": settings.epsilon})) for name in ATTACKS}
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,90 @@
+"""Block the eyes and the mouth of test faces: what the templates and their reconstructions make of it (Fig. 11)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.decoder.registry import decode, load_decoder
+from dfd.evaluation.occlusion import reconstruction_change, template_change
+from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.perturbations.occlusion import blocks, coverage, embed_occluded, landmarks_in_view, occlude
+from dfd.recognizers.base import NO_IMAGES
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.grids import image_grid
+from dfd.templates.people import spread
+from dfd.templates.store import TemplateStore
+from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+
+
+def main() -> None:
+    params = load_params()
+    settings, size, device = params.occlusions, params.decoder.size, pick_device(params.device)
+    modules = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    metrics: dict = {name: {} for name in modules}
+    for name in [name for name, module in modules.items() if not module.embeds_images]:
+        metrics[name]["occlude_note"] = f"left out: {NO_IMAGES}"
+        del modules[name]
+        log.info("%s: left out, %s", name, NO_IMAGES)
+    variants = {key: v.template for key, v in params.variants.items() if v.template in modules}
+    learned = {"decoder": params.roles.decoders}
+    for name in modules:
+        learned |= trained_on(name, params.train_recognizer)
+    learned = {role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()}
+    Path("plots/occlude").mkdir(parents=True, exist_ok=True)
+    for dataset in params.datasets if modules else ():
+        faces = FaceStore(FACES.format(dataset))
+        rows = spread(faces.rows("test"), settings.faces)
+        if len(rows) == 0:
+            log.info("%s has no test faces: left out", dataset)
+            continue
+        leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
+        samples, generator = params.evaluate.bootstrap, np.random.default_rng(params.seed)
+        shown = spread(np.arange(len(rows)), settings.shown)
+        originals, identities = faces.views(rows, size), faces.identities(rows)
+        landmarks = landmarks_in_view(faces, rows)
+        covered = {region: coverage(blocks(region, landmarks), size) for region in settings.regions}
+
+        clean = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in modules}
+        blocked = {}
+        for name, module in modules.items():
+            metrics[name][dataset] = {"n_faces": len(rows), "n_identities": len(np.unique(identities))}
+            metrics[name][dataset]["leaked_identities"] = leaked
+            for region in settings.regions:
+                templates = embed_occluded(module, faces, rows, region, settings.shade, params.precision)
+                change = template_change(clean[name], templates, identities, samples, generator=generator)
+                metrics[name][dataset][region] = {"cosine": change, "decoded": {}}
+                blocked[name, region] = templates
+                log.info("%s, %s of %s blocked: cosine %.3f", name, region, dataset, change["mean"])
+
+        inputs = [occlude(originals[shown], covered[region][shown], settings.shade) for region in settings.regions]
+        grid = [("input", _by_face([originals[shown], *inputs]))]
+        for variant, name in variants.items():
+            decoder = load_decoder(DECODER.format(variant), device)
+            plain = decode(decoder, clean[name])
+            images = [plain[shown]]
+            for region in settings.regions:
+                image = decode(decoder, blocked[name, region])
+                metrics[name][dataset][region]["decoded"][variant] = reconstruction_change(
+                    originals, plain, image, covered[region], identities, samples, generator=generator
+                )
+                images.append(image[shown])
+            grid.append((variant, _by_face(images)))
+        columns = ["original", *(f"{region} blocked" for region in settings.regions)]
+        groups = list(range(0, len(grid[0][1]), len(columns)))
+        title = f"Faces of {dataset} with a block, and their reconstructions"
+        image_grid(f"plots/occlude/{dataset}.png", grid, columns * len(shown), title, groups=groups)
+    for name, values in metrics.items():
+        write_json(f"metrics/occlude/{name}.json", values)
+
+
+def _by_face(images: list) -> list:
+    """Images by state, each (N, 3, S, S), as one list: the states of the first face, of the second …"""
+    return [image for face in zip(*images, strict=True) for image in face]
+
+
+if __name__ == "__main__":
+    run(main)

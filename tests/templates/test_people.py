@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+import torch
+
+from dfd.templates.people import photos_of_people, shared_rows, spread
+
+IDENTITIES = np.array(["b", "c", "c", "a", "b", "d", "c", "a"])
+
+
+def test_who_has_most_comes_first_and_of_equals_the_first():
+    found = photos_of_people(IDENTITIES)
+    assert list(found) == ["c", "b", "a", "d"]
+    assert {name: list(photos) for name, photos in found.items()} == {"c": [1, 2, 6], "b": [0, 4], "a": [3, 7], "d": [5]}
+    assert list(photos_of_people(IDENTITIES, at_least=3)) == ["c"] and photos_of_people(IDENTITIES, at_least=4) == {}
+    assert photos_of_people(IDENTITIES[:0]) == {}
+
+
+def test_rows_that_everybody_has_a_template_of():
+    some, none, full = torch.ones(6, 2), torch.full((6, 3), torch.nan), torch.ones(6, 4)
+    some[[0, 4]] = torch.nan
+    rows, left_out = shared_rows([0, 1, 4, 5], {"some": some, "none": none, "full": full})
+    assert rows.tolist() == [1, 5] and list(left_out) == ["none"] and "4 test faces" in left_out["none"]
+    rows, left_out = shared_rows([0, 4], {"some": some})
+    assert len(rows) == 0 and list(left_out) == ["some"]
+    rows, left_out = shared_rows([], {"full": full})
+    assert len(rows) == 0 and not left_out
+
+
+@pytest.mark.parametrize("count, expected", [(9, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
+def test_spread_keeps_order_and_ends(count, expected):
+    assert spread(np.arange(5), count).tolist() == expected
