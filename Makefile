@@ -1,15 +1,19 @@
-# make repro: set up and run the pipeline; make test: set up and run the tests. Nothing is done twice.
+# make repro: set up and run the pipeline; make paper: the experiments too; make test: set up and run the tests.
+# Nothing is done twice.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.complete
 
-.PHONY: setup repro test lock
+.PHONY: setup repro paper test lock
 
 setup: $(SETUP)
 
 repro: $(SETUP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+
+paper: $(SETUP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro -P
 
 test: $(SETUP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest

@@ -13,7 +13,7 @@ from dfd.perturbations.geometry import perturbations
 from dfd.perturbations.transforms import read_transforms
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.grids import image_grid
+from dfd.rendering.grids import image_grid, spread
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
@@ -82,9 +82,7 @@ def _picks(faces: FaceStore, templates: Iterable[TemplateStore], count: int) -> 
     for store in templates:
         if len(known := np.intersect1d(rows, store.rows("test"))):
             rows = known
-    _, first = np.unique(faces.identities(rows), return_index=True)
-    first = np.sort(first)
-    return rows[first[np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)]]
+    return rows[spread(faces.identities(rows), count)]
 
 
 def _decoded(decoder: torch.nn.Module, templates: torch.Tensor) -> list[torch.Tensor | None]:

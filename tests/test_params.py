@@ -117,6 +117,9 @@ MISTAKES = {
     "draws without a half": ({"aggregation.draws": 7}, "aggregation.draws"),
     "more draws decoded than drawn": ({"aggregation.decoded_draws": 100}, "aggregation"),
     "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
+    "ablation of no term": ({"experiments.ablation.losses": {"a": {"terms": [], "local": True}}}, "experiments.ablation.losses.a"),
+    "unknown competitor": ({"experiments.competitors.decoders.gan": {}}, "experiments.competitors.decoders.gan"),
+    "more perceptual epochs than epochs": ({"experiments.competitors.decoders.nbnet.perceptual_epochs": 3}, "perceptual_epochs"),
 }
 
 TEMPLATES = {"synthetic": "a.npz", "orl": "b.parquet"}
@@ -238,3 +241,31 @@ def test_the_shipped_profiles_are_patches_of_the_shipped_params(path, tmp_path):
     text, changes = patched(path, SHIPPED)
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     assert changes and load_params(tmp_path / "params.yaml")
+
+
+def test_the_ablation_is_table_1():
+    """The paper's eight rows; a row has the weights of `loss` for its terms, and none for others."""
+    params = load_params(SHIPPED)
+    rows = {name: (row.terms, row.local) for name, row in params.experiments.ablation.losses.items()}
+    assert rows == {
+        "full": (["pixel", "gradient", "perceptual"], True),
+        "global": (["pixel", "gradient", "perceptual"], False),
+        "pixel-gradient": (["pixel", "gradient"], False),
+        "pixel-perceptual": (["pixel", "perceptual"], False),
+        "gradient-perceptual": (["gradient", "perceptual"], False),
+        "perceptual": (["perceptual"], False),
+        "pixel": (["pixel"], False),
+        "gradient": (["gradient"], False),
+    }
+    for row in params.experiments.ablation.losses.values():
+        weights = row.weights(params.loss.model_copy(update={"local": False}))
+        for term, weight in weights.items():
+            kept = term.removeprefix("local_") in row.terms and (row.local or not term.startswith("local_"))
+            assert weight == (getattr(params.loss, term) if kept else 0), term
+
+
+def test_epochs_are_shared_out_to_phases():
+    nbnet, residual = load_params(SHIPPED).experiments.competitors.decoders.values()
+    assert nbnet.epochs_of(["pixel", "perceptual"]) == {"pixel": nbnet.epochs - 1, "perceptual": 1}
+    assert nbnet.epochs_of(["pixel"]) == {"pixel": nbnet.epochs}  # nothing to learn features from
+    assert residual.epochs_of(["all"]) == {"all": residual.epochs}

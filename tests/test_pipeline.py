@@ -25,10 +25,20 @@ TRACKED_BY_VALUE = "src/dfd/params.py"  # it only hands on params.yaml: DVC comp
 
 
 @cache
+def written(file: str) -> dict[str, dict]:
+    """The stages of one dvc.yaml, by name, a foreach's body in its place."""
+    stages = YAML(typ="safe", pure=True).load((ROOT / file).read_text(encoding="utf-8"))["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+PIPELINES = ("dvc.yaml", "experiments/dvc.yaml")
+
+
 def stages() -> dict[str, dict]:
-    """dvc.yaml's stages, by name, a foreach's body in its place."""
-    written = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return {name: stage.get("do", stage) for name, stage in written.items()}
+    """The stages of both pipelines, by name: their names do not collide."""
+    root, experiments = map(written, PIPELINES)
+    assert not root.keys() & experiments.keys()
+    return root | experiments
 
 
 def source(stage: str) -> Path:
@@ -135,7 +145,7 @@ def without_docstrings(module: ast.Module) -> ast.Module:
     return module
 
 
-PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "TRANSFORMS", "DISENTANGLED"}  # of stages
+PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "EXPERIMENT", "TRANSFORMS", "DISENTANGLED"}  # of stages
 
 
 @pytest.mark.parametrize("stage", stages())
@@ -152,6 +162,32 @@ def test_every_store_that_a_stage_opens_is_tracked(stage):
     for name in used:
         assert any(path.startswith(folders[name]) for path in tracked), f"{stage} opens {folders[name]}"
     assert {path.split("/")[1] for path in tracked} == {folders[name].split("/")[1] for name in used}
+
+
+@pytest.mark.parametrize("stage", written("experiments/dvc.yaml"))
+def test_experiments_run_at_the_root(stage):
+    assert written("experiments/dvc.yaml")[stage]["wdir"] == ".."
+
+
+def test_the_roots_pipeline_does_not_wait_for_an_experiment():
+    """A dep on a folder makes whatever is written into it come first, in another dvc.yaml too."""
+    deps = [dep for stage in written("dvc.yaml").values() for dep in stage["deps"]]
+    outs = [next(iter(out)) if isinstance(out, dict) else out for stage in written("experiments/dvc.yaml").values() for out in stage["outs"]]
+    for out in outs:
+        assert not [dep for dep in deps if f"{out}/".startswith(f"{dep}/")], out
+
+
+def test_an_experiment_opens_its_own_folders():
+    """The experiment that a stage names in its code is the one whose folders it declares."""
+    for stage, declared in written("experiments/dvc.yaml").items():
+        named = {
+            node.args[0].value
+            for node in ast.walk(tree(source(stage)))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "EXPERIMENT.format"
+        }
+        paths = [*declared["deps"], *declared["outs"]]
+        folders = {path.split("/")[2] for path in paths if isinstance(path, str) and path.startswith("data/experiments/")}
+        assert named == folders and len(named) <= 1
 
 
 # 2. Params, which DVC compares by name
@@ -174,11 +210,20 @@ def reads(path: Path) -> set[str]:
             node, up = up, parents[up]
         if keys[0] == "entry":
             assert isinstance(up, ast.Call) and isinstance(up.args[0], ast.Constant)
-            keys = [up.args[0].value, "*"]
-        fields = Params.model_fields[keys[0]].annotation
-        nested = getattr(fields, "model_fields", {})
-        found.add(".".join(keys[:2]) if len(keys) > 1 and (keys[1] in nested or keys[1] == "*") else keys[0])
+            keys = [*up.args[0].value.split("."), "*"]
+        found.add(".".join(known(keys)))
     return found
+
+
+def known(keys: list[str]) -> list[str]:
+    """The first of `keys` that are sections and keys of params.yaml; `*`, an entry of a dictionary, may end them."""
+    fields, length = Params.model_fields, 0
+    for key in keys:
+        if key != "*" and key not in fields:
+            break
+        length += 1
+        fields = getattr(fields[key].annotation, "model_fields", {}) if key in fields else {}
+    return keys[:length]
 
 
 def declared(stage: str) -> set[str]:

@@ -1,6 +1,8 @@
 """params.yaml as frozen models: the only place that reads it."""
 
+import functools
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -253,6 +255,89 @@ class Disentangling(Settings):
     shown: Count
 
 
+class LossTerms(Settings):
+    terms: Annotated[list[Literal["pixel", "gradient", "perceptual"]], Field(min_length=1)]
+    local: bool
+
+    def weights(self, loss: Loss) -> dict[str, float]:
+        """λ by term: those of `loss`, zero for the terms that are left out."""
+        kept = {*self.terms, *(f"local_{term}" for term in self.terms if self.local)}
+        every = loss.model_copy(update={"local": True}).weights()
+        return {term: weight if term in kept else 0.0 for term, weight in every.items()}
+
+
+class Ablation(Settings):
+    variant: str
+    epochs: Count
+    losses: Annotated[dict[str, LossTerms], Field(min_length=1)]
+
+
+class RecognizerLoss(Settings):
+    dataset: str
+    train: Annotated[float, Field(gt=0, lt=1)] | None = None
+    architecture: str
+    options: dict[str, Any] = {}
+    objectives: Annotated[list[Literal["softmax", "arcface"]], Field(min_length=1)]
+    margin: NonNegative
+    arcface_scale: Positive
+    recognizer_epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    perceptual: str
+    epochs: Count
+
+
+class TemplateLayer(Settings):
+    recognizer: str
+    layers: Annotated[list[str], Field(min_length=1)]
+    perceptual: str
+    epochs: Count
+
+
+class Competitor(Settings):
+    width: Positive
+    epochs: Count
+    perceptual_epochs: Annotated[int, Field(ge=0)] = 0
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Literal["one-cycle", "constant", "halving"]
+
+    @model_validator(mode="after")
+    def _epochs_cover_the_perceptual(self):
+        if self.perceptual_epochs >= self.epochs:
+            raise ValueError(f"`perceptual_epochs` are the last of {self.epochs} epochs: {self.perceptual_epochs} are too many")
+        return self
+
+    def epochs_of(self, phases: Sequence[str]) -> dict[str, int]:
+        """The epochs of one phase, or of two, the second being the perceptual one."""
+        if len(phases) == 1:
+            return {phases[0]: self.epochs}
+        return {phases[0]: self.epochs - self.perceptual_epochs, phases[1]: self.perceptual_epochs}
+
+
+class Competitors(Settings):
+    variants: Annotated[list[str], Field(min_length=1)]
+    far: Annotated[float, Field(gt=0, lt=1)]
+    decoders: dict[Literal["nbnet", "residual-deconvolution"], Competitor]
+
+
+class Findings(Settings):
+    psnr_margin: Positive
+    rate_margin: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Experiments(Settings):
+    """What these name is looked up by the stages that need it: the root's pipeline runs without it."""
+
+    faces: Count
+    ablation: Ablation
+    recognizer_loss: RecognizerLoss
+    template_layer: TemplateLayer
+    competitors: Competitors
+    findings: Findings
+
+
 class Params(Settings):
     seed: Annotated[int, Field(ge=0)]
     device: str
@@ -278,10 +363,11 @@ class Params(Settings):
     clusters: Clusters
     aggregation: Aggregation
     disentangling: Disentangling
+    experiments: Experiments
 
     def entry(self, section: str, name: str):
-        """The entry `name` of a section that is a dictionary. Raises DfdError where there is none."""
-        entries = getattr(self, section)
+        """The entry `name` of a section (of a part of one: `a.b.c`) that is a dictionary. Raises DfdError where there is none."""
+        entries = functools.reduce(getattr, section.split("."), self)
         if name not in entries:
             raise DfdError(f"params.yaml: {section} has no {name}; there are {', '.join(entries)}")
         return entries[name]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dfd.core.errors import DfdError
+from dfd.decoder.competing_losses import CompetingLoss
 from dfd.decoder.losses import TERMS, ReconstructionLoss
 from dfd.decoder.registry import build_decoder
 from dfd.decoder.training import train
@@ -93,7 +94,7 @@ def equal(decoder, other) -> bool:
     return states[0].keys() == states[1].keys() and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle", "halving"])
 def test_the_loss_falls_and_every_term_is_logged(run, phi, schedule):
     _, history = run(ReconstructionLoss(phi, WEIGHTS), epochs=12, patience=12, schedule=schedule)
     assert list(history) == ["epoch", "split", "total", *TERMS]
@@ -105,6 +106,21 @@ def test_the_loss_falls_and_every_term_is_logged(run, phi, schedule):
     # Of a dozen training faces a decoder learns nothing about others: only the training loss must fall.
     training = history.loc[history["split"] == "train", "total"]
     assert training.iloc[-1] < 0.9 * training.iloc[0]
+
+
+@pytest.mark.parametrize("epochs, halvings", [(9, 0), (10, 1), (21, 2)])
+def test_halving_halves_every_ten_epochs_and_beta1_reaches_adam(run, phi, tmp_path, epochs, halvings):
+    loss = ReconstructionLoss(phi, dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0})
+    run(loss, epochs=epochs, patience=99, schedule="halving", beta1=0.5)
+    (group,) = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["parts"]["optimizer"]["param_groups"]
+    assert group["lr"] == pytest.approx(3e-3 * 0.5**halvings) and group["betas"] == (0.5, 0.999)
+
+
+def test_a_competing_loss_is_learned_from(run, phi):
+    _, history = run(CompetingLoss(phi, {"absolute": 1.0, "ssim": 0.75}), epochs=12, patience=12)
+    assert list(history) == ["epoch", "split", "total", "absolute", "ssim"]
+    training = history.loc[history["split"] == "train", "total"]
+    assert training.iloc[-1] < 0.95 * training.iloc[0]
 
 
 def test_a_term_without_weight_is_not_logged(run, phi):

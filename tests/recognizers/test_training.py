@@ -7,9 +7,10 @@ import torch
 
 from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples
+from dfd.faces.store import FaceStore
 from dfd.recognizers.objectives import OBJECTIVES, Softmax
 from dfd.recognizers.registry import build_recognizer
-from dfd.recognizers.training import PER_IDENTITY, grouped_order, identity_labels, train_recognizer
+from dfd.recognizers.training import PER_IDENTITY, grouped_order, identity_labels, split_people, train_recognizer
 
 SETTINGS = SimpleNamespace(margin=0.2, arcface_scale=8.0)
 TRAINING = {
@@ -130,3 +131,27 @@ def test_labels_are_of_the_training_identities(orl_store, synthetic_store):
     labels = identity_labels(synthetic_store, rows)
     assert sorted(labels[rows].tolist()) == list(range(len(rows)))
     assert (labels >= 0).sum() == len(rows)
+
+
+@pytest.mark.parametrize("share, learned", [(0.5, 2), (0.75, 3), (0.1, 0)])
+def test_a_share_of_the_people_learns_and_the_others_test(orl_store, share, learned):
+    train, test = split_people(orl_store, share, seed=0)
+    people = [set(orl_store.identities(rows)) for rows in (train, test)]
+    assert len(people[0]) == learned and not people[0] & people[1] and len(people[0] | people[1]) == 4
+    assert sorted([*train, *test]) == list(range(20))
+    again, _ = split_people(orl_store, share, seed=0)
+    assert train.tolist() == again.tolist()
+
+
+def test_people_with_one_photo_do_not_learn(synthetic_store):
+    train, test = split_people(synthetic_store, 0.75, seed=0)
+    assert not len(train) and test.tolist() == synthetic_store.rows("test").tolist()
+    train, test = split_people(synthetic_store, None, seed=0)
+    assert not len(train) and test.tolist() == synthetic_store.rows("test").tolist()
+
+
+def test_without_a_share_the_stores_own_splits_count(orl_photos, to_store, tmp_path):
+    to_store(orl_photos, tmp_path / "orl.h5", shares={"train": 0.5, "test": 0.5}, size=64)
+    store = FaceStore(tmp_path / "orl.h5")
+    train, test = split_people(store, None, seed=0)
+    assert train.tolist() == store.rows("train").tolist() and test.tolist() == store.rows("test").tolist()

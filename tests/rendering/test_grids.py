@@ -3,7 +3,19 @@ import pytest
 import torch
 from PIL import Image
 
-from dfd.rendering.grids import CAPTION, EMPTY, GAP, GROUP_GAP, LABEL, MARGIN, _font, _text_width, _wrap, image_grid
+from dfd.rendering.grids import (
+    CAPTION,
+    EMPTY,
+    GAP,
+    GROUP_GAP,
+    LABEL,
+    MARGIN,
+    _font,
+    _text_width,
+    _wrap,
+    image_grid,
+    spread,
+)
 
 COLOURS = [(200, 30, 30), (20, 180, 40), (10, 60, 220)]
 
@@ -136,3 +148,10 @@ def test_arguments_that_disagree_are_refused(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         image_grid(tmp_path / "grid.png", **defaults | arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_faces_to_show_are_spread_over_people():
+    people = np.array(["c", "a", "c", "b", "a", "d", "e"])  # first seen at 1, 3, 0, 5, 6
+    assert spread(people, 99).tolist() == [0, 1, 3, 5, 6]
+    assert spread(people, 3).tolist() == [0, 3, 6]
+    assert spread(people, 1).tolist() == [0]

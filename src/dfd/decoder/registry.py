@@ -11,12 +11,16 @@ from dfd.core.errors import DfdError
 from dfd.decoder.closed_form import LinearDecoder, QuadraticDecoder
 from dfd.decoder.inverted_vgg import InvertedVGG
 from dfd.decoder.mixed import MixedDecoder
+from dfd.decoder.nbnet import NbNet
+from dfd.decoder.residual_deconvolution import ResidualDeconvolution
 
 # architecture -> its module, called with the template's dimension and the options of `decoder` in params.yaml
 DECODERS: dict[str, Callable[..., nn.Module]] = {
     "inverted-vgg": InvertedVGG,
     "linear": LinearDecoder,
     "quadratic": QuadraticDecoder,
+    "nbnet": NbNet,
+    "residual-deconvolution": ResidualDeconvolution,
 }
 
 

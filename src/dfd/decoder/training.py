@@ -14,6 +14,7 @@ from tqdm import tqdm
 from dfd.core.artefacts import replacing
 from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
+from dfd.decoder.competing_losses import CompetingLoss
 from dfd.decoder.losses import ReconstructionLoss
 from dfd.faces.examples import Examples, on_device
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def train(
     decoder: nn.Module,
-    loss: ReconstructionLoss,
+    loss: ReconstructionLoss | CompetingLoss,
     training: Examples,
     validation: Examples,
     *,
@@ -37,20 +38,25 @@ def train(
     device: torch.device,
     checkpoint: Path,
     stamp: str,
+    beta1: float = 0.9,
 ) -> pd.DataFrame:
     """Train `decoder` in place to its best epoch by the validation loss, and return the history.
 
     The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
-    schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0) or `constant`. A killed training goes
-    on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Raises
-    DfdError where no epoch has a finite validation loss.
+    schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0), `constant`, or `halving` every ten
+    epochs. A killed training goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an
+    uninterrupted one. Raises DfdError where no epoch has a finite validation loss.
     """
     decoder.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(decoder.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        decoder.parameters(), lr=learning_rate, betas=(beta1, 0.999), weight_decay=weight_decay, fused=True
+    )
     steps = -(-len(training.rows) // batch_size)
     scheduler = None
     if schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.11)
+    elif schedule == "halving":
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10 * steps, 0.5)
     history: list[dict] = []
     best = {"loss": float("inf"), "epoch": 0, "state": {}}
     parts = {"decoder": decoder, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
@@ -95,7 +101,12 @@ def train(
 
 @torch.no_grad()
 def _validate(
-    decoder: nn.Module, loss: ReconstructionLoss, examples: Examples, batch_size: int, precision: str, device: torch.device
+    decoder: nn.Module,
+    loss: ReconstructionLoss | CompetingLoss,
+    examples: Examples,
+    batch_size: int,
+    precision: str,
+    device: torch.device,
 ) -> dict[str, float]:
     decoder.eval()
     sums = _Sums()

@@ -299,6 +299,35 @@ def compared_summaries(series: Sequence[Pairs], weights: np.ndarray, fars: Seque
     return summaries
 
 
+def gain_difference(
+    gains: tuple[Pairs, Pairs],
+    others: tuple[Pairs, Pairs],
+    fars: Sequence[float] = FARS,
+    samples: int = 1000,
+    *,
+    generator: np.random.Generator,
+) -> dict:
+    """By how much more something gains in one place than in another: (with − without) − (with − without), as
+    `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
+
+    gains, others: pairs (with, without), all four the same pairs in the same order (else ValueError), weighed alike in
+    each replicate: see `paired_summary`.
+    """
+    series = [*gains, *others]
+    if not all(np.array_equal(a, b) for pairs in series for a, b in zip(pairs[1:], series[0][1:], strict=True)):
+        raise ValueError("gains that are compared need the same pairs in the same order")
+    curves = [_Curve(pairs) for pairs in series]
+    weights = bootstrap_weights(curves[0].n_identities, samples, generator).astype(np.int32)
+    signs = np.array([1, -1, -1, 1])
+    replicates = np.array([signs @ np.array([curve.measures(row, fars) for curve in curves]) for row in weights])
+    ones = np.ones(curves[0].n_identities, np.int32)
+    differences = signs @ np.array([curve.measures(ones, fars) for curve in curves])
+    return {
+        name: {"difference": float(difference)} | interval
+        for name, difference, interval in zip(_names(fars), differences, _intervals(curves[0], replicates), strict=True)
+    }
+
+
 def _names(fars: Sequence[float]) -> list[str]:
     return [*(f"tar_at_far_{far:g}" for far in fars), "eer", "auc"]
 

@@ -3,6 +3,7 @@
 An objective takes templates (B, D) and targets (B, …) and gives the loss per face, (B,).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -33,8 +34,10 @@ class ArcFace(nn.Module):
     def forward(self, templates: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         cosines = F.normalize(templates) @ F.normalize(self.centres).T
         angles = torch.acos(cosines.clamp(-1 + 1e-6, 1 - 1e-6))
-        # Beyond π − margin the cosine would rise again: the angle stops at π.
-        widened = torch.cos((angles + self.margin).clamp(max=torch.pi))
+        # Beyond π − margin the cosine would rise again; the authors' code goes on along the cosine itself, below it. Held at
+        # −1 instead, templates opposite to every centre would cost ln(classes) only, and learn no more: all fall there.
+        beyond = cosines - self.margin * math.sin(self.margin)
+        widened = torch.where(angles + self.margin < torch.pi, torch.cos(angles + self.margin), beyond)
         true = F.one_hot(labels, len(self.centres)).bool()
         return F.cross_entropy(self.scale * torch.where(true, widened, cosines), labels, reduction="none")
 

@@ -89,3 +89,24 @@ def identity_labels(faces: FaceStore, rows: np.ndarray) -> torch.Tensor:
     """Labels (N,) of all faces of a store: 0, 1, … for the identities among `rows`, in alphabetical order, else −1."""
     known = {identity: label for label, identity in enumerate(np.unique(faces.identities(rows)))}
     return torch.tensor([known.get(identity, -1) for identity in faces.identities(np.arange(len(faces)))])
+
+
+def split_people(faces: FaceStore, share: float | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of people to learn from, who have two photos or more each, and rows of other people to test on.
+
+    share: of such people of the test split learn, drawn by `seed`; all others of that split test. None: the store's own
+    training and test splits.
+    """
+    test = faces.rows("test")
+    if share is None:
+        train = faces.rows("train")
+        return train[np.isin(faces.identities(train), _several(faces.identities(train)))], test
+    several = np.random.default_rng(seed).permutation(_several(faces.identities(test)))
+    learned = np.isin(faces.identities(test), several[: round(share * len(several))])
+    return test[learned], test[~learned]
+
+
+def _several(identities: np.ndarray) -> np.ndarray:
+    """Those who occur twice or more often, in alphabetical order."""
+    people, counts = np.unique(identities, return_counts=True)
+    return people[counts > 1]

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
@@ -74,6 +75,16 @@ def image_grid(
             _text(draw, note, caption_font, x + cell / 2, y + cell + GAP / 2, "centre")
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG")
+
+
+def spread(identities: np.ndarray, count: int) -> np.ndarray:
+    """Which faces to show of those of `identities` (N,): the first of each of `count` people, spread over all of them.
+
+    Positions, rising; of every person, if there are fewer.
+    """
+    _, first = np.unique(identities, return_index=True)
+    first = np.sort(first)
+    return first[np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)]
 
 
 def _column_count(rows, columns, captions, groups) -> int:

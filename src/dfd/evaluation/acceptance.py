@@ -1,0 +1,111 @@
+"""Template inversion as an attack: how often a recognizer takes a reconstruction for the person (Mai et al., TPAMI 2019).
+
+Type I compares a reconstruction with the very photo that its template was made from, type II with the person's other
+photos. The threshold is that at which the system, before any attack, has the stated FAR.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dfd.evaluation.intervals import mean_interval, paired_interval
+from dfd.evaluation.verification import cosine_pairs, tar_at_far
+
+
+class Accepted(NamedTuple):
+    """Whether each comparison was accepted, 0 or 1, (P,), and whose it was, (P,)."""
+
+    values: np.ndarray
+    identities: np.ndarray
+
+
+def has_pairs(identities: np.ndarray) -> bool:
+    """Whether there are pairs of photos of one person and of two people."""
+    _, counts = np.unique(identities, return_counts=True)
+    return len(counts) > 1 and counts.max() > 1
+
+
+def unattacked(templates: np.ndarray, identities: np.ndarray, far: float) -> dict:
+    """The system before the attack: its TAR at `far` and its threshold, as `tar_at_far` gives them, on all pairs (N, D).
+
+    Raises ValueError where `has_pairs` is false.
+    """
+    return tar_at_far(cosine_pairs(templates, templates, identities), far)
+
+
+def accepted(
+    reconstructions: np.ndarray, templates: np.ndarray, identities: np.ndarray, threshold: float
+) -> dict[str, Accepted]:
+    """`type_1`, a comparison per face, and `type_2`, one per face and other photo of its person.
+
+    reconstructions: templates (N, D) of the reconstructed faces; templates: (N, D) of the photos, in the same order. A
+    comparison is accepted where the cosine reaches the threshold.
+    """
+    attacks, photos = _unit(reconstructions), _unit(templates)
+    own = np.einsum("nd,nd->n", attacks, photos)
+    other, whose = [], []
+    for identity in np.unique(identities):
+        rows = np.flatnonzero(identities == identity)
+        cosines = attacks[rows] @ photos[rows].T
+        other.append(cosines[~np.eye(len(rows), dtype=bool)])
+        whose.append(np.repeat(identity, len(other[-1])))
+    scores = {"type_1": (own, identities), "type_2": (np.concatenate(other), np.concatenate(whose))}
+    return {kind: Accepted((score >= threshold).astype(float), people) for kind, (score, people) in scores.items()}
+
+
+def _unit(templates: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(templates.astype(np.float64), axis=1, keepdims=True)
+    return (templates / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def attack_summary(
+    attacks: Mapping[str, np.ndarray],
+    templates: np.ndarray,
+    identities: np.ndarray,
+    far: float,
+    references: Mapping[str, Sequence[str]],
+    samples: int,
+    seed: int,
+) -> dict:
+    """What decoders reach as attacks on one recognizer: `unattacked`, see there, and by decoder and type the share
+    accepted, `value`, its 95 % interval over identities, `accepted` and `n` comparisons; and for each of the decoder's
+    references `minus_<reference>`, paired.
+
+    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D). Where
+    no threshold can be had there are only notes.
+    """
+    if not has_pairs(identities):
+        return {"acceptance_note": "left out: no person has two photos, or there is but one person"}
+    before = unattacked(templates, identities, far)
+    if before["threshold"] is None:
+        return {"unattacked": before, "acceptance_note": "left out: " + before["threshold_note"]}
+    found = {name: accepted(attack, templates, identities, before["threshold"]) for name, attack in attacks.items()}
+    metrics: dict = {"unattacked": before, "decoders": {}}
+    for name, kinds in found.items():
+        metrics["decoders"][name] = {}
+        for kind, (values, people) in kinds.items():
+            share = _share(values, people, samples, seed)
+            for reference in references[name]:
+                share[f"minus_{reference}"] = _difference(values, found[reference][kind].values, people, samples, seed)
+            metrics["decoders"][name][kind] = share
+    return metrics
+
+
+def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
+    """Where all comparisons end alike, resampling sees no width: the interval is then the exact one of a binomial with a
+    trial per identity (Clopper & Pearson, 1934), whose open end is 1 − 0.025^(1/identities) away.
+    """
+    share = mean_interval(values, people, samples, generator=np.random.default_rng(seed))
+    value = share.pop("mean")
+    if value in (0.0, 1.0):
+        width = 1 - 0.025 ** (1 / len(np.unique(people)))
+        share = {"ci95_low": value * (1 - width), "ci95_high": value + (1 - value) * width}
+    return {"value": value, "accepted": int(values.sum()), "n": len(values)} | share
+
+
+def _difference(values: np.ndarray, others: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
+    found = paired_interval(values, others, people, samples, generator=np.random.default_rng(seed))
+    if np.ptp(values - others) == 0:
+        found |= {"ci95_low": None, "ci95_high": None, "ci95_note": "every comparison differs alike: no width to resample"}
+    return found

@@ -1,0 +1,1 @@
+"""What the paper claims from its experiments, and whether it holds in a run's metrics."""

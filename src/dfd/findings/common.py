@@ -1,0 +1,43 @@
+"""What all claims share: names, margins, and how parts are looked up.
+
+Paths are those of metrics/<stage>/<key>.json, without the ending. `vgg` and `resnet` are the paper's recognizers, by the
+names that params.yaml gives them; a metric of another name is missing. Decoders are compared without the closed form that
+they may be mixed with: the paper's have none.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from dfd.findings.rule import Effect, attempted
+
+VGG, RESNET = "vgg", "resnet"
+BACKBONES = (VGG, RESNET)
+TAR = "tar_at_far_0.001"
+
+
+class Names(NamedTuple):
+    """What params.yaml calls the metrics' keys, and the margins within which two things count as alike.
+
+    psnr_margin: in dB. rate_margin: of rates, accuracies and probabilities.
+    """
+
+    ablation: str  # variant
+    losses: tuple[str, ...]
+    recognizer_loss: str  # data set
+    objectives: tuple[str, ...]
+    template_layer: str  # recognizer
+    layers: tuple[str, ...]
+    competitors: tuple[str, ...]  # variants
+    decoders: tuple[str, ...]
+    psnr_margin: float
+    rate_margin: float
+
+
+def variants_by_template() -> dict[str, str]:
+    """The template recognizer of each of the paper's four variants."""
+    return {f"{template}-{perceptual}": template for template in BACKBONES for perceptual in BACKBONES}
+
+
+def parts_of(effects: Mapping[str, Callable[[], Effect]]) -> dict[str, Effect]:
+    """Each part's effect, from functions; null with a note where its metric is missing."""
+    return {name: attempted(effect) for name, effect in effects.items()}

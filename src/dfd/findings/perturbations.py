@@ -1,0 +1,262 @@
+"""Claims from section 4.3: geometry, occlusions, adversarial noise; Figs. 8 to 13, Table 2."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from math import inf
+
+from dfd.findings.common import (
+    BACKBONES,
+    RESNET,
+    TAR,
+    VGG,
+    Names,
+    parts_of,
+    variants_by_template,
+)
+from dfd.findings.rule import Claim, Effect, above, attempted, look_up, minus, negated, number
+
+TARGETED = ("tfgsm", "itfgsm", "tcw", "itcw")  # the paper's four attacks
+
+
+def map_claims() -> dict[str, Claim]:
+    """Table 2."""
+    conditions = {"rotated": "rotation", "translated": "translation", "scaled": "scaling"}
+
+    def helps(condition: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return parts_of({name: partial(number, metrics, "verify", name, condition, "difference", TAR) for name in BACKBONES})
+
+    def more(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {condition: attempted(partial(_vgg_minus_resnet, metrics, dataset, condition)) for condition in conditions}
+
+    def robust(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        def ahead(condition: str) -> Effect:
+            return minus(*(number(metrics, "verify", name, condition, "without", TAR) for name in (RESNET, VGG)))
+
+        return {condition: attempted(partial(ahead, condition)) for condition in conditions}
+
+    claims = {
+        f"maps-help-{noun}": Claim(
+            f"A linear map in template space improves the verification of faces after {noun}",
+            "4.3.1, Table 2",
+            "TAR at 0.1 % FAR with minus without the map",
+            "TAR",
+            0,
+            inf,
+            partial(helps, condition),
+        )
+        for condition, noun in conditions.items()
+    }
+    claims["resnet-is-more-robust"] = Claim(
+        "ResNet verifies rotated, translated and scaled faces better than VGG",
+        "4.3.1, Table 2",
+        "TAR at 0.1 % FAR without the map, ResNet minus VGG",
+        "TAR",
+        0,
+        inf,
+        robust,
+    )
+    claims["maps-help-vgg-more"] = Claim(
+        "VGG gains more from the maps than ResNet",
+        "4.3.1, Table 2",
+        "gain in TAR at 0.1 % FAR of VGG minus that of ResNet",
+        "TAR",
+        0,
+        inf,
+        more,
+    )
+    return claims
+
+
+def _vgg_minus_resnet(metrics: Mapping, dataset: str, condition: str) -> Effect:
+    found = look_up(metrics, "map_gains", dataset, condition)
+    if VGG in found:
+        return number(found, VGG, f"minus_{RESNET}", TAR)
+    return negated(number(found, RESNET, f"minus_{VGG}", TAR))
+
+
+def occlusion_claims() -> dict[str, Claim]:
+    """Fig. 11."""
+    regions = ("eyes", "mouth")
+
+    def decoded(wanted: Iterable[str], measure: str, difference: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {
+            f"{region}, {variant}": attempted(
+                partial(
+                    number, metrics, "occlude", template, dataset, region, "decoded", variant, measure, f"minus_{difference}"
+                )
+            )
+            for region in wanted
+            for variant, template in variants_by_template().items()
+        }
+
+    def identity(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {
+            f"{region}, {name}": attempted(partial(_above_strangers, metrics, name, dataset, region))
+            for region in regions
+            for name in BACKBONES
+        }
+
+    return {
+        "occlusions-stay-local": Claim(
+            "Local occlusions remain local in the reconstructions",
+            "4.3.2, Fig. 11",
+            "the region's share of the change in the reconstruction minus its share of the picture",
+            "share",
+            0,
+            inf,
+            partial(decoded, regions, "change_inside", "area"),
+            by_dataset=True,
+        ),
+        "blocked-eyes-become-glasses": Claim(
+            "Blocked eyes are interpreted as (dark) glasses",
+            "4.3.2, Fig. 11",
+            "brightness of the reconstruction with blocked eyes minus without, in the region minus beside it",
+            "grey levels",
+            -inf,
+            0,
+            partial(decoded, ["eyes"], "brightness_inside", "outside"),
+            by_dataset=True,
+        ),
+        "occlusions-leave-identity": Claim(
+            "The identity is largely discernible in spite of an occlusion",
+            "4.3.2, Fig. 11",
+            "cosine of the occluded and the clean template minus the mean cosine of different people (taken as exact)",
+            "cosine",
+            0,
+            inf,
+            identity,
+            by_dataset=True,
+        ),
+    }
+
+
+def _above_strangers(metrics: Mapping, recognizer: str, dataset: str, region: str) -> Effect:
+    found = look_up(metrics, "occlude", recognizer, dataset, region)
+    return above(number(found, "cosine"), look_up(found, "cosine", "different_people"))
+
+
+def attack_claims(names: Names) -> dict[str, Claim]:
+    """Figs. 12 and 13."""
+
+    def verification(metrics: Mapping, recognizer: str, *path: str) -> Effect:
+        return number(metrics, "attack", recognizer, "verification", *path, TAR)
+
+    def identified(metrics: Mapping, variant: str, attack: str, decoding: str | None = None) -> Effect:
+        return number(metrics, "attack", variants[variant], "targeted", attack, decoding or variant, "true_identity")
+
+    variants = variants_by_template()
+
+    def harm(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {name: attempted(partial(verification, metrics, name, "decline", "before")) for name in BACKBONES}
+
+    def defence(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        def gained(variant: str) -> Effect:
+            before, after = (verification(metrics, variants[variant], "decline", d) for d in ("before", variant))
+            return minus(after, before)
+
+        return {variant: attempted(partial(gained, variant)) for variant in variants}
+
+    def cost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        def lost(variant: str) -> Effect:
+            before, after = (verification(metrics, variants[variant], "original", d) for d in ("before", variant))
+            return minus(after, before)
+
+        return {variant: attempted(partial(lost, variant)) for variant in variants}
+
+    def recovered(template: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {
+            f"{attack}, {variant}": attempted(
+                lambda a=attack, v=variant: minus(identified(metrics, v, a), identified(metrics, v, a, "before"))
+            )
+            for attack in TARGETED
+            for variant, own in variants.items()
+            if own == template
+        }
+
+    def restored(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        def gained(variant: str) -> Effect:
+            epsilon = look_up(metrics, "attack", variants[variant], "verification", "epsilon")
+            attacked = f"attacked_by_{epsilon:g}"
+            before, after = (verification(metrics, variants[variant], attacked, d) for d in ("before", variant))
+            return minus(after, before)
+
+        return {variant: attempted(partial(gained, variant)) for variant in variants}
+
+    def more(pairs: Sequence[tuple[str, str]], metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {
+            f"{attack}, {one}": attempted(lambda a=attack, o=one, t=two: minus(identified(metrics, o, a), identified(metrics, t, a)))
+            for attack in TARGETED
+            for one, two in pairs
+        }
+
+    by_template = [(f"{VGG}-{other}", f"{RESNET}-{other}") for other in BACKBONES]
+    by_phi = [(f"{VGG}-{VGG}", f"{VGG}-{RESNET}"), (f"{RESNET}-{RESNET}", f"{RESNET}-{VGG}")]
+    share = "share of attacked photos identified as the true person"
+    claims = {
+        f"decoding-recovers-identities-{template}": Claim(
+            f"After decoding {template} templates, attacked photos are identified rightly more often",
+            "4.3.3, Fig. 12",
+            f"{share}, after minus before decoding, by each attack",
+            "share",
+            0,
+            inf,
+            partial(recovered, template),
+        )
+        for template in BACKBONES
+    }
+    return claims | {
+        "decoding-recovers-more-with-vgg": Claim(
+            "Decoding recovers identities from attacked photos especially with VGG templates",
+            "4.3.3, Fig. 12",
+            f"{share} after decoding, VGG minus ResNet, φ being the same",
+            "share",
+            0,
+            inf,
+            partial(more, by_template),
+        ),
+        "white-box-like-black-box-attacked": Claim(
+            "White-box and black-box decoders do not differ on attacked photos",
+            "4.3.3, Fig. 12",
+            f"{share} after decoding, white-box minus black-box",
+            "share",
+            -names.rate_margin,
+            names.rate_margin,
+            partial(more, by_phi),
+        ),
+        "fgsm-harms-verification": Claim(
+            "FGSM lowers the verification performance",
+            "4.3.3, Fig. 13",
+            "TAR at 0.1 % FAR, attacked minus original",
+            "TAR",
+            -inf,
+            0,
+            harm,
+        ),
+        "decoding-defends-against-fgsm": Claim(
+            "With decoding, FGSM lowers the verification performance considerably less",
+            "4.3.3, Fig. 13",
+            "change of TAR at 0.1 % FAR by the attack, with minus without decoding (small also where little is left to lose)",
+            "TAR",
+            0,
+            inf,
+            defence,
+        ),
+        "decoding-restores-verification": Claim(
+            "Attacked faces are verified better after decoding than before: it is a defence",
+            "4.3.3, Fig. 13",
+            "TAR at 0.1 % FAR of attacked faces, with minus without decoding",
+            "TAR",
+            0,
+            inf,
+            restored,
+        ),
+        "decoding-costs-little": Claim(
+            "Without an attack, decoding lowers the verification performance but a little",
+            "4.3.3, Fig. 13",
+            "TAR at 0.1 % FAR of originals, with minus without decoding",
+            "TAR",
+            -names.rate_margin,
+            inf,
+            cost,
+        ),
+    }

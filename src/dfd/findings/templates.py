@@ -1,0 +1,199 @@
+"""Claims from sections 4.4 and 4.5: templates of several photos, and modified ones; Figs. 14 to 17."""
+
+from collections.abc import Mapping
+from functools import partial
+from math import inf
+
+from dfd.findings.common import BACKBONES, RESNET, TAR, VGG, Names, variants_by_template
+from dfd.findings.rule import Claim, Effect, Missing, above, attempted, look_up, minus, number
+
+ENOUGH = 10  # photos in a template, from which on the paper sees no more gain
+
+
+def construction_claims(names: Names) -> dict[str, Claim]:
+    """Figs. 14, 15 and 16."""
+
+    def spread(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        own = (number(metrics, "cluster", name, "templates", "within_person_share") for name in BACKBONES)
+        return {"templates": minus(*own)}
+
+    def decoded(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        def ratio(other: str) -> Effect:
+            paths = [("cluster", name, "decoded", f"{name}-{other}", "ratio") for name in BACKBONES]
+            return minus(*(number(metrics, *path) for path in paths))
+
+        return {f"φ = {other}": attempted(partial(ratio, other)) for other in BACKBONES}
+
+    def gain(recognizer: str, metrics: Mapping) -> Effect:
+        count = enough(metrics, recognizer)
+        return number(metrics, "aggregate", recognizer, "verification", count, "minus_first", TAR)
+
+    def helps(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {VGG: gain(VGG, metrics)}
+
+    def levels_off(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        most, few = max(counts(metrics, VGG)), enough(metrics, VGG)
+        if most <= ENOUGH:
+            raise Missing(f"the people have photos for templates of {most} at most, which is not beyond {ENOUGH}")
+        paths = [("aggregate", VGG, "verification", str(count), TAR) for count in (most, few)]
+        return {VGG: minus(*(number(metrics, *path) for path in paths))}
+
+    def more(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {VGG: minus(gain(VGG, metrics), gain(RESNET, metrics))}
+
+    def normalised(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {
+            variant: attempted(
+                lambda n=name, v=variant: number(
+                    metrics, "aggregate", n, "decoded", v, enough(metrics, n), "mirror", "minus_first"
+                )
+            )
+            for variant, name in variants_by_template().items()
+        }
+
+    up_to = f"the most photos up to {ENOUGH} minus one photo"
+    return {
+        "clusters-vary-more-for-vgg": Claim(
+            "VGG templates vary more within a person than ResNet templates",
+            "4.4.1, Fig. 14",
+            "share of the templates' variance that lies within a person, VGG minus ResNet",
+            "share",
+            0,
+            inf,
+            spread,
+        ),
+        "centroids-look-more-different-for-vgg": Claim(
+            "Decoded cluster centroids of a person differ more for VGG than for ResNet",
+            "4.4.1, Fig. 14",
+            "difference of a person's decoded centroids over that of people, VGG minus ResNet, φ being the same",
+            "ratio",
+            0,
+            inf,
+            decoded,
+        ),
+        "aggregation-normalises": Claim(
+            "Aggregated templates decode to more frontal, evenly lit faces",
+            "4.4.2, Fig. 15",
+            f"difference of the decoded face from its mirror image, {up_to}",
+            "grey levels",
+            -inf,
+            0,
+            normalised,
+        ),
+        "aggregation-helps": Claim(
+            "Verification by VGG improves with the photos in a template",
+            "4.4.2, Fig. 16",
+            f"TAR at 0.1 % FAR, {up_to}",
+            "TAR",
+            0,
+            inf,
+            helps,
+        ),
+        "aggregation-levels-off": Claim(
+            f"Verification stabilises at {ENOUGH} photos in a template",
+            "4.4.2, Fig. 16",
+            f"TAR at 0.1 % FAR, the most photos minus {ENOUGH}",
+            "TAR",
+            -names.rate_margin,
+            names.rate_margin,
+            levels_off,
+        ),
+        "aggregation-helps-vgg-more": Claim(
+            "ResNet benefits less from aggregation than VGG",
+            "4.4.2, Fig. 15",
+            f"gain in TAR at 0.1 % FAR ({up_to}) of VGG minus that of ResNet",
+            "TAR",
+            0,
+            inf,
+            more,
+        ),
+    }
+
+
+def counts(metrics: Mapping, recognizer: str) -> list[int]:
+    """The numbers of photos in a template that were compared, rising. Raises Missing for none."""
+    return sorted(int(count) for count in look_up(metrics, "aggregate", recognizer, "verification") if count.isdigit())
+
+
+def enough(metrics: Mapping, recognizer: str) -> str:
+    """The largest of the counts that is not above ENOUGH. Raises Missing where that is the first."""
+    usable = [count for count in counts(metrics, recognizer) if count <= ENOUGH]
+    if len(usable) < 2:
+        raise Missing("the people have too few photos for templates of several")
+    return str(usable[-1])
+
+
+def modification_claims(names: Names) -> dict[str, Claim]:
+    """Fig. 17, on ResNet templates as in the paper."""
+
+    def probe(part: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        return {part: above(number(metrics, "disentangle", RESNET, dataset, "probe", part, "balanced_accuracy"), 0.5)}
+
+    def flips(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        def rate(gender: str) -> Effect:
+            path = ("disentangle", RESNET, dataset, "gender", f"attribute-{gender}", f"to_{gender}")
+            return above(number(metrics, *path), 0.5)
+
+        return {f"to {gender}": attempted(partial(rate, gender)) for gender in ("female", "male")}
+
+    def gender_of_identity(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        kinds = ("identity-male", "identity-female")
+        return {"both": minus(*(number(metrics, "disentangle", RESNET, dataset, "gender", kind, "p_male") for kind in kinds))}
+
+    def identity_lost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        path = ("disentangle", RESNET, dataset, "cosine", VGG)
+        kinds = ("identity-both", "attribute-both")
+        return {"both": minus(*(number(metrics, *path, kind, "change") for kind in kinds))}
+
+    return {
+        "attribute-part-carries-gender": Claim(
+            "PFRNet's attribute part encodes gender",
+            "4.5, Fig. 17",
+            "balanced accuracy of a linear probe on the attribute part, minus chance",
+            "accuracy",
+            0,
+            inf,
+            partial(probe, "attribute"),
+            by_dataset=True,
+        ),
+        "identity-part-carries-no-gender": Claim(
+            "PFRNet's identity part contains little to no gender information",
+            "4.5, Fig. 17",
+            "balanced accuracy of a linear probe on the identity part, minus chance",
+            "accuracy",
+            -names.rate_margin,
+            names.rate_margin,
+            partial(probe, "identity"),
+            by_dataset=True,
+        ),
+        "attribute-part-changes-gender": Claim(
+            "Replacing the attribute part by that of a gender makes (most) faces appear of that gender",
+            "4.5, Fig. 17",
+            "share of the faces of the other gender that become of this one, minus one half",
+            "share",
+            0,
+            inf,
+            flips,
+            by_dataset=True,
+        ),
+        "identity-part-leaves-gender": Claim(
+            "Which gender's mean replaces the identity part has little effect on the apparent gender",
+            "4.5, Fig. 17",
+            "mean P(male) with the men's mean identity part minus with the women's",
+            "probability",
+            -names.rate_margin,
+            names.rate_margin,
+            gender_of_identity,
+            by_dataset=True,
+        ),
+        "identity-part-carries-identity": Claim(
+            "Replacing the identity part alters the identity substantially, replacing the attribute part less",
+            "4.5, Fig. 17",
+            "change of the cosine by VGG, identity part minus attribute part replaced",
+            "cosine",
+            -inf,
+            0,
+            identity_lost,
+            by_dataset=True,
+        ),
+    }

@@ -1,0 +1,60 @@
+"""The findings as tables: long form for CSV, and Markdown for the README."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dfd.core.artefacts import replacing
+
+COLUMNS = ["key", "claim", "where", "compares", "unit", "claimed", "dataset", "part", "effect", "low", "high", "interval", "verdict", "note"]
+SUMMARY = "the claim"  # in `part`: of the claim as a whole
+
+
+def findings_table(found: Mapping) -> pd.DataFrame:
+    """Long form of `findings`: a row per claim and data set, and one for each part where there are several."""
+    rows = []
+    for key, finding in found["claims"].items():
+        for dataset, result in {finding["dataset"]: finding, **finding.get("also", {})}.items():
+            for part, numbers in {SUMMARY: result, **result.get("parts", {})}.items():
+                row = {name: finding[name] for name in ("claim", "where", "compares", "unit", "claimed")}
+                row |= {name: numbers[name] for name in ("effect", "interval", "verdict")}
+                row |= {"low": numbers["ci95_low"], "high": numbers["ci95_high"], "note": numbers.get("effect_note")}
+                rows.append(row | {"key": key, "dataset": dataset, "part": part})
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(["effect", "low", "high"], float))
+
+
+def findings_markdown(found: Mapping) -> str:
+    """One row per claim: what the paper says and where, the effect with its interval, what range was claimed, the verdict;
+    those of other data sets behind it."""
+    lines = ["| the paper says | where | compared here | effect [95 % interval] | claimed | here |", "| --- " * 6 + "|"]
+    for finding in found["claims"].values():
+        verdicts = [f"**{finding['verdict']}**"]
+        if finding["effect"] is None:
+            verdicts[0] += f" ({_cell(finding['effect_note'])})"
+        verdicts += [f"{dataset}: {result['verdict']} ({_effect(result)})" for dataset, result in finding.get("also", {}).items()]
+        part = f" ({finding['part']})" if "part" in finding and finding["effect"] is not None else ""
+        effect = f"{_effect(finding)} {finding['unit']}{part}" if finding["effect"] is not None else "–"
+        cells = [finding["claim"], finding["where"], finding["compares"], effect, finding["claimed"], "; ".join(verdicts)]
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    counts = ", ".join(f"{count} {'hold' if name == 'holds' and count != 1 else name}" for name, count in found["counts"].items())
+    return f"{len(found['claims'])} claims: {counts}.\n\n" + "\n".join(lines) + "\n"
+
+
+def _effect(result: Mapping) -> str:
+    ends = [result[name] for name in ("effect", "ci95_low", "ci95_high")]
+    value, low, high = ("–" if end is None else f"{end:.3g}".replace("-", "−") for end in ends)
+    return value if result["ci95_low"] is None else f"{value} [{low}, {high}]"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def write_findings(folder: str | Path, found: Mapping) -> None:
+    """Write findings.csv and findings.md into a folder."""
+    folder = Path(folder)
+    with replacing(folder / "findings.csv") as temporary:
+        findings_table(found).to_csv(temporary, index=False, float_format="%.6g")
+    with replacing(folder / "findings.md") as temporary:
+        temporary.write_text(findings_markdown(found), encoding="utf-8")

@@ -1,0 +1,63 @@
+"""Measure what each part of the loss is worth (Table 1): the rows' decoders on the same faces, paired."""
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.core.left_out import left_out_metrics, told_apart
+from dfd.decoder.registry import decode, load_decoder
+from dfd.evaluation.comparison import Comparison, against
+from dfd.evaluation.quality import load_lpips
+from dfd.faces.leakage import trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.comparison import draw_comparison
+from dfd.rendering.grids import spread
+from dfd.templates.store import TemplateStore
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
+
+FULL = "full"
+OTHERS = ("global", "perceptual")  # also compared with: for what each loss is worth; for which row is worst
+
+
+def main() -> None:
+    params = load_params()
+    device, losses = pick_device(params.device), params.experiments.ablation.losses
+    key = params.experiments.ablation.variant
+    variant = params.entry("variants", key)
+    folders, missing = told_apart({loss: EXPERIMENT.format("ablation", loss) for loss in losses})
+    decoders = {loss: load_decoder(f"{folder}/decoder.safetensors", device) for loss, folder in folders.items()}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    learned = {"decoder": params.roles.decoders}
+    for name in recognizers:
+        learned |= trained_on(name, params.train_recognizer)
+    comparison = Comparison(
+        recognizers=recognizers,
+        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        allow_leakage=params.roles.allow_leakage,
+        lpips=load_lpips(device),
+        references=against(decoders, FULL, *(other for other in OTHERS if other in losses)),
+        samples=params.evaluate.bootstrap,
+        seed=params.seed,
+        precision=params.precision,
+        size=params.decoder.size,
+    )
+    metrics, notes, shown = {}, left_out_metrics(missing), {}
+    for dataset in params.datasets:
+        faces = FaceStore(FACES.format(dataset))
+        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
+        rows = stores[variant.template].rows("test")[: params.experiments.faces]
+        if not len(rows) or not decoders:
+            notes[f"{dataset}_note"] = "left out: no test face with a template, or no decoder"
+            continue
+        templates = {name: store.template[rows] for name, store in stores.items()}
+        images = {loss: decode(decoder, templates[variant.template]) for loss, decoder in decoders.items()}
+        picks = spread(faces.identities(rows), params.reconstruct.faces)
+        metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
+    write_json(f"metrics/ablation/{key}.json", metrics | notes)
+    histories = {loss: f"{folder}/history.csv" for loss, folder in folders.items()}
+    title = f"Losses of {key}, the network alone"
+    draw_comparison("plots/ablation", title, FULL, metrics, shown, missing, histories)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+"""Compare published decoders with ours on the templates of one variant, also as attacks on its recognizer (Figs. 6, 7)."""
+
+from pathlib import Path
+
+import torch
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.decoder.learning import NO_GRADIENTS
+from dfd.decoder.registry import decode, load_decoder
+from dfd.evaluation.acceptance import attack_summary
+from dfd.evaluation.comparison import Comparison, against
+from dfd.evaluation.quality import load_lpips
+from dfd.faces.leakage import trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.base import NO_IMAGES
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.comparison import draw_acceptance, draw_comparison
+from dfd.rendering.grids import spread
+from dfd.templates.embedding import embed_images
+from dfd.templates.store import TemplateStore
+from stages import DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
+
+OURS, ALONE = "ours", "ours-network"  # as the pipeline has it, and without the decoder that it is mixed with
+
+
+def main(variant: str) -> None:
+    params = load_params()
+    settings, device = params.experiments.competitors, pick_device(params.device)
+    pair = params.entry("variants", variant)
+    folders = {name: EXPERIMENT.format("competitors", f"{name}-{variant}") for name in settings.decoders}
+    decoders = _decoders(DECODER.format(variant), folders, device)
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    learned = {"decoder": params.roles.decoders}
+    for name in recognizers:
+        learned |= trained_on(name, params.train_recognizer)
+    comparison = Comparison(
+        recognizers=recognizers,
+        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        allow_leakage=params.roles.allow_leakage,
+        lpips=load_lpips(device),
+        references=against(decoders, *(name for name in decoders if name in (OURS, ALONE))),
+        samples=params.evaluate.bootstrap,
+        seed=params.seed,
+        precision=params.precision,
+        size=params.decoder.size,
+    )
+    metrics, notes, shown = {}, {}, {}
+    acceptance: dict = {"acceptance_note": f"left out: {params.roles.verification} has no test faces"}
+    if not recognizers[pair.perceptual].gives_gradients:
+        notes["perceptual_note"] = NO_GRADIENTS.format(pair.perceptual)
+    for dataset in params.datasets:
+        faces = FaceStore(FACES.format(dataset))
+        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
+        rows = stores[pair.template].rows("test")[: params.experiments.faces]
+        if not len(rows):
+            notes[f"{dataset}_note"] = "left out: no test face with a template"
+            continue
+        templates = {name: store.template[rows] for name, store in stores.items()}
+        images = {name: decode(decoder, templates[pair.template]) for name, decoder in decoders.items()}
+        identities = faces.identities(rows)
+        picks = spread(identities, params.reconstruct.faces)
+        metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
+        if dataset == params.roles.verification:
+            attacked = recognizers[pair.template]
+            acceptance = {"acceptance_note": f"left out: of {pair.template}, {NO_IMAGES}"}
+            if attacked.embeds_images:
+                acceptance = attack_summary(
+                    {name: embed_images(attacked, image, params.precision).numpy() for name, image in images.items()},
+                    templates[pair.template].numpy(),
+                    identities,
+                    settings.far,
+                    comparison.references,
+                    params.evaluate.bootstrap,
+                    params.seed,
+                )
+    write_json(f"metrics/competitors/{variant}.json", metrics | notes | {"acceptance": acceptance})
+    histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}
+    title = f"Faces from templates of {pair.template} by ours and by competing decoders"
+    draw_comparison(f"plots/competitors/{variant}", title, OURS, metrics, shown, {}, histories)
+    draw_acceptance(f"plots/competitors/{variant}/acceptance.png", acceptance, f"Reconstructions that {pair.template} accepts")
+
+
+def _decoders(ours: str, folders: dict[str, str], device: torch.device) -> dict:
+    """Ours, the network in it, and the competitors, also as they were after earlier phases of their training."""
+    decoders = {OURS: load_decoder(ours, device)}
+    if hasattr(decoders[OURS], "network"):
+        decoders[ALONE] = decoders[OURS].network
+    for name, folder in folders.items():
+        for file in sorted(Path(folder).glob("decoder*.safetensors")):
+            decoders[file.stem.replace("decoder", name)] = load_decoder(file, device)
+    return decoders
+
+
+if __name__ == "__main__":
+    run(main)

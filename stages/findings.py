@@ -1,0 +1,47 @@
+"""Hold what the paper's text claims from its experiments against this run's metrics: effect, interval, verdict."""
+
+import json
+from pathlib import Path
+
+from dfd.core.artefacts import write_json
+from dfd.findings.claims import every_claim
+from dfd.findings.common import Names
+from dfd.findings.rule import findings
+from dfd.params import load_params
+from dfd.rendering.findings import write_findings
+from stages import log, run
+
+STAGES = (
+    *("backbones", "recognizer_loss", "template_layer", "competitors", "ablation", "verify", "map_gains"),
+    *("occlude", "attack", "cluster", "aggregate", "disentangle"),
+)
+
+
+def main() -> None:
+    params = load_params()
+    names = Names(
+        ablation=params.experiments.ablation.variant,
+        losses=tuple(params.experiments.ablation.losses),
+        recognizer_loss=params.experiments.recognizer_loss.dataset,
+        objectives=tuple(params.experiments.recognizer_loss.objectives),
+        template_layer=params.experiments.template_layer.recognizer,
+        layers=tuple(params.experiments.template_layer.layers),
+        competitors=tuple(params.experiments.competitors.variants),
+        decoders=tuple(params.experiments.competitors.decoders),
+        psnr_margin=params.experiments.findings.psnr_margin,
+        rate_margin=params.experiments.findings.rate_margin,
+    )
+    metrics = {
+        stage: {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(Path("metrics", stage).glob("*.json"))}
+        for stage in STAGES
+    }
+    main_dataset = params.roles.verification
+    others = [dataset for dataset in params.datasets if dataset != main_dataset]
+    found = findings(every_claim(names), metrics, main_dataset, others)
+    write_json("metrics/findings.json", found)
+    write_findings("plots/findings", found)
+    log.info("%d claims: %s", len(found["claims"]), ", ".join(f"{count} {name}" for name, count in found["counts"].items()))
+
+
+if __name__ == "__main__":
+    run(main)

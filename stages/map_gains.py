@@ -1,0 +1,62 @@
+"""Compare what the linear maps gain in verification for one recognizer and for another, on the same people (Table 2)."""
+
+from functools import reduce
+
+import numpy as np
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.evaluation.side_by_side import gains_by_recognizer
+from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.perturbations.geometry import perturbations
+from dfd.perturbations.transforms import read_transforms
+from dfd.recognizers.base import NO_IMAGES
+from dfd.recognizers.registry import load_recognizer
+from dfd.templates.embedding import embed_views
+from dfd.templates.store import TemplateStore
+from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, run
+
+
+def main() -> None:
+    params = load_params()
+    dataset, device = params.roles.verification, pick_device(params.device)
+    faces = FaceStore(FACES.format(dataset))
+    modules = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    notes = {f"{name}_note": f"left out: {NO_IMAGES}" for name, module in modules.items() if not module.embeds_images}
+    modules = {name: module for name, module in modules.items() if module.embeds_images}
+    if len(modules) < 2:
+        notes["maps_note"] = "left out: there are no two recognizers to be compared"
+        return write_json(f"metrics/map_gains/{dataset}.json", notes)
+    learned = {"maps": params.roles.decoders}
+    for name in modules:
+        learned |= trained_on(name, params.train_recognizer)
+    stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in modules}
+    rows = reduce(np.intersect1d, [store.rows("test") for store in stores.values()])
+    learned = {role: FaceStore(FACES.format(name)) for role, name in learned.items()}
+    leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
+
+    views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
+    settings = params.verify
+    conditions = {
+        "rotated": f"rotate{settings.rotate:+d}",
+        "translated": f"translate-{settings.translate}",
+        "scaled": f"scale-{settings.scale:g}",
+    }
+    perturbed: dict = {name: {} for name in modules}
+    mapped: dict = {name: {} for name in modules}
+    for name, module in modules.items():
+        maps = read_transforms(TRANSFORMS.format(name))
+        for condition, view in conditions.items():
+            templates = embed_views(module, faces, rows, views[view], params.precision)
+            perturbed[name][condition], mapped[name][condition] = templates.numpy(), maps[view](templates).numpy()
+    originals = {name: store.template[rows].numpy() for name, store in stores.items()}
+    people = faces.identities(rows)
+    metrics = {"n_faces": len(rows), "n_identities": len(np.unique(people)), "leaked_identities": leaked}
+    metrics |= gains_by_recognizer(originals, perturbed, mapped, people, params.evaluate.bootstrap, params.seed)
+    write_json(f"metrics/map_gains/{dataset}.json", metrics | notes)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""Compare what templates of a softmax and of an ArcFace recognizer hold, both trained on the same people (Fig. 4)."""
+
+import numpy as np
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.core.left_out import left_out_metrics, told_apart
+from dfd.decoder.learning import NO_GRADIENTS
+from dfd.decoder.registry import decode, load_decoder
+from dfd.evaluation.comparison import Comparison, against
+from dfd.evaluation.quality import load_lpips
+from dfd.evaluation.side_by_side import verification_by_recognizer
+from dfd.faces.leakage import trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.registry import load_recognizer
+from dfd.recognizers.training import split_people
+from dfd.rendering.comparison import draw_comparison
+from dfd.rendering.grids import spread
+from dfd.templates.embedding import embed_views
+from dfd.templates.store import TemplateStore
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
+
+
+def main() -> None:
+    params = load_params()
+    settings, device = params.experiments.recognizer_loss, pick_device(params.device)
+    reference = settings.objectives[0]
+    folders, missing = told_apart({name: EXPERIMENT.format("recognizer_loss", name) for name in settings.objectives})
+    decoders = {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
+    seeing = {name: load_recognizer(f"{folder}/recognizer.safetensors", device) for name, folder in folders.items()}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    learned = {"decoder": params.roles.decoders, "recognizer": settings.dataset}
+    for name in recognizers:
+        learned |= trained_on(name, params.train_recognizer)
+    comparison = Comparison(
+        recognizers=recognizers,
+        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        allow_leakage=params.roles.allow_leakage,
+        lpips=load_lpips(device),
+        references=against(decoders, reference),
+        samples=params.evaluate.bootstrap,
+        seed=params.seed,
+        precision=params.precision,
+        size=params.decoder.size,
+    )
+    metrics, notes, shown = {}, left_out_metrics(missing), {}
+    if not recognizers[settings.perceptual].gives_gradients:
+        notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
+    for dataset in params.datasets:
+        faces = FaceStore(FACES.format(dataset))
+        taught, rows = split_people(faces, settings.train if dataset == settings.dataset else None, params.seed)
+        rows = rows[: params.experiments.faces]
+        if not len(rows) or not decoders:
+            notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
+            continue
+        seen = {name: embed_views(recognizer, faces, rows, precision=params.precision) for name, recognizer in seeing.items()}
+        images = {name: decode(decoder, seen[name]) for name, decoder in decoders.items()}
+        templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
+        identities = faces.identities(rows)
+        picks = spread(identities, params.reconstruct.faces)
+        metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
+        if dataset == settings.dataset:
+            people = np.unique(faces.identities(taught))
+            metrics[dataset]["learned_from"] = {"n_faces": len(taught), "n_identities": len(people)}
+        metrics[dataset] |= verification_by_recognizer(
+            {name: template.numpy() for name, template in seen.items()},
+            identities,
+            params.evaluate.bootstrap,
+            params.seed,
+        )
+    write_json(f"metrics/recognizer_loss/{settings.dataset}.json", metrics | notes)
+    histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}
+    title = f"Faces from templates of recognizers trained by different losses on people of {settings.dataset}"
+    draw_comparison("plots/recognizer_loss", title, reference, metrics, shown, missing, histories)
+
+
+if __name__ == "__main__":
+    run(main)

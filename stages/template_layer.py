@@ -1,0 +1,67 @@
+"""Compare what templates of different layers, and so of different sizes, hold (Fig. 5)."""
+
+from dfd.core.artefacts import write_json
+from dfd.core.devices import pick_device
+from dfd.core.left_out import left_out_metrics, told_apart
+from dfd.decoder.learning import NO_GRADIENTS
+from dfd.decoder.registry import decode, load_decoder
+from dfd.evaluation.comparison import Comparison, against
+from dfd.evaluation.quality import load_lpips
+from dfd.faces.leakage import trained_on
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.comparison import draw_comparison
+from dfd.rendering.grids import spread
+from dfd.templates.embedding import embed_views
+from dfd.templates.store import TemplateStore
+from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
+
+
+def main() -> None:
+    params = load_params()
+    settings, device = params.experiments.template_layer, pick_device(params.device)
+    reference = settings.layers[0]
+    folders, missing = told_apart({layer: EXPERIMENT.format("template_layer", layer) for layer in settings.layers})
+    decoders = {layer: load_decoder(f"{folder}/decoder.safetensors", device) for layer, folder in folders.items()}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    seeing = load_recognizer(RECOGNIZER.format(settings.recognizer), device)
+    learned = {"decoder": params.roles.decoders}
+    for name in recognizers:
+        learned |= trained_on(name, params.train_recognizer)
+    comparison = Comparison(
+        recognizers=recognizers,
+        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        allow_leakage=params.roles.allow_leakage,
+        lpips=load_lpips(device),
+        references=against(decoders, reference),
+        samples=params.evaluate.bootstrap,
+        seed=params.seed,
+        precision=params.precision,
+        size=params.decoder.size,
+    )
+    metrics, notes, shown = {}, left_out_metrics(missing), {}
+    if not recognizers[settings.perceptual].gives_gradients:
+        notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
+    for dataset in params.datasets:
+        faces = FaceStore(FACES.format(dataset))
+        rows = faces.rows("test")[: params.experiments.faces]
+        if not len(rows) or not decoders:
+            notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
+            continue
+        images = {}
+        for layer, decoder in decoders.items():
+            seeing.layer = layer
+            images[layer] = decode(decoder, embed_views(seeing, faces, rows, precision=params.precision))
+        templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
+        picks = spread(faces.identities(rows), params.reconstruct.faces)
+        metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
+        metrics[dataset]["dimensions"] = {layer: decoder.template_mean.numel() for layer, decoder in decoders.items()}
+    write_json(f"metrics/template_layer/{settings.recognizer}.json", metrics | notes)
+    histories = {layer: f"{folder}/history.csv" for layer, folder in folders.items()}
+    title = f"Faces from templates of different layers of {settings.recognizer}"
+    draw_comparison("plots/template_layer", title, reference, metrics, shown, missing, histories)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,266 @@
+"""The experiments' stages on a few faces, with tiny networks, run one after the other in one folder."""
+
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from ruamel.yaml import YAML
+
+from dfd.core.left_out import left_out
+from dfd.decoder.learning import fresh_decoder, learning_examples
+from dfd.decoder.registry import save_decoder
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.perturbations.geometry import perturbations
+from dfd.perturbations.transforms import write_transforms
+from dfd.recognizers.registry import build_recognizer, save_recognizer
+from dfd.recognizers.vgg import VGG16
+from dfd.templates.embedding import embed_faces
+from dfd.templates.linear import Moments, fit_ridge
+from dfd.templates.store import TemplateStore, write_templates
+
+ROOT = Path(__file__).parents[1]
+TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
+DECODER = {"size": 14, "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64]}
+LOSSES = {
+    "full": {"terms": ["pixel", "gradient", "perceptual"], "local": True},
+    "pixel": {"terms": ["pixel"], "local": False},
+}
+
+
+def changed(values: dict) -> dict:
+    values["precision"] = "float32"
+    values["recognizers"] |= {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
+    values["decoder"] |= DECODER | {"mix": "none"}
+    values["train_decoder"] |= {"epochs": 1, "batch_size": 8}
+    values["evaluate"]["bootstrap"], values["reconstruct"]["faces"] = 100, 2
+    experiments = values["experiments"]
+    experiments["faces"] = 20
+    experiments["ablation"] |= {"epochs": 1, "losses": LOSSES}
+    experiments["recognizer_loss"] |= {
+        "train": 0.5, "architecture": "vgg16", "options": TINY, "recognizer_epochs": 1, "batch_size": 5, "epochs": 1,
+    }  # fmt: skip
+    experiments["template_layer"] |= {"epochs": 1}
+    experiments["competitors"] |= {"variants": ["vgg-resnet"], "far": 0.1}
+    for name, epochs in {"nbnet": 2, "residual-deconvolution": 1}.items():
+        experiments["competitors"]["decoders"][name] |= {"width": 0.03, "epochs": epochs, "batch_size": 8}
+    return values
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, synthetic_store, orl_store):
+    """A folder with two data sets, two recognizers, their templates and four decoders; stages run in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    # LPIPS is null here: what lies at its network's place is another file, and nothing is downloaded.
+    trunk = tmp_path / "torch" / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    trunk.parent.mkdir(parents=True)
+    trunk.write_bytes(b"")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(changed(YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))), file)
+    Path("data/faces").mkdir(parents=True)
+    stores = {"synthetic": synthetic_store, "orl": orl_store}
+    for name, store in stores.items():
+        for suffix in (".h5", ".parquet"):
+            shutil.copy(store.path.with_suffix(suffix), f"data/faces/{name}{suffix}")
+    for seed, name in enumerate(("vgg", "resnet")):
+        torch.manual_seed(seed)
+        recognizer = build_recognizer("vgg16", TINY)
+        save_recognizer(f"data/recognizers/{name}.safetensors", recognizer, "vgg16", TINY)
+        for dataset, store in stores.items():
+            template, mirrored = embed_faces(recognizer, store)
+            attributes = {"weights_sha256": name}
+            write_templates(f"data/templates/{dataset}/{name}.h5", store, template.numpy(), mirrored.numpy(), attributes)
+            if dataset == "synthetic":
+                options = DECODER | {"dropout": 0.0, "normalise": "batch", "output": "linear"}
+                training, _ = learning_examples(store, template, mirrored, 14, 1.0)
+                config = {"architecture": "inverted-vgg", "dimension": template.shape[1], "options": options}
+                for number, phi in enumerate(("vgg", "resnet")):
+                    decoder = fresh_decoder("inverted-vgg", options, training, number)
+                    save_decoder(f"data/decoders/{name}-{phi}.safetensors", decoder, config)
+    return tmp_path
+
+
+def stage(name: str, *arguments: str) -> None:
+    importlib.import_module(f"stages.{name}").main(*arguments)
+
+
+def read(name: str) -> dict:
+    def refuse(word):
+        raise AssertionError(f"{name} holds {word}")
+
+    return json.loads(Path(f"metrics/{name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def drawn(folder: str, *names: str) -> None:
+    for name in names:
+        with Image.open(f"plots/{folder}/{name}.png") as image:
+            assert min(image.size) > 100 and len(image.convert("RGB").getcolors(1 << 24)) > 20
+    assert {"dataset", "decoder", "measure", "mean", "minus"} <= set(pd.read_csv(f"plots/{folder}/measures.csv"))
+
+
+def trained(folder: str) -> None:
+    assert "decoder" in pd.read_csv(f"plots/{folder}/training.csv")
+
+
+def test_the_ablation(project):
+    for loss in LOSSES:
+        stage("train_ablation", loss)
+    stage("ablation")
+    metrics = read("ablation/vgg-resnet")
+    assert set(metrics) == {"synthetic", "orl"} and set(metrics["orl"]["decoders"]) == set(LOSSES)
+    assert metrics["orl"]["n_identities"] == 4 and metrics["orl"]["leaked_identities"] == 0
+    full, pixel = (metrics["orl"]["decoders"][loss] for loss in LOSSES)
+    assert set(full) == {"psnr", "ssim", "lpips", "cosine-vgg", "cosine-resnet"}
+    assert full["lpips"]["mean"] is None and "alexnet" in full["lpips"]["lpips_note"]
+    assert pixel["psnr"]["minus_full"]["mean"] == pytest.approx(pixel["psnr"]["mean"] - full["psnr"]["mean"], abs=1e-4)
+    drawn("ablation", "faces", "psnr", "ssim", "psnr-minus-full")
+    trained("ablation")
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_a_phi_without_gradients_leaves_its_rows_out(project, monkeypatch):
+    monkeypatch.setattr(VGG16, "gives_gradients", False)
+    for loss in LOSSES:
+        stage("train_ablation", loss)
+    stage("ablation")
+    metrics = read("ablation/vgg-resnet")
+    assert list(metrics["left_out"]) == ["full"] and "resnet gives no gradients" in metrics["left_out"]["full"]["left_out_note"]
+    found = metrics["orl"]["decoders"]
+    assert list(found) == ["pixel"] and found["pixel"]["psnr"]["minus_full"]["mean"] is None
+    stage("train_competitor", "nbnet", "vgg-resnet")
+    stage("train_competitor", "residual-deconvolution", "vgg-resnet")
+    stage("competitors", "vgg-resnet")
+    assert "resnet gives no gradients" in read("competitors/vgg-resnet")["perceptual_note"]
+    history = pd.read_csv("data/experiments/competitors/nbnet-vgg-resnet/history.csv")
+    assert set(history["phase"]) == {"pixel"} and history["epoch"].max() == 2
+
+
+def test_the_losses_of_recognizers(project):
+    for objective in ("softmax", "arcface"):
+        stage("train_recognizer_loss", objective)
+    stage("recognizer_loss")
+    metrics = read("recognizer_loss/orl")
+    assert metrics["orl"]["learned_from"] == {"n_faces": 10, "n_identities": 2}
+    assert (metrics["orl"]["n_faces"], metrics["orl"]["n_identities"]) == (10, 2)
+    assert set(metrics["orl"]["verification"]) == set(metrics["orl"]["decoders"]) == {"softmax", "arcface"}
+    assert metrics["orl"]["verification"]["arcface"]["minus_softmax"]["auc"]["difference"] is not None
+    assert "verification" not in metrics["synthetic"] and "no person" in metrics["synthetic"]["verification_note"]
+    drawn("recognizer_loss", "faces", "psnr")
+    trained("recognizer_loss")
+    weights = [Path(f"data/experiments/recognizer_loss/{name}/recognizer.safetensors").read_bytes() for name in ("softmax", "arcface")]
+    assert weights[0] != weights[1]
+
+
+def test_people_with_one_photo_each_leave_the_losses_of_recognizers_out(project):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["experiments"]["recognizer_loss"]["dataset"] = "synthetic"
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    for objective in ("softmax", "arcface"):
+        stage("train_recognizer_loss", objective)
+        assert "synthetic has too few" in left_out(f"data/experiments/recognizer_loss/{objective}")
+    stage("recognizer_loss")
+    metrics = read("recognizer_loss/synthetic")
+    assert set(metrics) == {"synthetic_note", "orl_note", "left_out"} and set(metrics["left_out"]) == {"softmax", "arcface"}
+    assert Path("plots/recognizer_loss/measures.csv").is_file()
+
+
+def test_the_layers_of_templates(project, monkeypatch):
+    for layer in ("fc7", "conv5-avg"):
+        stage("train_template_layer", layer)
+    stage("template_layer")
+    metrics = read("template_layer/vgg")
+    assert metrics["orl"]["dimensions"] == {"fc7": round(4096 * 0.05), "conv5-avg": round(512 * 0.05)}
+    assert metrics["orl"]["decoders"]["conv5-avg"]["psnr"]["minus_fc7"]["mean"] is not None
+    drawn("template_layer", "faces", "psnr", "psnr-minus-fc7")
+    trained("template_layer")
+
+    monkeypatch.setattr(VGG16, "embeds_images", False)
+    shutil.rmtree("data/experiments")
+    for layer in ("fc7", "conv5-avg"):
+        stage("train_template_layer", layer)
+    stage("template_layer")
+    assert set(read("template_layer/vgg")["left_out"]) == {"fc7", "conv5-avg"}
+
+
+def test_the_competitors(project):
+    for name in ("nbnet", "residual-deconvolution"):
+        stage("train_competitor", name, "vgg-resnet")
+    stage("competitors", "vgg-resnet")
+    metrics = read("competitors/vgg-resnet")
+    assert set(metrics["orl"]["decoders"]) == {"ours", "nbnet", "nbnet-pixel", "residual-deconvolution"}
+    acceptance = metrics["acceptance"]
+    assert acceptance["unattacked"]["far"] <= 0.1 and set(acceptance["decoders"]) == set(metrics["orl"]["decoders"])
+    for kinds in acceptance["decoders"].values():
+        assert kinds["type_1"]["n"] == 20 and kinds["type_2"]["n"] == 20 * 4
+    history = pd.read_csv("data/experiments/competitors/nbnet-vgg-resnet/history.csv")
+    assert history["phase"].tolist() == ["pixel"] * 2 + ["perceptual"] * 2
+    drawn("competitors/vgg-resnet", "faces", "psnr", "acceptance")
+    trained("competitors/vgg-resnet")
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_the_backbones(project):
+    stage("backbones")
+    metrics = read("backbones/variants")
+    decoders = metrics["orl"]["decoders"]
+    assert list(decoders) == ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"] and metrics["orl"]["n_faces"] == 20
+    for name, one_apart in {"vgg-vgg": ("vgg-resnet", "resnet-vgg"), "resnet-vgg": ("vgg-vgg", "resnet-resnet")}.items():
+        psnr = decoders[name]["psnr"]
+        assert {key for key in psnr if key.startswith("minus_")} == {f"minus_{other}" for other in one_apart}
+        other = decoders[one_apart[0]]["psnr"]["mean"]
+        assert psnr[f"minus_{one_apart[0]}"]["mean"] == pytest.approx(psnr["mean"] - other, abs=1e-4)
+    drawn("backbones", "faces", "psnr", "ssim")
+
+
+def test_the_gains_of_maps(project):
+    fit_maps()
+    stage("map_gains")
+    metrics = read("map_gains/orl")
+    assert (metrics["n_faces"], metrics["n_identities"]) == (20, 4)
+    for condition in ("rotated", "translated", "scaled"):
+        gain = metrics[condition]["vgg"]["minus_resnet"]["tar_at_far_0.01"]
+        assert gain["ci95_low"] <= gain["difference"] <= gain["ci95_high"]
+
+
+def fit_maps() -> None:
+    """Maps of every recognizer, fitted to leave templates as they are."""
+    params = load_params()
+    views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
+    for name in params.recognizers:
+        store = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5"))
+        moments = Moments(store.dimension, store.dimension)
+        moments.add(store.template, store.template)
+        fit = fit_ridge(moments, moments)
+        write_transforms(f"data/transforms/{name}.h5", dict.fromkeys(views, fit))
+
+
+def test_one_recognizer_that_embeds_has_no_gain_to_compare(project, monkeypatch):
+    monkeypatch.setattr(VGG16, "embeds_images", False)
+    stage("map_gains")
+    notes = read("map_gains/orl")
+    assert set(notes) == {"maps_note", "vgg_note", "resnet_note"} and "no two recognizers" in notes["maps_note"]
+
+
+def test_the_findings(project):
+    stage("backbones")
+    stage("findings")
+    found = read("findings")
+    claims = found["claims"]
+    assert sum(found["counts"].values()) == len(claims) > 40
+    better = claims["vgg-decodes-better-psnr"]
+    assert better["dataset"] == "orl" and better["verdict"] in ("holds", "does not hold", "undecided")
+    difference = read("backbones/variants")["orl"]["decoders"][f"vgg-{better['part'].removeprefix('φ = ')}"]["psnr"]
+    assert better["effect"] in [value["mean"] for key, value in difference.items() if key.startswith("minus_resnet")]
+    assert claims["vgg-decodes-better-lpips"]["effect"] is None and "alexnet" in claims["vgg-decodes-better-lpips"]["effect_note"]
+    assert "no ablation" in claims["local-terms-help-psnr"]["effect_note"]
+    assert len(pd.read_csv("plots/findings/findings.csv")) >= len(claims)
+    assert Path("plots/findings/findings.md").read_text(encoding="utf-8").count("\n| ") == len(claims) + 2
