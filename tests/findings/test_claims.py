@@ -100,8 +100,7 @@ def attack(template: str) -> dict:
     return {
         "targeted": dict.fromkeys(ATTACKS, identified),
         "verification": {
-            "epsilon": 4.0,
-            "attacked_by_4": {"before": {TAR: value(0.2, "value")}} | {name: {TAR: value(0.79, "value")} for name in own},
+            "defence": {name: {TAR: value(0.59, "difference")} for name in own},
             "original": {"before": {TAR: value(0.9, "value")}} | {name: {TAR: value(0.89, "value")} for name in own},
             "decline": {"before": {TAR: value(-0.7, "difference")}} | {name: {TAR: value(-0.1, "difference")} for name in own},
         },

@@ -174,13 +174,7 @@ def attack_claims(names: Names) -> dict[str, Claim]:
         }
 
     def restored(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def gained(variant: str) -> Effect:
-            epsilon = look_up(metrics, "attack", variants[variant], "verification", "epsilon")
-            attacked = f"attacked_by_{epsilon:g}"
-            before, after = (verification(metrics, variants[variant], attacked, d) for d in ("before", variant))
-            return minus(after, before)
-
-        return {variant: attempted(partial(gained, variant)) for variant in variants}
+        return {v: attempted(partial(verification, metrics, own, "defence", v)) for v, own in variants.items()}
 
     def more(pairs: Sequence[tuple[str, str]], metrics: Mapping, dataset: str) -> dict[str, Effect]:
         return {
