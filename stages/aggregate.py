@@ -11,7 +11,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.aggregation import aggregation_metrics, by_count_table, mirror_distance, plan
 from dfd.evaluation.intervals import mean_interval
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.rendering.curves import count_figure
@@ -34,10 +34,7 @@ def main() -> None:
     templates = {name: TemplateStore(TEMPLATES.format(faces.name, name), faces).template for name in params.recognizers}
     rows, left_out = shared_rows(faces.rows("test"), templates)
     templates = {name: template[rows] for name, template in templates.items() if name not in left_out}
-    learned = {"decoder": FaceStore(FACES.format(params.roles.decoders))}
-    for name in templates:
-        roles = trained_on(name, params.train_recognizer)
-        learned |= {role: FaceStore(FACES.format(dataset)) for role, dataset in roles.items()}
+    learned = learned_from(templates, params.train_recognizer, FACES, decoder=params.roles.decoders)
     leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
     decoders: dict = {name: {} for name in templates}  # recognizer -> variant -> how its templates are decoded
     variants = {variant: v.template for variant, v in params.variants.items() if v.template in templates}

@@ -10,7 +10,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.evaluation.attacked_verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
 from dfd.evaluation.attacks import attack_identification, targeted_table, why_not, with_most_photos
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import Attacks, load_params
 from dfd.perturbations.attacks import ATTACKS
@@ -26,9 +26,8 @@ def main(recognizer: str) -> None:
     faces, device = FaceStore(FACES.format(dataset)), pick_device(params.device)
     rows = faces.rows("test")
     rows = rows[with_most_photos(faces.identities(rows), settings.people, settings.photos)]
-    trained = {"decoders": params.roles.decoders} | trained_on(recognizer, params.train_recognizer)
-    stores = {role: FaceStore(FACES.format(name)) for role, name in trained.items()}
-    leaked = refuse_leakage(stores, faces, rows, params.roles.allow_leakage)
+    learned = learned_from([recognizer], params.train_recognizer, FACES, decoder=params.roles.decoders)
+    leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
     templates = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]
     module = load_recognizer(RECOGNIZER.format(recognizer), device)
     variants = [name for name, variant in params.variants.items() if variant.template == recognizer]

@@ -9,7 +9,7 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.clusters import person_spread
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.rendering.grids import image_grid
@@ -25,10 +25,7 @@ def main() -> None:
     templates = {name: TemplateStore(TEMPLATES.format(faces.name, name), faces).template for name in params.recognizers}
     rows, left_out = shared_rows(faces.rows("test"), templates)
     templates = {name: template[rows] for name, template in templates.items() if name not in left_out}
-    learned = {"decoder": FaceStore(FACES.format(params.roles.decoders))}
-    for name in templates:
-        roles = trained_on(name, params.train_recognizer)
-        learned |= {role: FaceStore(FACES.format(dataset)) for role, dataset in roles.items()}
+    learned = learned_from(templates, params.train_recognizer, FACES, decoder=params.roles.decoders)
     leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
     people = photos_of_people(faces.identities(rows), at_least=2)
     device, wanted = pick_device(params.device), params.clusters.count

@@ -11,7 +11,7 @@ from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.acceptance import attack_summary
 from dfd.evaluation.comparison import Comparison, against
 from dfd.evaluation.quality import load_lpips
-from dfd.faces.leakage import trained_on
+from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
@@ -32,12 +32,9 @@ def main(variant: str) -> None:
     folders = {name: EXPERIMENT.format("competitors", f"{name}-{variant}") for name in settings.decoders}
     decoders = _decoders(DECODER.format(variant), folders, device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
-    learned = {"decoder": params.roles.decoders}
-    for name in recognizers:
-        learned |= trained_on(name, params.train_recognizer)
     comparison = Comparison(
         recognizers=recognizers,
-        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(decoders, *(name for name in decoders if name in (OURS, ALONE))),

@@ -9,7 +9,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.disentanglement import cosines_of, fit_probes, measure, pick_faces
 from dfd.evaluation.gender import GenderClassifier, Labels, gender_labels
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import Disentangling, load_params
 from dfd.recognizers.registry import load_recognizer
@@ -54,10 +54,7 @@ def main(recognizer: str) -> None:
     judges = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     other = next((name for name, judge in judges.items() if name != recognizer and judge.embeds_images), None)
     judges = {name: judges[name] for name in (recognizer, other) if name}
-    learned = {"decoder": params.roles.decoders}
-    for name in judges:
-        learned |= trained_on(name, params.train_recognizer)
-    learned = {role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()}
+    learned = learned_from(judges, params.train_recognizer, FACES, decoder=params.roles.decoders)
 
     for dataset in params.datasets:
         stores = {name: _templates(dataset, name) for name in judges}

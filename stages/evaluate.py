@@ -7,7 +7,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.quality import load_lpips
 from dfd.evaluation.reconstruction import evaluate
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -23,10 +23,7 @@ def main(variant: str) -> None:
     linear = load_decoder(CLOSED_FORM.format(template, "linear"), device)
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     lpips = load_lpips(device)
-    trained = {"decoder": params.roles.decoders}
-    for name in recognizers:
-        trained |= trained_on(name, params.train_recognizer)
-    trained = {role: FaceStore(FACES.format(dataset)) for role, dataset in trained.items()}
+    learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
@@ -41,7 +38,7 @@ def main(variant: str) -> None:
             log.info("%s: %s", dataset, metrics[f"{dataset}_note"])
             continue
         rows = rows[: params.evaluate.faces]
-        leaked = refuse_leakage(trained, faces, rows, params.roles.allow_leakage)
+        leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
         templates = stores[template].template[rows]
         images = {
             "decoder": decode(decoder, templates),

@@ -7,7 +7,7 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.evaluation.side_by_side import gains_by_recognizer
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.geometry import perturbations
@@ -29,12 +29,9 @@ def main() -> None:
     if len(modules) < 2:
         notes["maps_note"] = "left out: there are no two recognizers to be compared"
         return write_json(f"metrics/map_gains/{dataset}.json", notes)
-    learned = {"maps": params.roles.decoders}
-    for name in modules:
-        learned |= trained_on(name, params.train_recognizer)
     stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in modules}
     rows = reduce(np.intersect1d, [store.rows("test") for store in stores.values()])
-    learned = {role: FaceStore(FACES.format(name)) for role, name in learned.items()}
+    learned = learned_from(modules, params.train_recognizer, FACES, maps=params.roles.decoders)
     leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
 
     views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)

@@ -8,7 +8,7 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.occlusion import reconstruction_change, template_change
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.occlusion import blocks, coverage, embed_occluded, landmarks_in_view, occlude
@@ -30,10 +30,7 @@ def main() -> None:
         del modules[name]
         log.info("%s: left out, %s", name, NO_IMAGES)
     variants = {key: v.template for key, v in params.variants.items() if v.template in modules}
-    learned = {"decoder": params.roles.decoders}
-    for name in modules:
-        learned |= trained_on(name, params.train_recognizer)
-    learned = {role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()}
+    learned = learned_from(modules, params.train_recognizer, FACES, decoder=params.roles.decoders)
     Path("plots/occlude").mkdir(parents=True, exist_ok=True)
     for dataset in params.datasets if modules else ():
         faces = FaceStore(FACES.format(dataset))

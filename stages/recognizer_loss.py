@@ -10,7 +10,7 @@ from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.comparison import Comparison, against
 from dfd.evaluation.quality import load_lpips
 from dfd.evaluation.side_by_side import verification_by_recognizer
-from dfd.faces.leakage import trained_on
+from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -30,12 +30,10 @@ def main() -> None:
     decoders = {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
     seeing = {name: load_recognizer(f"{folder}/recognizer.safetensors", device) for name, folder in folders.items()}
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
-    learned = {"decoder": params.roles.decoders, "recognizer": settings.dataset}
-    for name in recognizers:
-        learned |= trained_on(name, params.train_recognizer)
+    roles = {"decoder": params.roles.decoders, "recognizer": settings.dataset}
     comparison = Comparison(
         recognizers=recognizers,
-        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        learned=learned_from(recognizers, params.train_recognizer, FACES, **roles),
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(decoders, reference),

@@ -7,7 +7,7 @@ from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.comparison import Comparison, against
 from dfd.evaluation.quality import load_lpips
-from dfd.faces.leakage import trained_on
+from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -26,12 +26,9 @@ def main() -> None:
     decoders = {layer: load_decoder(f"{folder}/decoder.safetensors", device) for layer, folder in folders.items()}
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     seeing = load_recognizer(RECOGNIZER.format(settings.recognizer), device)
-    learned = {"decoder": params.roles.decoders}
-    for name in recognizers:
-        learned |= trained_on(name, params.train_recognizer)
     comparison = Comparison(
         recognizers=recognizers,
-        learned={role: FaceStore(FACES.format(dataset)) for role, dataset in learned.items()},
+        learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(decoders, reference),

@@ -8,7 +8,7 @@ from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.evaluation.verification import cosine_pairs, verification_summary
 from dfd.faces.examples import Examples
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.objectives import OBJECTIVES
@@ -28,7 +28,7 @@ def main(recognizer: str) -> None:
     rows = faces.rows("train")
     unseen = FaceStore(FACES.format(params.roles.verification))
     test = unseen.rows("test")
-    learned = {role: FaceStore(FACES.format(name)) for role, name in trained_on(recognizer, params.train_recognizer).items()}
+    learned = learned_from([recognizer], params.train_recognizer, FACES)
     leaked = refuse_leakage(learned, unseen, test, params.roles.allow_leakage)
     if settings.objective == "distil":
         teacher = TemplateStore(TEMPLATES.format(settings.dataset, settings.teacher), faces)

@@ -7,7 +7,7 @@ from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.evaluation.perturbed import all_pairs, listed_pairs
 from dfd.evaluation.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
-from dfd.faces.leakage import people_seen, refuse_leakage, trained_on
+from dfd.faces.leakage import learned_from, people_seen, refuse_leakage
 from dfd.faces.pairs import read_pairs
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -27,7 +27,7 @@ def main(recognizer: str) -> None:
     dataset, samples, seed = params.roles.verification, params.evaluate.bootstrap, params.seed
     faces = FaceStore(FACES.format(dataset))
     tested = faces.rows("test")
-    learned = {role: FaceStore(FACES.format(name)) for role, name in trained_on(recognizer, params.train_recognizer).items()}
+    learned = learned_from([recognizer], params.train_recognizer, FACES)
     fitted = {"maps": FaceStore(FACES.format(params.roles.decoders))} | learned
     leaked = refuse_leakage(fitted, faces, tested, params.roles.allow_leakage)
     store = TemplateStore(TEMPLATES.format(dataset, recognizer), faces)

@@ -366,7 +366,7 @@ def test_of_a_person_only_so_many_photos_are_compared_with_all(paper, verified):
 
 def test_view_2_leaves_out_people_whom_the_recognizer_has_seen(paper, verified, monkeypatch):
     stage = importlib.import_module("stages.verify")
-    monkeypatch.setattr(stage, "trained_on", lambda *_: {"recognizer vgg": "vggface2"})
+    monkeypatch.setattr(stage, "learned_from", lambda *_: {"recognizer vgg": FaceStore("data/faces/vggface2.h5")})
     monkeypatch.setattr(stage, "people_seen", lambda _: {"Name_A", "Name_M"})
     pairs = read_pairs(paper.folder.parent / "published/pairs.txt")
     shown = pairs["first"].str.contains("Name_[AM]/") | pairs["second"].str.contains("Name_[AM]/")

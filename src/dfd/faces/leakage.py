@@ -1,6 +1,6 @@
 """Evaluation is on people who were not seen in training; whoever wants it otherwise has to say so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,16 @@ def trained_on(recognizer: str, settings: Mapping) -> dict[str, str]:
             break
         recognizer = settings[recognizer].teacher
     return roles
+
+
+def learned_from(recognizers: Iterable[str], settings: Mapping, path: str, **roles: str) -> dict[str, FaceStore]:
+    """By role the face stores that something learned from: the data sets of `roles`, and those of the recognizers.
+
+    settings: as above. path: of a face store, with {} for the name of its data set.
+    """
+    for recognizer in recognizers:
+        roles |= trained_on(recognizer, settings)
+    return {role: FaceStore(path.format(dataset)) for role, dataset in roles.items()}
 
 
 def people_seen(store: FaceStore) -> set[str]:
