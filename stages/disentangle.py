@@ -6,25 +6,15 @@ import torch
 
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
-from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.disentanglement import cosines_of, fit_probes, measure, pick_faces
+from dfd.decoder.registry import load_decoder
+from dfd.evaluation.disentanglement import cosines_of, fit_probes, measure, modified_faces, pick_faces
 from dfd.evaluation.gender import GenderClassifier, Labels, gender_labels
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
-from dfd.params import Disentangling, load_params
+from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.disentangling import modified_grid
-from dfd.templates.disentangling import (
-    HISTORY,
-    Faces,
-    PFRNet,
-    modified,
-    parts,
-    save_pfrnet,
-    too_few,
-    train,
-    varying_axes,
-)
+from dfd.templates.disentangling import HISTORY, Faces, PFRNet, fit, parts, save_pfrnet, too_few
 from dfd.templates.store import TemplateStore
 from stages import DECODER, DISENTANGLED, FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -39,8 +29,9 @@ def main(recognizer: str) -> None:
     if reason := too_few(*(torch.from_numpy(found.male) for found in labels.values())):
         note = f"left out: {store.faces.name} has {reason}"
         return _write(recognizer, note, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
-    net, history, training = _trained(settings, store, labels, params.seed)
-    metrics: dict = {"training": training}
+    learned = [_labelled(store, found) for found in labels.values()]
+    net, history, training = fit(settings, store.template[store.rows("train")], *learned, seed=params.seed)
+    metrics: dict = {"training": labels["train"].counts | {"labels_note": labels["train"].note} | training}
     known = {split: parts(net, store.template[found.rows]) for split, found in labels.items()}
     probes = fit_probes(known["train"], labels["train"].male, known["validation"], labels["validation"].male)
 
@@ -73,15 +64,17 @@ def main(recognizer: str) -> None:
         if not variants:
             continue
         shown = pick_faces(found.male, identities, settings.shown)
-        changed, originals = modified(net, templates[recognizer][shown]), faces.views(found.rows[shown], params.decoder.size)
-        images, p_male, cosines = {}, {}, {}
-        for name, decoder in decoders.items():
-            images[name] = {"original": originals} | {kind: decode(decoder, values) for kind, values in changed.items()}
-            p_male[name] = {kind: classifier(image) for kind, image in images[name].items()}
-            cosines[name] = dict.fromkeys(images[name])
-            if other:
-                own = templates[other][shown]
-                cosines[name] |= {kind: cosines_of(judges[other], images[name][kind], own, params.precision) for kind in changed}
+        images = modified_faces(net, decoders, templates[recognizer][shown], faces.views(found.rows[shown], params.decoder.size))
+        p_male = {name: {kind: classifier(image) for kind, image in kinds.items()} for name, kinds in images.items()}
+        cosines = {name: dict.fromkeys(kinds) for name, kinds in images.items()}
+        if other:
+            own = templates[other][shown]
+            for name, kinds in images.items():
+                cosines[name] |= {
+                    kind: cosines_of(judges[other], image, own, params.precision)
+                    for kind, image in kinds.items()
+                    if kind != "original"
+                }
         title = f"PFRNet on {recognizer}, {dataset}: one part replaced by its mean. Below: "
         title += f"cosine by {other}, P(male)" if other else "P(male)"
         modified_grid(PLOTS.format(recognizer, f"{dataset}.png"), images, found.male[shown], p_male, cosines, title)
@@ -92,23 +85,9 @@ def _templates(dataset: str, recognizer: str) -> TemplateStore:
     return TemplateStore(TEMPLATES.format(dataset, recognizer), FaceStore(FACES.format(dataset)))
 
 
-def _trained(settings: Disentangling, store: TemplateStore, labels: dict[str, Labels], seed: int) -> tuple[PFRNet, pd.DataFrame, dict]:
-    """The network, its history, and the metrics of its training. labels: of the splits train and validation."""
-    torch.manual_seed(seed)
-    unlabelled = store.template[store.rows("train")]
-    axes = varying_axes(unlabelled)
-    net = PFRNet(store.dimension, axes, min(settings.attribute_size, axes // 2), settings.hidden)
-    net.set_statistics(unlabelled)
-    learned = []
-    for found in labels.values():
-        mirrored = None if store.mirrored is None else store.mirrored[found.rows]
-        learned.append(Faces(store.template[found.rows], torch.from_numpy(found.male), mirrored))
-    options = settings.model_dump(include={"steps", "batch_size", "learning_rate", "weight"})
-    history = train(net, *learned, **options, generator=torch.Generator().manual_seed(seed))
-    best = history[history["split"] == "validation"].sort_values("total").iloc[0]
-    metrics = {"n_faces": len(labels["train"].rows)} | labels["train"].counts | {"labels_note": labels["train"].note} | net.config
-    metrics |= {"best_step": int(best["step"]), "parameters": sum(parameter.numel() for parameter in net.parameters())}
-    return net, history, metrics | {"validation": best.drop(["step", "split"]).astype(float).to_dict()}
+def _labelled(store: TemplateStore, labels: Labels) -> Faces:
+    mirrored = None if store.mirrored is None else store.mirrored[labels.rows]
+    return Faces(store.template[labels.rows], torch.from_numpy(labels.male), mirrored)
 
 
 def _write(recognizer: str, net: PFRNet | str, history: pd.DataFrame, metrics: dict) -> None:

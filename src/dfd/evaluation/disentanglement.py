@@ -203,6 +203,17 @@ def cosine_metrics(
     return metrics
 
 
+def modified_faces(
+    net: PFRNet, decoders: Mapping[str, nn.Module], templates: torch.Tensor, originals: torch.Tensor
+) -> dict[str, dict[str, torch.Tensor]]:
+    """By variant the columns of Fig. 17: `original`, and templates (N, D) decoded with each replacement, (N, 3, S, S)."""
+    changed = modified(net, templates)
+    return {
+        name: {"original": originals} | {kind: decode(decoder, values) for kind, values in changed.items()}
+        for name, decoder in decoders.items()
+    }
+
+
 def cosines_of(
     recognizer: Recognizer, images: torch.Tensor, templates: torch.Tensor, precision: str = "float32"
 ) -> np.ndarray:

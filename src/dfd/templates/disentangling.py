@@ -227,6 +227,28 @@ def train(
     return pd.DataFrame(history, columns=HISTORY)
 
 
+def fit(
+    settings, unlabelled: torch.Tensor, training: Faces, validation: Faces, seed: int
+) -> tuple[PFRNet, pd.DataFrame, dict]:
+    """A network trained by the settings (`disentangling` in params.yaml), its history and the metrics of its training.
+
+    unlabelled: training templates (M, D), with or without a label.
+    """
+    torch.manual_seed(seed)
+    axes = varying_axes(unlabelled)
+    net = PFRNet(unlabelled.shape[1], axes, min(settings.attribute_size, axes // 2), settings.hidden)
+    net.set_statistics(unlabelled)
+    how = {name: getattr(settings, name) for name in ("steps", "batch_size", "learning_rate", "weight")}
+    history = train(net, training, validation, **how, generator=torch.Generator().manual_seed(seed))
+    best = history[history["split"] == "validation"].sort_values("total").iloc[0]
+    metrics = {"n_faces": len(training.templates)} | net.config | {
+        "best_step": int(best["step"]),
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "validation": best.drop(["step", "split"]).astype(float).to_dict(),
+    }  # fmt: skip
+    return net, history, metrics
+
+
 def too_few(training: torch.Tensor, validation: torch.Tensor) -> str | None:
     """Why nothing can be learned from faces with these labels, male (N,) bool each; None where something can."""
     for name, male in (("training", training), ("validation", validation)):
