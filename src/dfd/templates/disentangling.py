@@ -18,7 +18,6 @@ from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
 from dfd.templates.linear import whitening
 
-FLOOR = 1e-4  # of the largest variance: a principal axis of templates with less is left at its mean
 CHECKS = 10  # how often in a training the validation faces are looked at
 FEWEST = {"training": 10, "validation": 2}  # faces of each class without which nothing is trained
 
@@ -47,8 +46,7 @@ class _Perceptron(nn.Module):
 
 def varying_axes(templates: torch.Tensor) -> int:
     """Along how many principal axes templates (M, D) vary: the K that a network for them has."""
-    deviations = whitening(templates)[1].norm(dim=0).reciprocal()  # infinite along an axis without any variance
-    return int((deviations.isfinite() & (deviations**2 > FLOOR * deviations[0] ** 2)).sum())
+    return int((whitening(templates)[1].norm(dim=0) > 0).sum())
 
 
 class PFRNet(nn.Module):

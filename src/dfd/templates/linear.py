@@ -7,7 +7,9 @@ import torch
 
 STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
 
-FLOOR = 1e-14  # of the largest variance: what float32 templates still resolve
+# Of the largest variance. Along axes with less, a few faces lie hundreds of standard deviations out (ReLU features are rare
+# there), and float32 noise would be taken for features.
+FLOOR = 1e-4
 ROWS, OUTPUTS = 1 << 15, 1 << 14  # of which float64 copies are held at once
 
 
