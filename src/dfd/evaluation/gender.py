@@ -82,10 +82,6 @@ class Labels(NamedTuple):
     def counts(self) -> dict[str, int]:
         return {"n_male": int(self.male.sum()), "n_female": int((~self.male).sum())}
 
-    def where(self, keep: np.ndarray) -> "Labels":
-        """Those that `keep`, (M,) bool or indices, names."""
-        return Labels(self.rows[keep], self.male[keep], self.note)
-
 
 def gender_labels(faces: FaceStore, rows: Sequence[int], count: int) -> Labels:
     """Labels of at most `count` of `rows`, spread evenly over them: the data set's own, else predicted.
