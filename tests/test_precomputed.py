@@ -203,8 +203,9 @@ def test_what_needs_other_images_is_null_with_a_note(project):
 
 
 def test_analyses_that_need_other_images_leave_it_out_with_a_note_and_the_others_go_on(project):
-    assert "precomputed" in project.json("occlude/mine")["occlude_note"]
-    assert "come from a file" in project.json("attack/mine")["attack_note"]
+    for stage in ("occlude", "attack"):
+        metrics = project.json(f"{stage}/mine")
+        assert metrics[stage] is None and "precomputed" in metrics[f"{stage}_note"]
     assert "targeted" in project.json("attack/vgg") and "orl" in project.json("occlude/vgg")
     for stage in ("cluster", "aggregate"):
         assert project.json(f"{stage}/mine")["n_photos"] == project.json(f"{stage}/vgg")["n_photos"] == 19  # all have these
