@@ -1,8 +1,5 @@
 """Split a recognizer's templates into identity and perceived gender (PFRNet), replace either part, decode (Fig. 17)."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import torch
@@ -38,13 +35,10 @@ def main(recognizer: str) -> None:
     params = load_params()
     settings, device, samples = params.disentangling, pick_device(params.device), params.evaluate.bootstrap
     store = _templates(params.roles.decoders, recognizer)
-    splits, most = ("train", "validation"), settings.training_faces
-    labels = {split: gender_labels(store.faces, store.rows(split), most) for split in splits}
+    labels = {split: gender_labels(store.faces, store.rows(split), settings.training_faces) for split in ("train", "validation")}
     if reason := too_few(*(torch.from_numpy(found.male) for found in labels.values())):
         note = f"left out: {store.faces.name} has {reason}"
-        log.info("%s: %s", recognizer, note)
-        metrics = {"disentangle": None, "disentangle_note": note}
-        return _write(recognizer, note, pd.DataFrame(columns=HISTORY), metrics)
+        return _write(recognizer, note, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
     net, history, training = _trained(settings, store, labels, params.seed)
     metrics: dict = {"training": training}
     known = {split: parts(net, store.template[found.rows]) for split, found in labels.items()}
@@ -55,8 +49,7 @@ def main(recognizer: str) -> None:
     variants.sort(key=lambda name: params.variants[name].perceptual != recognizer)
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
     measured = decoders[variants[0]] if variants else None
-    none = f"no variant decodes templates of {recognizer}"
-    metrics["variant_note"] = f"faces decoded by {variants[0]}" if variants else none
+    metrics["variant_note"] = f"faces decoded by {variants[0]}" if variants else f"no variant decodes templates of {recognizer}"
     classifier = GenderClassifier(str(store.faces.attributes["geometry"]))
     judges = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     other = next((name for name, judge in judges.items() if name != recognizer and judge.embeds_images), None)
@@ -83,51 +76,26 @@ def main(recognizer: str) -> None:
         if not variants:
             continue
         shown = pick_faces(found.male, identities, settings.shown)
-        originals = faces.views(found.rows[shown], params.decoder.size)
-        changed = modified(net, templates[recognizer][shown])
-        cosine = None
-        if other:
-            own = templates[other][shown]
-            cosine = partial(cosines_of, judges[other], templates=own, precision=params.precision)
+        changed, originals = modified(net, templates[recognizer][shown]), faces.views(found.rows[shown], params.decoder.size)
+        images, p_male, cosines = {}, {}, {}
+        for name, decoder in decoders.items():
+            images[name] = {"original": originals} | {kind: decode(decoder, values) for kind, values in changed.items()}
+            p_male[name] = {kind: classifier(image) for kind, image in images[name].items()}
+            cosines[name] = dict.fromkeys(images[name])
+            if other:
+                own = templates[other][shown]
+                cosines[name] |= {kind: cosines_of(judges[other], images[name][kind], own, params.precision) for kind in changed}
         title = f"PFRNet on {recognizer}, {dataset}: one part replaced by its mean. Below: "
         title += f"cosine by {other}, P(male)" if other else "P(male)"
-        path = PLOTS.format(recognizer, f"{dataset}.png")
-        _draw(path, title, originals, changed, found.male[shown], decoders, classifier, cosine)
+        modified_grid(PLOTS.format(recognizer, f"{dataset}.png"), images, found.male[shown], p_male, cosines, title)
     _write(recognizer, net, history, metrics)
-
-
-def _draw(
-    path: str,
-    title: str,
-    originals: torch.Tensor,
-    changed: Mapping[str, torch.Tensor],
-    male: np.ndarray,
-    decoders: Mapping[str, torch.nn.Module],
-    classifier: GenderClassifier,
-    cosine: Callable[[torch.Tensor], np.ndarray] | None,
-) -> None:
-    """Draw faces and what each variant decodes from their templates with parts replaced.
-
-    originals: (N, 3, S, S), of people with the labels male (N,) bool. changed: by replacement, templates (N, D).
-    cosine: of faces with the originals, (N, 3, S, S) to (N,); None where no recognizer judges them.
-    """
-    images, p_male, cosines = {}, {}, {}
-    for name, decoder in decoders.items():
-        decoded = {kind: decode(decoder, templates) for kind, templates in changed.items()}
-        images[name] = {"original": originals} | decoded
-        p_male[name] = {kind: classifier(image) for kind, image in images[name].items()}
-        judged = {kind: cosine(image) if cosine else None for kind, image in decoded.items()}
-        cosines[name] = {"original": None} | judged
-    modified_grid(path, images, male, p_male, cosines, title)
 
 
 def _templates(dataset: str, recognizer: str) -> TemplateStore:
     return TemplateStore(TEMPLATES.format(dataset, recognizer), FaceStore(FACES.format(dataset)))
 
 
-def _trained(
-    settings: Disentangling, store: TemplateStore, labels: dict[str, Labels], seed: int
-) -> tuple[PFRNet, pd.DataFrame, dict]:
+def _trained(settings: Disentangling, store: TemplateStore, labels: dict[str, Labels], seed: int) -> tuple[PFRNet, pd.DataFrame, dict]:
     """The network, its history, and the metrics of its training. labels: of the splits train and validation."""
     torch.manual_seed(seed)
     unlabelled = store.template[store.rows("train")]
@@ -141,10 +109,8 @@ def _trained(
     options = settings.model_dump(include={"steps", "batch_size", "learning_rate", "weight"})
     history = train(net, *learned, **options, generator=torch.Generator().manual_seed(seed))
     best = history[history["split"] == "validation"].sort_values("total").iloc[0]
-    metrics = {"n_faces": len(labels["train"].rows)} | labels["train"].counts
-    metrics |= {"labels_note": labels["train"].note} | net.config
-    metrics |= {"best_step": int(best["step"])}
-    metrics |= {"parameters": sum(parameter.numel() for parameter in net.parameters())}
+    metrics = {"n_faces": len(labels["train"].rows)} | labels["train"].counts | {"labels_note": labels["train"].note} | net.config
+    metrics |= {"best_step": int(best["step"]), "parameters": sum(parameter.numel() for parameter in net.parameters())}
     return net, history, metrics | {"validation": best.drop(["step", "split"]).astype(float).to_dict()}
 
 

@@ -104,8 +104,10 @@ def test_listed_labels_are_used_and_equal_runs_give_equal_files(project, tmp_pat
 @pytest.mark.parametrize("genders", [["male"], ["female"]])
 def test_a_data_set_of_one_gender_is_left_out_with_a_note(project, genders):
     found = project(genders)
-    assert set(found) == {"disentangle", "disentangle_note"} and found["disentangle"] is None
-    assert f" 0 {'fe' if genders == ['male'] else ''}male" in f" {found['disentangle_note']}"
+    assert (
+        set(found) == {"left_out_note"}
+        and f" 0 {'fe' if genders == ['male'] else ''}male" in f" {found['left_out_note']}"
+    )
     assert list(pd.read_csv("plots/disentangle/resnet/training.csv")) == list(disentangling.HISTORY)
     with pytest.raises(DfdError, match="no network was trained"):
         disentangling.load_pfrnet("data/disentangled/resnet.safetensors")
