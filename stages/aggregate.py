@@ -1,12 +1,13 @@
 """Templates of more and more photos: decoded (Fig. 15), and compared with other photos of everybody (Fig. 16)."""
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.aggregation import aggregation_metrics, by_count_table, mirror_distance, plan
@@ -52,12 +53,12 @@ def main() -> None:
         photo = {"mirror": mean_interval(mirror, faces.identities(looked_at), samples, generator=generator)}
         tables["decoded"].append(by_count_table("the photo", {1: photo}, ["mirror"]))
     for name, reason in left_out.items():
-        write_json(f"metrics/aggregate/{name}.json", {"aggregate_note": reason})
+        write_json(f"metrics/aggregate/{name}.json", {"aggregate": None, "aggregate_note": reason})
     decoded: dict = {}
     for name, template in templates.items():
         generator, drawn = np.random.default_rng(params.seed), settings.decoded_draws
         metrics = aggregation_metrics(template, decoders[name], planned, drawn, samples, generator=generator)
-        tables["verification"].append(by_count_table(name, metrics.get("verification", {}), VERIFICATION))
+        tables["verification"].append(by_count_table(name, metrics.get("verification") or {}, VERIFICATION))
         decoded |= metrics.get("decoded", {})
         photo_mirror = {"photo_mirror": photo["mirror"]} if planned.counts else {}
         write_json(f"metrics/aggregate/{name}.json", metrics | photo_mirror | {"leaked_identities": leaked})
@@ -66,20 +67,36 @@ def main() -> None:
 
     for what, labels in (("verification", VERIFICATION), ("decoded", DECODED)):
         table = pd.concat(tables[what]) if tables[what] else by_count_table("", {}, [])
-        with replacing(PLOTS.format(f"{what}.csv")) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g")
+        write_table(PLOTS.format(f"{what}.csv"), table)
         if len(table):
-            count_figure(PLOTS.format(f"{what}.png"), table, TITLES[what].format(faces.name), labels, "photos in a template")
+            title = TITLES[what].format(faces.name)
+            count_figure(PLOTS.format(f"{what}.png"), table, title, labels, "photos in a template")
     shown = [name for name, photos in everybody.items() if len(photos) > 1][: settings.shown]
+    decoded_by = {variant: (templates[name], decoders[name][variant]) for variant, name in variants.items()}
     for number, person in enumerate(shown, start=1):
         order = np.random.default_rng([params.seed, number]).permutation(everybody[person])
         counts = [count for count in settings.counts if count <= len(order)]
-        grid = [("the last photo that was added", faces.views(rows[order[np.array(counts) - 1]], size))]
-        for variant, name in variants.items():
-            means = torch.stack([aggregate(templates[name][order[:count]]) for count in counts])
-            grid.append((variant, decoders[name][variant](means)))
-        columns = [f"{count} photo" + "s" * (count > 1) for count in counts]
-        image_grid(PLOTS.format(f"person-{number}.png"), grid, columns, f"{person} of {faces.name}: decoded mean templates")
+        added = faces.views(rows[order[np.array(counts) - 1]], size)
+        title = f"{person} of {faces.name}: decoded mean templates"
+        _draw_person(PLOTS.format(f"person-{number}.png"), title, added, decoded_by, order, counts)
+
+
+def _draw_person(
+    path: str,
+    title: str,
+    added: torch.Tensor,
+    decoded_by: Mapping[str, tuple[torch.Tensor, Callable]],
+    order: np.ndarray,
+    counts: Sequence[int],
+) -> None:
+    """Draw the mean templates of a person's first photos in `order`, by their number.
+
+    added: the last of those photos, by count. decoded_by: by variant, all templates (N, D) and what decodes them.
+    """
+    grid = [("the last photo that was added", added)]
+    for variant, (templates, decoded) in decoded_by.items():
+        grid.append((variant, decoded(torch.stack([aggregate(templates[order[:count]]) for count in counts]))))
+    image_grid(path, grid, [f"{count} photo" + "s" * (count > 1) for count in counts], title)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import replacing, write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.evaluation.attacked_verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
@@ -37,30 +36,32 @@ def main(recognizer: str) -> None:
     metrics: dict = {"n_faces": len(rows), "n_identities": people, "leaked_identities": leaked}
     plots = Path(f"plots/attack/{recognizer}")
     if note := why_not(module, people):
-        log.info("nothing attacked: %s", note)
+        log.info("%s: %s", recognizer, note)
         with replacing(plots / "note.txt") as temporary:  # DVC misses a folder that is not there
             temporary.write_text(f"{note}\n", encoding="utf-8")
-        return write_json(f"metrics/attack/{recognizer}.json", metrics | {"attack_note": note})
+        return write_json(f"metrics/attack/{recognizer}.json", metrics | {"attack": None, "attack_note": note})
     if not variants:
         metrics["decoding_note"] = f"no variant decodes templates of {recognizer}: everything is before decoding"
     of = (module, decoders, faces, rows, templates)
 
     identification, shown = attack_identification(*of, settings.enrol, _attacks(settings), samples, seed)
     table = targeted_table(identification["targeted"])
-    _write(table, plots / "targeted.csv")
-    attack_bars(plots / "targeted.png", table, f"Photos of {dataset}, attacked to be identified by {recognizer} as another")
+    write_table(plots / "targeted.csv", table)
+    title = f"Photos of {dataset}, attacked to be identified by {recognizer} as another"
+    attack_bars(plots / "targeted.png", table, title)
     attack_grid(plots / "grid.png", shown, settings.epsilon, f"Identified by {recognizer}, with its probability")
 
     epsilons = sorted({*settings.epsilons, settings.epsilon})
     pairs = attacked_pairs(*of, epsilons, settings.matching_pairs, np.random.default_rng(seed))
     verification = verification_metrics(pairs, settings.epsilon, samples, seed)
     table = roc_curves(pairs, settings.epsilon)
-    _write(table, plots / "roc.csv")
+    write_table(plots / "roc.csv", table)
     title = f"Verification by {recognizer} on {dataset}, ε = {settings.epsilon:g} grey levels"
     attack_roc(plots / "roc.png", table, variants, title)
     table = tar_over_epsilon(verification, epsilons)
-    _write(table, plots / "epsilon.csv")
-    attack_strength(plots / "epsilon.png", table, f"Verification by {recognizer} on {dataset}, one face of each pair attacked")
+    write_table(plots / "epsilon.csv", table)
+    title = f"Verification by {recognizer} on {dataset}, one face of each pair attacked"
+    attack_strength(plots / "epsilon.png", table, title)
     write_json(f"metrics/attack/{recognizer}.json", metrics | identification | {"verification": verification})
 
 
@@ -69,11 +70,6 @@ def _attacks(settings: Attacks) -> dict[str, tuple[int, dict]]:
     own = {"cw-l2": settings.cw_l2.model_dump()}
     own = {name: (options.pop("pairs"), options) for name, options in own.items()}
     return {name: own.get(name, (settings.pairs, {"epsilon": settings.epsilon})) for name in ATTACKS}
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

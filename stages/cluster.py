@@ -35,10 +35,11 @@ def main() -> None:
             decoders[v.template][variant] = partial(decode, load_decoder(DECODER.format(variant), device))
 
     for name, reason in left_out.items():
-        write_json(f"metrics/cluster/{name}.json", {"cluster_note": reason})
+        write_json(f"metrics/cluster/{name}.json", {"cluster": None, "cluster_note": reason})
     for name, template in templates.items():
         generator = np.random.default_rng(params.seed)
-        metrics = person_spread(template, people, decoders[name], wanted, params.evaluate.bootstrap, generator=generator)
+        settings = {"samples": params.evaluate.bootstrap, "generator": generator}
+        metrics = person_spread(template, people, decoders[name], wanted, **settings)
         write_json(f"metrics/cluster/{name}.json", metrics | {"leaked_identities": leaked})
         log.info("%s: %s", name, metrics.get("templates_note") or metrics["templates"]["within_person_share"])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.evaluation.disentanglement import cosines_of, fit_probes, measure, modified_faces, pick_faces
@@ -92,8 +92,7 @@ def _labelled(store: TemplateStore, labels: Labels) -> Faces:
 
 def _write(recognizer: str, net: PFRNet | str, history: pd.DataFrame, metrics: dict) -> None:
     save_pfrnet(DISENTANGLED.format(recognizer), net)
-    with replacing(PLOTS.format(recognizer, "training.csv")) as temporary:
-        history.to_csv(temporary, index=False, float_format="%.6g")
+    write_table(PLOTS.format(recognizer, "training.csv"), history)
     write_json(f"metrics/disentangle/{recognizer}.json", metrics)
 
 

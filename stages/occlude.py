@@ -26,7 +26,7 @@ def main() -> None:
     modules = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
     metrics: dict = {name: {} for name in modules}
     for name in [name for name, module in modules.items() if not module.embeds_images]:
-        metrics[name]["occlude_note"] = f"left out: {NO_IMAGES}"
+        metrics[name] |= {"occlude": None, "occlude_note": f"left out: {NO_IMAGES}"}
         del modules[name]
         log.info("%s: left out, %s", name, NO_IMAGES)
     variants = {key: v.template for key, v in params.variants.items() if v.template in modules}
@@ -36,6 +36,8 @@ def main() -> None:
         faces = FaceStore(FACES.format(dataset))
         rows = spread(faces.rows("test"), settings.faces)
         if len(rows) == 0:
+            for name in modules:
+                metrics[name] |= {dataset: None, f"{dataset}_note": "left out: it has no test faces"}
             log.info("%s has no test faces: left out", dataset)
             continue
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)

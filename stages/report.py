@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import write_table
 from dfd.params import load_params
 from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
 from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
@@ -18,8 +18,7 @@ def main() -> None:
     params = load_params()
     curves = [pd.read_csv(f"plots/verify/{name}.csv") for name in params.recognizers]
     roc = pd.concat([curve for curve in curves if len(curve)] or curves)
-    with replacing("plots/roc.csv") as temporary:
-        roc.to_csv(temporary, index=False, float_format="%.6g")
+    write_table("plots/roc.csv", roc)
     if len(roc):
         roc_figure("plots/roc.png", roc, f"Verification on {params.roles.verification}, one face of each pair perturbed")
     else:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.evaluation.perturbed import all_pairs, listed_pairs
 from dfd.evaluation.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
@@ -78,8 +78,7 @@ def main(recognizer: str) -> None:
         if len(used):
             metrics["view2_perturbed"] |= listed_pairs(used, keys, originals.numpy(), perturbed, mapped, samples, seed)
     write_json(f"metrics/verify/{recognizer}.json", metrics)
-    with replacing(f"plots/verify/{recognizer}.csv") as temporary:
-        curves.assign(recognizer=recognizer)[COLUMNS].to_csv(temporary, index=False, float_format="%.6g")
+    write_table(f"plots/verify/{recognizer}.csv", curves.assign(recognizer=recognizer)[COLUMNS])
     log.info("%s: %d faces of %s, %d conditions", recognizer, len(rows), dataset, 1 + len(perturbed))
 
 

@@ -311,6 +311,18 @@ def test_verification_has_table_2_and_view_2(paper):
         assert view2["failures"] == {"pairs": len(lost), "genuine": int(lost.sum()), "impostor": int((~lost).sum())}
 
 
+def test_the_analyses_say_what_they_leave_out_and_go_on(paper):
+    for name in ("vgg", "resnet"):
+        occluded = paper.json(f"metrics/occlude/{name}.json")
+        assert occluded["vggface2"] is None and "no test faces" in occluded["vggface2_note"]
+        assert all(0 < occluded[dataset]["n_faces"] <= 8 for dataset in TESTED)
+        assert paper.json(f"metrics/cluster/{name}.json")["templates"]["within_person_share"]["value"] < 1
+        assert "aggregate_note" in (found := paper.json(f"metrics/aggregate/{name}.json")) or "1" in found["verification"]
+        attacked = paper.json(f"metrics/attack/{name}.json")
+        assert "attack_note" in attacked or attacked["targeted"]["tfgsm"]["n_pairs"] == 4
+        assert (paper.folder / f"plots/attack/{name}").is_dir()
+
+
 def test_the_pictures_are_drawn(paper):
     names = {path.stem for path in (paper.folder / "plots").rglob("*.png")}
     assert names >= {"roc", "losses", "psnr", "variants"} | {

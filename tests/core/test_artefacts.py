@@ -5,12 +5,13 @@ import hashlib
 import json
 import os
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dfd.core.artefacts import file_sha256, read_module, replacing, save_module, write_json
+from dfd.core.artefacts import file_sha256, read_module, replacing, save_module, write_json, write_table
 from dfd.core.errors import DfdError
 
 CONFIG = {"architecture": "x", "options": {"b": 1, "a": [1.5, "é"]}}
@@ -47,6 +48,11 @@ def test_a_full_or_forbidden_disk_is_explained(tmp_path, error):
     with pytest.raises(DfdError, match=r"out\.h5.*disk space"), replacing(tmp_path / "out.h5"):
         raise error
     assert os.listdir(tmp_path) == []
+
+
+def test_a_table_has_six_digits_and_no_index(tmp_path):
+    write_table(tmp_path / "new" / "a.csv", pd.DataFrame({"name": ["é", "b"], "value": [1 / 3, 12345678.0]}, index=[7, 8]))
+    assert (tmp_path / "new" / "a.csv").read_text(encoding="utf-8") == "name,value\né,0.333333\nb,1.23457e+07\n"
 
 
 def test_a_file_in_the_place_of_a_folder_is_explained(tmp_path):

@@ -49,6 +49,21 @@ def test_the_people_with_most_photos_and_the_counts_they_allow():
     assert len(found.people) == 2 and found.counts == [1, 4, 5] and not found.notes
     found = planned_of({"a": np.arange(2), "b": np.arange(1)})
     assert found[:3] == ([], [], []) and "2 test photos to be probes" in found.notes["aggregate_note"]
+    assert found.notes["aggregate"] is None
+
+
+def test_who_has_few_photos_does_not_hold_back_everybody_else():
+    sizes = {"a": 9, "b": 9, "c": 8, "d": 7, "e": 7, "f": 7, "g": 4, "h": 3}
+    people = {name: np.arange(size) for name, size in sizes.items()}
+    found = planned_of(people, counts=[1, 2, 5, 6])  # of eight people, two may be left out
+    assert [len(own) for own in found.people] == [9, 9, 8, 7, 7, 7] and found.counts == [1, 2, 5]
+    assert found.notes["people_note"].startswith("2 of 8 people: left out, they have fewer than 7 photos")
+    assert found.notes["counts_note"].startswith("templates of 6 photos: left out, one of the 6 people has 7 photos")
+    # Nobody is left out for nothing, and no more than those whose photos are too few.
+    assert len(planned_of(people, counts=[1]).people) == 8
+    assert len(planned_of(people, counts=[1, 2]).people) == 7
+    # Three people may be a quarter of nothing: they stay.
+    assert len(planned_of({name: people[name] for name in "agh"}, counts=[1, 2, 5]).people) == 3
 
 
 def test_pairs_are_aggregates_against_the_probes_of_their_draw():
@@ -158,7 +173,7 @@ def test_all_metrics_of_a_recognizer_and_their_table():
 def test_what_few_people_do_not_allow_is_left_out():
     templates, people = people_of([6])
     found = aggregation_metrics(templates, {"v": decode}, planned_of(people), 2, 100, generator=rng())
-    assert "verification" not in found and "only one person" in found["verification_note"]
+    assert found["verification"] is None and "only one person" in found["verification_note"]
     assert found["decoded"]["v"][3]["mirror"]["ci95_low"] is None
     found = aggregation_metrics(templates, {"v": decode}, planned_of({}), 2, 100, generator=rng())
     assert "aggregate_note" in found and "decoded" not in found and found["n_people"] == 0

@@ -80,7 +80,7 @@ def test_why_not():
     module.gives_gradients = False
     assert "no gradients" in why_not(module, 40)
     module.embeds_images = False
-    assert "file" in why_not(module, 40)
+    assert "precomputed" in why_not(module, 40)
 
 
 # What is counted

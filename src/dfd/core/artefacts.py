@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -55,6 +56,12 @@ def write_json(path: str | Path, values: dict) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as .csv, without its index, numbers with 6 significant digits."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def _rounded(value, where: str):

@@ -13,6 +13,8 @@ from dfd.evaluation.pixels import GREY_LEVELS, grey_levels
 from dfd.evaluation.verification import Pairs, compared_summaries
 from dfd.templates.aggregation import Draw, aggregate, draw_photos
 
+SPARED = 4  # of so many people one may be left out, so that the others are compared with more photos
+
 
 class Plan(NamedTuple):
     """Who is drawn how often, and which counts of photos are compared; `notes` say what was left out, and why."""
@@ -33,19 +35,25 @@ def plan(
 ) -> Plan:
     """Draw photos of the `people` with most photos, each with at least `probes` and the first of the counts.
 
-    photos: positions by person, whoever has most first. All counts are compared on the same people: those that are more
-    than everyone's photos beside the probes are left out. No count remains where nobody has enough photos.
+    photos: positions by person, whoever has most first. All counts are compared on the same people. Which counts there
+    are is up to the person with fewest photos among all but a quarter of them (`SPARED`): of that quarter, who has too
+    few photos for these counts is left out, so that nobody's lack of photos holds back everybody else. Counts beyond
+    are left out. No count remains where nobody has enough photos.
     """
     chosen = [own for own in photos.values() if len(own) >= probes + counts[0]][:people]
     if not chosen:
         note = f"left out: nobody has {probes} test photos to be probes and {counts[0]} for a template"
-        return Plan([], [], [], {"aggregate_note": note})
-    available = min(map(len, chosen)) - probes
+        return Plan([], [], [], {"aggregate": None, "aggregate_note": note})
+    available = len(chosen[-1 - len(chosen) // SPARED]) - probes
     notes, usable = {}, [count for count in counts if count <= available]
+    taking_part = [own for own in chosen if len(own) >= probes + usable[-1]]
+    if few := len(chosen) - len(taking_part):
+        notes["people_note"] = f"{few} of {len(chosen)} people: left out, they have fewer than {probes + usable[-1]} photos"
     if left_out := [str(count) for count in counts if count > available]:
-        have = f"one of the {len(chosen)} people has {available + probes} photos, of which {probes} are probes"
+        fewest = len(taking_part[-1])
+        have = f"one of the {len(taking_part)} people has {fewest} photos, of which {probes} are probes"
         notes["counts_note"] = f"templates of {', '.join(left_out)} photos: left out, {have}"
-    return Plan(chosen, usable, draw_photos(chosen, probes, usable[-1], draws, generator), notes)
+    return Plan(taking_part, usable, draw_photos(taking_part, probes, usable[-1], draws, generator), notes)
 
 
 def aggregation_metrics(
@@ -69,7 +77,8 @@ def aggregation_metrics(
     if len(people) > 1:
         metrics["verification"] = verification_by_count(templates, drawn, counts, **settings)
     else:
-        metrics["verification_note"] = "left out: there is only one person with enough photos, and no impostor"
+        note = "left out: there is only one person with enough photos, and no impostor"
+        metrics |= {"verification": None, "verification_note": note}
     own = [len(photos) for photos in people]
     metrics["decoded"] = {
         variant: decoded_by_count(decode, templates, drawn[:decoded_draws], counts, own, **settings)

@@ -17,7 +17,7 @@ from dfd.decoder.registry import decode
 from dfd.evaluation.intervals import mean_interval
 from dfd.faces.store import FaceStore
 from dfd.perturbations.attacks import ATTACKS
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
 from dfd.recognizers.identification import IdentificationHead, fit_identification
 from dfd.templates.embedding import batches, embed_images
 from dfd.templates.people import photos_of_people
@@ -29,11 +29,11 @@ BEFORE = "before"  # decoding; after it, curves go by the variant that decodes
 def why_not(recognizer: nn.Module, people: int) -> str | None:
     """Why a recognizer cannot be attacked on so many people; None where it can."""
     if not recognizer.embeds_images:
-        return "this recognizer embeds no new images: its templates come from a file"
+        return f"left out: {NO_IMAGES}"
     if not recognizer.gives_gradients:
-        return "this recognizer gives no gradients, along which these attacks step"
+        return f"left out: {NO_GRADIENTS}, along which these attacks step"
     if people < 2:
-        return f"{people} identities have test faces of {LEAST} photos or more: attacks need at least 2"
+        return f"left out: {people} people have {LEAST} test faces or more; attacks need at least 2"
     return None
 
 

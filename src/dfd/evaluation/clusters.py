@@ -31,10 +31,15 @@ def person_spread(
     metrics: dict = {"n_people": len(people), "n_photos": sum(map(len, people.values()))}
     metrics |= {"n_clusters": count, "n_people_clustered": len(clustered)}
     if not people:
-        return metrics | {"templates_note": "left out, as the clusters: nobody has two test photos"}
+        note = "left out, as the clusters: nobody has two test photos"
+        return metrics | {"templates": None, "templates_note": note}
     metrics["templates"] = template_spread(templates, list(people.values()), **settings)
     if not clustered:
-        return metrics | {"clusters_note": f"left out: nobody has more test photos than {count} clusters"}
+        note = f"left out: nobody has more test photos than {count} clusters"
+        return metrics | {"clusters": None, "clusters_note": note}
+    if few := len(people) - len(clustered):
+        note = f"{few} of {len(people)} people: left out, they have no more test photos than {count} clusters"
+        metrics["clusters_note"] = note
     metrics["clusters"] = cluster_spread(templates, clustered, count, **settings)
     decoded = {name: decoded_spread(decode, templates, clustered, count, **settings) for name, decode in decoders.items()}
     return metrics | {"decoded": decoded}

@@ -226,7 +226,5 @@ def pick_faces(male: np.ndarray, identities: Sequence[str], count: int) -> np.nd
     identities, picks = np.asarray(identities), []
     for members in (np.flatnonzero(~male), np.flatnonzero(male)):
         _, first = np.unique(identities[members], return_index=True)
-        first = np.sort(first)
-        places = np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)
-        picks.append(members[first[places]])
+        picks.append(members[spread(np.sort(first), count)])
     return np.concatenate(picks)

@@ -68,7 +68,8 @@ def within_between(
     within: (P,), one number per person. between: (P, P), symmetric, one per pair of people; its diagonal is not read.
     Returns (mean of within, mean of between, ratio of these), as `mean` or `value` with `ci95_low` and `ci95_high`.
     Each replicate weighs the people once for all three, and a pair by the product of both (vertex bootstrap: Snijders
-    & Borgatti, 1999). Between is None, with a note, where there is only one person, and the ratio also where people do not differ. Raises ValueError for no person.
+    & Borgatti, 1999). Between is None, with a note, where there is only one person, and the ratio also where people do
+    not differ. Raises ValueError for no person.
     """
     people = len(within)
     if not people or between.shape != (people, people):

@@ -96,7 +96,7 @@ def cw_l2(
 ) -> torch.Tensor:
     """The L2 attack of Carlini & Wagner (2017), section VI: little noise ‖x' − x‖₂ rather than a bounded one.
 
-    Minimises ‖½(tanh w + 1) − x‖² + c·margin over w with Adam (torch's own takes seconds to import), in squared units of [0, 1]. c, which is weighed against
+    Minimises ‖½(tanh w + 1) − x‖² + c·margin over w with Adam, in squared units of [0, 1]. c, which is weighed against
     the margin in logits, starts at `initial` and is found by binary search for each image (ten times as much until the
     first success). A search ends early when a tenth of its iterations has improved no image's loss by 0.01 %.
     Returns the successful image with the least noise; an image without any success is returned as it was.
@@ -105,7 +105,7 @@ def cw_l2(
     best, least = images.clone(), images.new_full((len(images),), torch.inf)
     low, high = torch.zeros_like(least), torch.full_like(least, torch.inf)
     weight = torch.full_like(least, initial)
-    for _ in range(searches):
+    for _ in range(searches):  # Adam is written out: to import torch's takes seconds
         w, first, second = start, torch.zeros_like(start), torch.zeros_like(start)
         found, before = torch.zeros_like(least, dtype=torch.bool), torch.full_like(least, torch.inf)
         for iteration in range(iterations):

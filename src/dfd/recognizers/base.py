@@ -9,6 +9,7 @@ from torch import nn
 from dfd.core.errors import DfdError
 
 NO_IMAGES = "its templates are precomputed: no other image can be embedded"  # where `embeds_images` is false
+NO_GRADIENTS = "it gives no gradients"  # where `gives_gradients` is false
 
 
 class Recognizer(nn.Module):
