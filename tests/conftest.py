@@ -13,9 +13,8 @@ from dfd.faces.preprocessing import preprocess
 from dfd.faces.store import FaceStore
 from dfd.faces.synthetic import synthetic_photos
 
-torch.set_num_threads(
-    1
-)  # these networks are tiny: on a busy machine, waiting for a second thread took eight times as long
+# These networks are tiny: on a busy machine, waiting for a second thread took eight times as long.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

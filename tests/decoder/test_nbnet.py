@@ -29,7 +29,7 @@ def test_the_published_layers():
 
 
 def test_the_published_number_of_parameters():
-    """Convolutions without bias, two numbers per normalised channel."""
+    """Convolutions without bias, two numbers per normalised channel; a bias of the three colours is ours."""
     expected = 128 * 256 * 5 * 5
     for (_, inputs, outputs, layers), following in zip(STAGES, [*STAGES[1:], None], strict=True):
         for layer in range(layers):
@@ -37,7 +37,7 @@ def test_the_published_number_of_parameters():
             expected += 2 * channels + channels * 8 * 3 * 3
         assert outputs == inputs + 8 * layers == 2 * inputs
         expected += 2 * outputs + (outputs * following[1] * 4 * 4 if following else outputs * 3)
-    assert sum(parameter.numel() for parameter in published().parameters()) == expected
+    assert sum(parameter.numel() for parameter in published().parameters()) == expected + 3
 
 
 def test_a_block_keeps_what_it_was_given_and_each_layer_sees_all_before():
@@ -66,6 +66,14 @@ def test_sizes_take_the_fewest_doublings_that_reach_them(size, doublings):
 def test_a_size_it_cannot_make_is_refused():
     with pytest.raises(DfdError, match=r"decoder\.size: no 4 px"):
         NbNet(12, 4, 1.0)
+
+
+def test_bright_faces_are_within_reach_of_a_narrow_net_whose_last_weights_are_negative():
+    net = NbNet(12, 56, 0.06)
+    with torch.no_grad():
+        net.to_rgb.weight.abs_().neg_()
+        net.to_rgb.bias += 2
+        assert (net(torch.randn(4, 12)) > 0.5).any()
 
 
 def test_faces_stay_between_black_and_white():

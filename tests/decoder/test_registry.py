@@ -182,7 +182,7 @@ def test_training_starts_near_the_mean_face(output):
 @pytest.mark.parametrize("scale, shift", [(1.0, 0.0), (1e3, -70.0), (1e-3, 2.0)])
 def test_what_it_sees_of_templates_is_white(scale, shift):
     """Mixed and stretched templates of any scale arrive with no correlation, and variance 1 along every axis."""
-    mix = torch.randn(D, D, generator=torch.Generator().manual_seed(4)) * torch.logspace(-2, 0, D)
+    mix = torch.logspace(-1.5, 0, D)[:, None] * torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(4))).Q
     correlated = scale * templates(200) @ mix + shift
     decoder = build("inverted-vgg", 56).eval()
     decoder.set_statistics(correlated, torch.rand(3, 56, 56))

@@ -97,10 +97,11 @@ def test_outputs_in_runs_are_outputs_at_once(outputs, monkeypatch):
 def test_whitened_templates_have_unit_variance(rows, monkeypatch):
     monkeypatch.setattr(linear, "ROWS", rows)
     templates = data(200)[0].float()
-    templates = torch.cat([templates, templates[:, :1]], 1)  # an axis without variance
+    faint = 0.5 * linear.FLOOR**0.5 * torch.randn(200, 1, generator=torch.Generator().manual_seed(5))
+    templates = torch.cat([templates, templates[:, :1], faint], 1)  # an axis without variance, and one below the floor
     mean, matrix = whitening(templates)
     white = ((templates - mean) @ matrix).double()
-    expected = torch.diag(torch.tensor([1.0] * D + [0.0], dtype=torch.float64))
+    expected = torch.diag(torch.tensor([1.0] * D + [0.0] * 2, dtype=torch.float64))
     torch.testing.assert_close(white.T @ white / len(white), expected, atol=2e-3, rtol=0)
 
 

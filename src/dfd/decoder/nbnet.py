@@ -46,6 +46,8 @@ class NbNet(nn.Module):
 
     size: the doublings are the least that reach it (fewer than the published five up to 80 pixels, a sixth above 160:
     its block has one layer again), and a larger map is shrunk to it. width: multiplies channels and growth.
+    The last convolution has a bias, unlike the published: of the few channels after a ReLU that a small width leaves, a
+    colour's weights may all turn negative, and it would never pass mid-grey.
 
     Templates are centred and scaled to unit variance by `set_statistics`: recognizers' templates differ in scale.
     """
@@ -67,10 +69,11 @@ class NbNet(nn.Module):
             stages += [*_normalised(inputs), nn.ConvTranspose2d(inputs, channels, 4, 2, 1, bias=False)]
         stages.append(NeighbourlyBlock(channels, layers, growth))
         self.stages = nn.Sequential(*stages, *_normalised(stages[-1].outputs))
-        self.to_rgb = nn.Conv2d(stages[-1].outputs, 3, 1, bias=False)
+        self.to_rgb = nn.Conv2d(stages[-1].outputs, 3, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(self.to_rgb.bias)
 
     def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
         """Take centre and scale from training templates (M, D); the mean face has no place in this decoder."""

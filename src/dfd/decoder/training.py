@@ -89,7 +89,7 @@ def train(
         if current < best["loss"]:
             best = {"loss": current, "epoch": epoch, "state": copy.deepcopy(decoder.state_dict())}
         log.info(
-            "epoch %d: training loss %.1f, validation loss %.1f, %.0f faces/s",
+            "epoch %d: training loss %.4g, validation loss %.4g, %.0f faces/s",
             epoch, history[-2]["total"], current, len(training.rows) / (time.perf_counter() - start),
         )  # fmt: skip
         _save_checkpoint(checkpoint, stamp, parts, history, best)
