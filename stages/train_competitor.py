@@ -30,7 +30,7 @@ def main(architecture: str, variant: str) -> None:
     perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
     phases = PHASES[architecture] if perceptual.gives_gradients else without_features(PHASES[architecture])
     scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
-    epochs = settings.epochs_of(list(phases))
+    epochs_and_rates = settings.epochs_and_rates(list(phases))
     what_decides = settings.model_dump() | {
         "architecture": architecture, "options": options, "seed": params.seed, "precision": params.precision,
         "templates": templates.attributes["weights_sha256"], "faces": faces.fingerprint, "phases": phases,
@@ -40,16 +40,17 @@ def main(architecture: str, variant: str) -> None:
     folder = EXPERIMENT.format("competitors", f"{architecture}-{variant}")
     histories, checkpoints = [], []
     for phase, weights in phases.items():
+        epochs, learning_rate = epochs_and_rates[phase]
         checkpoints.append(Path(f".checkpoints/{architecture}-{variant}-{phase}.pt"))
         history = train(
             decoder,
             CompetingLoss(perceptual, weights, scale),
             training,
             validation,
-            epochs=epochs[phase],
+            epochs=epochs,
             patience=params.train_decoder.patience,
             batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
+            learning_rate=learning_rate,
             weight_decay=0.0,
             schedule=settings.schedule,
             precision=params.precision,

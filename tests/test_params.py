@@ -266,6 +266,10 @@ def test_the_ablation_is_table_1():
 
 def test_epochs_are_shared_out_to_phases():
     nbnet, residual = load_params(SHIPPED).experiments.competitors.decoders.values()
-    assert nbnet.epochs_of(["pixel", "perceptual"]) == {"pixel": nbnet.epochs - 1, "perceptual": 1}
-    assert nbnet.epochs_of(["pixel"]) == {"pixel": nbnet.epochs}  # nothing to learn features from
-    assert residual.epochs_of(["all"]) == {"all": residual.epochs}
+    rate, later = nbnet.learning_rate, nbnet.perceptual_learning_rate
+    assert rate != later
+    assert nbnet.epochs_and_rates(["pixel", "perceptual"]) == {"pixel": (nbnet.epochs - 1, rate), "perceptual": (1, later)}
+    assert nbnet.epochs_and_rates(["pixel"]) == {"pixel": (nbnet.epochs, rate)}  # nothing to learn features from
+    assert residual.epochs_and_rates(["all"]) == {"all": (residual.epochs, residual.learning_rate)}
+    same = nbnet.model_copy(update={"perceptual_learning_rate": None})
+    assert same.epochs_and_rates(["pixel", "perceptual"])["perceptual"] == (1, rate)

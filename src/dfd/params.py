@@ -300,6 +300,7 @@ class Competitor(Settings):
     perceptual_epochs: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive
+    perceptual_learning_rate: Positive | None = None
     beta1: Annotated[float, Field(ge=0, lt=1)]
     schedule: Literal["one-cycle", "constant", "halving"]
 
@@ -309,11 +310,14 @@ class Competitor(Settings):
             raise ValueError(f"`perceptual_epochs` are the last of {self.epochs} epochs: {self.perceptual_epochs} are too many")
         return self
 
-    def epochs_of(self, phases: Sequence[str]) -> dict[str, int]:
-        """The epochs of one phase, or of two, the second being the perceptual one."""
+    def epochs_and_rates(self, phases: Sequence[str]) -> dict[str, tuple[int, float]]:
+        """The epochs and the learning rate of one phase, or of two, the second being the perceptual one."""
         if len(phases) == 1:
-            return {phases[0]: self.epochs}
-        return {phases[0]: self.epochs - self.perceptual_epochs, phases[1]: self.perceptual_epochs}
+            return {phases[0]: (self.epochs, self.learning_rate)}
+        return {
+            phases[0]: (self.epochs - self.perceptual_epochs, self.learning_rate),
+            phases[1]: (self.perceptual_epochs, self.perceptual_learning_rate or self.learning_rate),
+        }
 
 
 class Competitors(Settings):
