@@ -93,15 +93,16 @@ def test_outputs_in_runs_are_outputs_at_once(outputs, monkeypatch):
     assert parts.strength == whole.strength and parts.r2 == pytest.approx(whole.r2, abs=1e-12)
 
 
+@pytest.mark.parametrize("floor, kept", [(linear.NOISE, 1.0), (1e-4, 0.0)])
 @pytest.mark.parametrize("rows", [7, 50, 1000])
-def test_whitened_templates_have_unit_variance(rows, monkeypatch):
+def test_whitened_templates_have_unit_variance_along_axes_above_the_floor(rows, floor, kept, monkeypatch):
     monkeypatch.setattr(linear, "ROWS", rows)
     templates = data(200)[0].float()
-    faint = 0.5 * linear.FLOOR**0.5 * torch.randn(200, 1, generator=torch.Generator().manual_seed(5))
-    templates = torch.cat([templates, templates[:, :1], faint], 1)  # an axis without variance, and one below the floor
-    mean, matrix = whitening(templates)
+    faint = 5e-3 * torch.randn(200, 1, generator=torch.Generator().manual_seed(5))
+    templates = torch.cat([templates, templates[:, :1], faint], 1)  # an axis without variance, and one of little
+    mean, matrix = whitening(templates, floor)
     white = ((templates - mean) @ matrix).double()
-    expected = torch.diag(torch.tensor([1.0] * D + [0.0] * 2, dtype=torch.float64))
+    expected = torch.diag(torch.tensor([1.0] * D + [kept, 0.0], dtype=torch.float64))
     torch.testing.assert_close(white.T @ white / len(white), expected, atol=2e-3, rtol=0)
 
 

@@ -11,6 +11,7 @@ from dfd.templates.linear import whitening
 
 CONVOLUTIONS = (3, 3, 3, 2, 2)  # of the five stages: VGG's 2, 2, 3, 3, 3 backwards
 SIDE = 7  # pixels: the least side of the map that the last dense layer makes
+CLIP = 10.0  # standard deviations
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d, "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels)}
 
 
@@ -81,7 +82,8 @@ class InvertedVGG(nn.Module):
         """Take the whitening from training templates (M, D), and the mean training face (3, size, size).
 
         Whitened, every principal axis of the templates has variance 1: axes of little variance say as much about the
-        face as others do, and gradient descent would hardly see them.
+        face as others do, and gradient descent would hardly see them. Along these a few unseen faces lie hundreds of
+        standard deviations out, and would be decoded to black: nothing counts beyond CLIP of them.
         """
         mean, matrix = whitening(templates)
         self.template_mean.copy_(mean)
@@ -89,7 +91,7 @@ class InvertedVGG(nn.Module):
         self.mean_face.copy_(mean_face)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
-        x = self.dense((templates - self.template_mean) @ self.whitening)
+        x = self.dense(((templates - self.template_mean) @ self.whitening).clamp(-CLIP, CLIP))
         x = x.unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         x = self.to_rgb(self.convolutions(x))
         if self.bounded:

@@ -18,6 +18,7 @@ from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
 from dfd.templates.linear import whitening
 
+FLOOR = 1e-4  # of the largest variance: a principal axis of templates with less is left at its mean
 CHECKS = 10  # how often in a training the validation faces are looked at
 FEWEST = {"training": 10, "validation": 2}  # faces of each class without which nothing is trained
 
@@ -46,7 +47,7 @@ class _Perceptron(nn.Module):
 
 def varying_axes(templates: torch.Tensor) -> int:
     """Along how many principal axes templates (M, D) vary: the K that a network for them has."""
-    return int((whitening(templates)[1].norm(dim=0) > 0).sum())
+    return int((whitening(templates, FLOOR)[1].norm(dim=0) > 0).sum())
 
 
 class PFRNet(nn.Module):
@@ -86,7 +87,7 @@ class PFRNet(nn.Module):
         """Take what whitens, and what undoes it, from training templates (M, D)."""
         if not (templates != templates[0]).any():
             raise DfdError("disentangling: all training templates are equal; nothing can be learned from them")
-        mean, matrix = whitening(templates)
+        mean, matrix = whitening(templates, FLOOR)
         self.mean.copy_(mean)
         self.whitening.copy_(matrix[:, : self.config["axes"]])
         # W = A·V^(-1/2) with the covariance A·V·Aᵀ, so Wᵀ times it is V^(1/2)·Aᵀ: back along the axes that vary.

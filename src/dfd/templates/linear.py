@@ -7,16 +7,14 @@ import torch
 
 STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
 
-# Of the largest variance. Along axes with less, a few faces lie hundreds of standard deviations out (ReLU features are rare
-# there), and float32 noise would be taken for features.
-FLOOR = 1e-4
+NOISE = 1e-14  # of the largest variance: what rounding leaves along an axis that does not vary
 ROWS, OUTPUTS = 1 << 15, 1 << 14  # of which float64 copies are held at once
 
 
-def whitening(templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def whitening(templates: torch.Tensor, floor: float = NOISE) -> tuple[torch.Tensor, torch.Tensor]:
     """The mean (D,) and the matrix (D, D) with which (e − mean) @ matrix has variance 1 along every principal axis.
 
-    Axes come by falling variance of the templates (M, D); those with next to none become zero.
+    Axes come by falling variance of the templates (M, D); those with less than `floor` of the largest become zero.
     """
     mean = templates.mean(0)
     moments = torch.zeros(len(mean), len(mean), dtype=torch.float64)
@@ -25,7 +23,7 @@ def whitening(templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         moments += centred.T @ centred
     variances, axes = torch.linalg.eigh(moments / len(templates))
     variances, axes = variances.flip(0), axes.flip(1)
-    scales = torch.where(variances > FLOOR * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
+    scales = torch.where(variances > floor * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
     return mean, (axes * scales).to(templates.dtype)
 
 
