@@ -1,6 +1,7 @@
 """Gather a run's metrics into docs/results: `python benchmarks/results.py lfw` after `dfd profile lfw --apply && dvc repro`.
 
-Writes <data set>.json, all numbers, and <data set>.md, their tables; no image, and no path of the machine.
+Writes <data set>.json, all numbers, and <data set>.md, their tables; no image, and no path of the machine. The findings on
+this data set are among them where the stage `findings` ran.
 """
 
 import json
@@ -11,7 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.artefacts import replacing, write_json
+from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.params import TrainRecognizer, load_params
+from dfd.rendering.findings import findings_markdown
 from dfd.rendering.report import quality_table, verification_table, view2_table, with_interval
 
 
@@ -26,6 +29,7 @@ def main(name: str) -> None:
         "train_decoder": trained,
         "evaluate": {variant: metrics[name] for variant, metrics in quality.items()},
         "verify": verification,
+        "findings": _findings(name),
     }
     folder = Path("docs/results")
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,12 +65,24 @@ def main(name: str) -> None:
         "decoder in closed form, and of their mix:"),
         _markdown(_losses(params.variants, trained)),
     ]
+    if results["findings"]:
+        parts += ["## What the paper's text claims, as far as its stages ran", findings_markdown(results["findings"]).rstrip()]
     with replacing(folder / f"{name}.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _read(stage: str, keys: Iterable[str]) -> dict[str, dict]:
     return {key: json.loads(Path(f"metrics/{stage}/{key}.json").read_text()) for key in keys}
+
+
+def _findings(dataset: str) -> dict | None:
+    """The findings on this data set (a checkout has those of another one's run) without the claims that nothing measured."""
+    path = Path("metrics/findings.json")
+    claims = json.loads(path.read_text())["claims"] if path.exists() else {}
+    claims = {key: claim for key, claim in claims.items() if claim["dataset"] == dataset and claim["effect"] is not None}
+    verdicts = [claim["verdict"] for claim in claims.values()]
+    counts = {verdict: verdicts.count(verdict) for verdict in (HOLDS, FAILS, UNDECIDED)}
+    return {"counts": counts, "claims": claims} if claims else None
 
 
 def _trained(recognizer: str, settings: TrainRecognizer, metrics: dict) -> str:

@@ -403,6 +403,7 @@ def test_its_numbers_can_be_gathered(paper, tmp_path, monkeypatch):
         shutil.copytree(paper.folder / name, tmp_path / name)
     shutil.copy(paper.folder / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    importlib.import_module("stages.findings").main()
     runpy.run_path(str(ROOT / "benchmarks/results.py"))["main"]("lfw")
     found = json.loads((tmp_path / "docs/results/lfw.json").read_text(encoding="utf-8"))
     text = (tmp_path / "docs/results/lfw.md").read_text(encoding="utf-8")
@@ -412,4 +413,8 @@ def test_its_numbers_can_be_gathered(paper, tmp_path, monkeypatch):
     for variant in VARIANTS:
         assert found["evaluate"][variant] == paper.json(f"metrics/evaluate/{variant}.json")["lfw"]
         assert f"{found['evaluate'][variant]['psnr']['mean']:.2f}" in text
+    claims = json.loads((tmp_path / "metrics/findings.json").read_text(encoding="utf-8"))["claims"]
+    assert found["findings"]["claims"] == {key: claim for key, claim in claims.items() if claim["effect"] is not None}
+    assert 0 < sum(found["findings"]["counts"].values()) == len(found["findings"]["claims"]) < len(claims)
+    assert claims["template-size-hardly-matters"]["claim"] not in text and claims["maps-help-rotation"]["claim"] in text
     assert str(paper.folder) not in text + json.dumps(found) and str(paper.folder.parent / "published") not in text
