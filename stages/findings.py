@@ -28,11 +28,17 @@ def main() -> None:
         layers=tuple(params.experiments.template_layer.layers),
         competitors=tuple(params.experiments.competitors.variants),
         decoders=tuple(params.experiments.competitors.decoders),
+        far=params.experiments.competitors.far,
         psnr_margin=params.experiments.findings.psnr_margin,
         rate_margin=params.experiments.findings.rate_margin,
     )
+    known = {*params.recognizers, *params.variants, *params.datasets, "variants"}  # files of former ones stay where they are
     metrics = {
-        stage: {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(Path("metrics", stage).glob("*.json"))}
+        stage: {
+            file.stem: json.loads(file.read_text(encoding="utf-8"))
+            for file in sorted(Path("metrics", stage).glob("*.json"))
+            if file.stem in known
+        }
         for stage in STAGES
     }
     main_dataset = params.roles.verification

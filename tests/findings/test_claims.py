@@ -16,6 +16,7 @@ NAMES = Names(
     layers=("fc7", "conv5-avg"),
     competitors=("resnet-vgg", "vgg-vgg"),
     decoders=("nbnet", "residual-deconvolution"),
+    far=0.001,
     psnr_margin=0.5,
     rate_margin=0.05,
 )
@@ -74,6 +75,7 @@ def the_papers_world() -> dict:
         },
         "verify": {
             name: {c: {"difference": {TAR: value(0.05, "difference")}, "without": {TAR: value(tar, "value")}} for c in conditions}
+            | {"original": {"without": {TAR: value(0.95, "value") | {"threshold": 0.7}}}}
             for name, tar in {"vgg": 0.4, "resnet": 0.9}.items()
         },
         "map_gains": {"orl": {c: {"vgg": {"minus_resnet": {TAR: value(0.02, "difference")}}} for c in conditions}},
@@ -90,7 +92,7 @@ def occlude(template: str) -> dict:
         for variant, pair in VARIANTS.items()
         if pair[0] == template
     }
-    return {"orl": {region: {"cosine": value(0.9) | {"different_people": 0.7}, "decoded": decoded} for region in ("eyes", "mouth")}}
+    return {"orl": {region: {"cosine": value(0.9), "decoded": decoded} for region in ("eyes", "mouth")}}
 
 
 def attack(template: str) -> dict:
@@ -236,3 +238,19 @@ def test_the_tables():
     assert lines[0] == f"{len(found['claims'])} claims: {len(found['claims'])} hold, 0 does not hold, 0 undecided."
     assert {line.count(" | ") for line in lines[2:] if "---" not in line} == {5} and len(lines) == 4 + len(found["claims"])
     assert "3 [3, 3] dB (φ = vgg)" in text and "synthetic: holds" in text
+
+
+def test_where_decoding_leaves_nothing_to_lose_it_is_no_defence():
+    world = the_papers_world()
+    for name in ("vgg", "resnet"):
+        originals = world["attack"][name]["verification"]["original"]
+        originals |= {variant: {TAR: value(0.02, "value")} for variant in originals if variant != "before"}
+    finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["decoding-defends-against-fgsm"]
+    assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED)
+    assert "decoded originals have a TAR of 0.02: no attack could take the 0.7" in finding["effect_note"]
+
+
+def test_an_identity_part_below_chance_carries_no_gender():
+    world = the_papers_world()
+    world["disentangle"]["resnet"]["orl"]["probe"]["identity"]["balanced_accuracy"] = value(0.4, "value")
+    assert findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-part-carries-no-gender"]["verdict"] == HOLDS

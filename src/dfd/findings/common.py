@@ -29,6 +29,7 @@ class Names(NamedTuple):
     layers: tuple[str, ...]
     competitors: tuple[str, ...]  # variants
     decoders: tuple[str, ...]
+    far: float  # of the recognizer whose acceptance counts as a recovered identity
     psnr_margin: float
     rate_margin: float
 

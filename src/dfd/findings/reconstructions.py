@@ -152,7 +152,7 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
     claims["identity-recovered-as-well"] = Claim(
         "DFD recovers identities as well as its competitors",
         "4.2.2",
-        "share of reconstructions accepted against the same photo at 0.1 % FAR, our network minus a competitor",
+        f"share of reconstructions accepted against the same photo at {100 * names.far:g} % FAR, our network minus a competitor",
         "share",
         -names.rate_margin,
         inf,

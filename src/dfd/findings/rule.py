@@ -7,8 +7,8 @@ no width, where resampling saw nothing vary. For "A is like B" this is the two o
 1987), with a 95 instead of a 90 % interval.
 
 A claim about several things at once (both recognizers, each of the losses) has parts: it holds where all parts hold
-(each at 95 %: the intersection-union test, which needs no correction), does not hold where any part does not, and is
-undecided otherwise. Its effect is that of the part which decides: of those with the claim's verdict, the one that lies
+(each at 95 %: the intersection-union test, which needs no correction), does not hold where any part does not (without a
+correction: of many parts one may fail by chance, so look at all of them), and is undecided otherwise. Its effect is that of the part which decides: of those with the claim's verdict, the one that lies
 least within the range.
 """
 
