@@ -8,7 +8,7 @@ from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.evaluation.disentanglement import cosines_of, fit_probes, measure, modified_faces, pick_faces
-from dfd.evaluation.gender import GenderClassifier, Labels, gender_labels
+from dfd.evaluation.gender import GenderClassifier, gender_labels
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -29,7 +29,9 @@ def main(recognizer: str) -> None:
     if reason := too_few(*(torch.from_numpy(found.male) for found in labels.values())):
         note = f"left out: {store.faces.name} has {reason}"
         return _write(recognizer, note, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
-    learned = [_labelled(store, found) for found in labels.values()]
+    learned = [Faces(store.template[found.rows], torch.from_numpy(found.male)) for found in labels.values()]
+    if store.mirrored is not None:
+        learned[0] = learned[0]._replace(mirrored=store.mirrored[labels["train"].rows])
     net, history, training = fit(settings, store.template[store.rows("train")], *learned, seed=params.seed)
     metrics: dict = {"training": labels["train"].counts | {"labels_note": labels["train"].note} | training}
     known = {split: parts(net, store.template[found.rows]) for split, found in labels.items()}
@@ -83,11 +85,6 @@ def main(recognizer: str) -> None:
 
 def _templates(dataset: str, recognizer: str) -> TemplateStore:
     return TemplateStore(TEMPLATES.format(dataset, recognizer), FaceStore(FACES.format(dataset)))
-
-
-def _labelled(store: TemplateStore, labels: Labels) -> Faces:
-    mirrored = None if store.mirrored is None else store.mirrored[labels.rows]
-    return Faces(store.template[labels.rows], torch.from_numpy(labels.male), mirrored)
 
 
 def _write(recognizer: str, net: PFRNet | str, history: pd.DataFrame, metrics: dict) -> None:

@@ -1,4 +1,4 @@
-"""Compute the templates of every face of a data set, and of the mirrored faces, by one recognizer; or look them up."""
+"""Compute the templates of every face of a data set, and of mirrored training faces, by one recognizer; or look them up."""
 
 from dfd.core.artefacts import file_sha256, write_json
 from dfd.core.devices import pick_device

@@ -15,6 +15,7 @@ from dfd.perturbations.transforms import read_transforms
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.embedding import embed_views
+from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, run
 
@@ -31,6 +32,8 @@ def main() -> None:
         return write_json(f"metrics/map_gains/{dataset}.json", notes)
     stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in modules}
     rows = reduce(np.intersect1d, [store.rows("test") for store in stores.values()])
+    if len(rows):
+        rows = rows[first_photos(faces.identities(rows), params.verify.photos)]  # as verify has them
     learned = learned_from(modules, params.train_recognizer, FACES, maps=params.roles.decoders)
     leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
 

@@ -1,7 +1,5 @@
 """Compare what templates of a softmax and of an ArcFace recognizer hold, both trained on the same people (Fig. 4)."""
 
-import numpy as np
-
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.left_out import left_out_metrics, told_apart
@@ -10,7 +8,7 @@ from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.comparison import Comparison, against
 from dfd.evaluation.quality import load_lpips
 from dfd.evaluation.side_by_side import verification_by_recognizer
-from dfd.faces.leakage import learned_from
+from dfd.faces.leakage import learned_from, people_seen
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -30,10 +28,13 @@ def main() -> None:
     decoders = {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
     seeing = {name: load_recognizer(f"{folder}/recognizer.safetensors", device) for name, folder in folders.items()}
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
-    roles = {"decoder": params.roles.decoders, "recognizer": settings.dataset}
+    people = FaceStore(FACES.format(settings.dataset))
+    taught, tested = split_people(people, settings.train, params.seed)
+    learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)
+    learned["recognizers compared"] = people_seen(people, taught)
     comparison = Comparison(
         recognizers=recognizers,
-        learned=learned_from(recognizers, params.train_recognizer, FACES, **roles),
+        learned=learned,
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(decoders, reference),
@@ -47,8 +48,7 @@ def main() -> None:
         notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
-        taught, rows = split_people(faces, settings.train if dataset == settings.dataset else None, params.seed)
-        rows = rows[: params.experiments.faces]
+        rows = (tested if dataset == settings.dataset else faces.rows("test"))[: params.experiments.faces]
         if not len(rows) or not decoders:
             notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
             continue
@@ -59,8 +59,7 @@ def main() -> None:
         picks = spread(identities, params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
         if dataset == settings.dataset:
-            people = np.unique(faces.identities(taught))
-            metrics[dataset]["learned_from"] = {"n_faces": len(taught), "n_identities": len(people)}
+            metrics[dataset]["learned_from"] = {"n_faces": len(taught), "n_identities": len(learned["recognizers compared"].people)}
         metrics[dataset] |= verification_by_recognizer(
             {name: template.numpy() for name, template in seen.items()},
             identities,

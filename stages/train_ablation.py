@@ -16,7 +16,8 @@ from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
 def main(loss: str) -> None:
     params = load_params()
     folder = EXPERIMENT.format("ablation", loss)
-    weights = params.entry("experiments.ablation.losses", loss).weights(params.loss)
+    row = params.entry("experiments.ablation.losses", loss)
+    weights = row.weights(params.loss)
     variant = params.entry("variants", params.experiments.ablation.variant)
     device = pick_device(params.device)
     perceptual = load_recognizer(RECOGNIZER.format(variant.perceptual), device)
@@ -36,7 +37,8 @@ def main(loss: str) -> None:
         options=options,
         weights=weights,
         features=params.loss.features,
-        perceptual_share=params.loss.perceptual_share,
+        # The share is for terms beside others: where φ teaches alone, it teaches from every face.
+        perceptual_share=1.0 if row.terms == ["perceptual"] else params.loss.perceptual_share,
         settings=params.train_decoder.model_dump() | {"epochs": params.experiments.ablation.epochs},
         precision=params.precision,
         seed=params.seed,

@@ -30,7 +30,7 @@ def main(architecture: str, variant: str) -> None:
     perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
     phases = PHASES[architecture] if perceptual.gives_gradients else without_features(PHASES[architecture])
     scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
-    epochs_and_rates = settings.epochs_and_rates(list(phases))
+    epochs_and_rates = settings.epochs_and_rates(list(phases), params.train_decoder.epochs)
     what_decides = settings.model_dump() | {
         "architecture": architecture, "options": options, "seed": params.seed, "precision": params.precision,
         "templates": templates.attributes["weights_sha256"], "faces": faces.fingerprint, "phases": phases,

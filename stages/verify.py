@@ -7,7 +7,7 @@ from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.evaluation.perturbed import all_pairs, listed_pairs
 from dfd.evaluation.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
-from dfd.faces.leakage import learned_from, people_seen, refuse_leakage
+from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.pairs import read_pairs
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -16,6 +16,7 @@ from dfd.perturbations.transforms import read_transforms
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.embedding import embed_views
+from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
 
@@ -28,7 +29,7 @@ def main(recognizer: str) -> None:
     faces = FaceStore(FACES.format(dataset))
     tested = faces.rows("test")
     learned = learned_from([recognizer], params.train_recognizer, FACES)
-    fitted = {"maps": FaceStore(FACES.format(params.roles.decoders))} | learned
+    fitted = learned_from([recognizer], params.train_recognizer, FACES, maps=params.roles.decoders)
     leaked = refuse_leakage(fitted, faces, tested, params.roles.allow_leakage)
     store = TemplateStore(TEMPLATES.format(dataset, recognizer), faces)
     rows = store.rows("test")
@@ -55,8 +56,7 @@ def main(recognizer: str) -> None:
     curves = pd.DataFrame(columns=COLUMNS)
     people = len(np.unique(identities))
     if 1 < people < len(rows):
-        # A person's pairs grow with the square of the photos: of a few with hundreds would be nearly all genuine pairs.
-        kept = pd.Series(range(len(rows))).groupby(identities).head(params.verify.photos).to_numpy()
+        kept = first_photos(identities, params.verify.photos)
         metrics["faces_beyond_limit"] = len(rows) - len(kept)
         sides = ({name: templates[kept] for name, templates in side.items()} for side in (perturbed, mapped))
         table, curves = all_pairs(originals.numpy()[kept], *sides, identities[kept], samples, seed)
@@ -66,13 +66,13 @@ def main(recognizer: str) -> None:
         for condition in ("original", *perturbed):
             metrics |= {condition: None, f"{condition}_note": note}
     if (listed := params.entry("datasets", dataset).pairs) is not None:
-        pairs, seen = read_pairs(listed), set().union(*map(people_seen, learned.values()))
+        pairs, seen = read_pairs(listed), set().union(*(own.people for own in learned.values()))
         keys, templates = faces.faces["key"][store.known], store.template[store.known].numpy()
         metrics["view2"], used = _usable(pairs, keys, set() if params.roles.allow_leakage else seen, seen)
         if len(used):
             scores = pair_scores(used, keys, templates)
             metrics["view2"] |= view2_summary(used, scores, samples, generator=np.random.default_rng(seed))
-        seen = set().union(*map(people_seen, fitted.values()))
+        seen = set().union(*(own.people for own in fitted.values()))
         keys = faces.faces["key"].iloc[rows]
         metrics["view2_perturbed"], used = _usable(pairs, keys, set(faces.faces["identity"]) - set(identities), seen)
         if len(used):

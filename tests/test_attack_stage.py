@@ -41,8 +41,8 @@ def checkout(orl_store, tmp_path_factory) -> Path:
     torch.manual_seed(0)
     recognizer, faces = build_recognizer("vgg16", OPTIONS), FaceStore(folder / "data/faces/orl.h5")
     save_recognizer(folder / "data/recognizers/vgg.safetensors", recognizer, "vgg16", OPTIONS)
-    template, mirrored = (part.numpy() for part in embed_faces(recognizer, faces))
-    write_templates(folder / "data/templates/orl/vgg.h5", faces, template, mirrored, {})
+    template, _ = embed_faces(recognizer, faces)
+    write_templates(folder / "data/templates/orl/vgg.h5", faces, template.numpy(), None, {})
     options = {"size": 28}
     config = {"architecture": "linear", "dimension": template.shape[1], "options": options}
     save_decoder(folder / "data/decoders/vgg-resnet.safetensors", build_decoder("linear", template.shape[1], options), config)

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from dfd.core.left_out import left_out
+from dfd.core.errors import DfdError
+from dfd.core.left_out import left_out, write_left_out
 from dfd.decoder.learning import fresh_decoder, learning_examples
 from dfd.decoder.registry import save_decoder
 from dfd.faces.store import FaceStore
@@ -38,7 +39,7 @@ def changed(values: dict) -> dict:
     values["precision"] = "float32"
     values["recognizers"] |= {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
     values["decoder"] |= DECODER | {"mix": "none"}
-    values["train_decoder"] |= {"epochs": 1, "batch_size": 8}
+    values["train_decoder"] |= {"epochs": 2, "batch_size": 8}
     values["evaluate"]["bootstrap"], values["reconstruct"]["faces"] = 100, 2
     experiments = values["experiments"]
     experiments["faces"] = 20
@@ -48,8 +49,8 @@ def changed(values: dict) -> dict:
     }  # fmt: skip
     experiments["template_layer"] |= {"epochs": 1}
     experiments["competitors"] |= {"variants": ["vgg-resnet"], "far": 0.1}
-    for name, epochs in {"nbnet": 2, "residual-deconvolution": 1}.items():
-        experiments["competitors"]["decoders"][name] |= {"width": 0.03, "epochs": epochs, "batch_size": 8}
+    for settings in experiments["competitors"]["decoders"].values():
+        settings |= {"width": 0.03, "batch_size": 8}
     return values
 
 
@@ -77,7 +78,8 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
         for dataset, store in stores.items():
             template, mirrored = embed_faces(recognizer, store)
             attributes = {"weights_sha256": name}
-            write_templates(f"data/templates/{dataset}/{name}.h5", store, template.numpy(), mirrored.numpy(), attributes)
+            arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
+            write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, attributes)
             if dataset == "synthetic":
                 options = DECODER | {"dropout": 0.0, "normalise": "batch", "output": "linear"}
                 training, _ = learning_examples(store, template, mirrored, 14, 1.0)
@@ -126,6 +128,20 @@ def test_the_ablation(project):
     assert not list(Path(".checkpoints").glob("*"))
 
 
+def test_features_that_teach_alone_teach_from_every_face(project, monkeypatch):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["experiments"]["ablation"]["losses"]["perceptual"] = {"terms": ["perceptual"], "local": False}
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    shares = {}
+    module = importlib.import_module("stages.train_ablation")
+    learn = module.learn
+    for loss in ("full", "perceptual"):
+        monkeypatch.setattr(module, "learn", lambda *a, loss=loss, **k: shares.update({loss: k["perceptual_share"]}) or learn(*a, **k))
+        stage("train_ablation", loss)
+    assert shares == {"full": values["loss"]["perceptual_share"], "perceptual": 1.0} and shares["full"] < 1
+
+
 def test_a_phi_without_gradients_leaves_its_rows_out(project, monkeypatch):
     monkeypatch.setattr(VGG16, "gives_gradients", False)
     for loss in LOSSES:
@@ -157,6 +173,20 @@ def test_the_losses_of_recognizers(project):
     trained("recognizer_loss")
     weights = [Path(f"data/experiments/recognizer_loss/{name}/recognizer.safetensors").read_bytes() for name in ("softmax", "arcface")]
     assert weights[0] != weights[1]
+
+
+def test_people_whom_the_recognizers_learned_from_are_refused_elsewhere(project):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["datasets"]["copy"] = {"source": "folder", "path": "photos", "split": {"test": 1.0}}
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    shutil.copytree("data/templates/orl", "data/templates/copy")
+    for suffix in (".h5", ".parquet"):
+        shutil.copy(f"data/faces/orl{suffix}", f"data/faces/copy{suffix}")
+    stage("train_recognizer_loss", "softmax")
+    write_left_out("data/experiments/recognizer_loss/arcface", "not trained")
+    with pytest.raises(DfdError, match=r"copy\.h5: 2 of 4 identities .* by recognizers compared \(orl\)"):
+        stage("recognizer_loss")
 
 
 def test_people_with_one_photo_each_leave_the_losses_of_recognizers_out(project):

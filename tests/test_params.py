@@ -119,7 +119,6 @@ MISTAKES = {
     "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
     "ablation of no term": ({"experiments.ablation.losses": {"a": {"terms": [], "local": True}}}, "experiments.ablation.losses.a"),
     "unknown competitor": ({"experiments.competitors.decoders.gan": {}}, "experiments.competitors.decoders.gan"),
-    "more perceptual epochs than epochs": ({"experiments.competitors.decoders.nbnet.perceptual_epochs": 3}, "perceptual_epochs"),
 }
 
 TEMPLATES = {"synthetic": "a.npz", "orl": "b.parquet"}
@@ -268,8 +267,10 @@ def test_epochs_are_shared_out_to_phases():
     nbnet, residual = load_params(SHIPPED).experiments.competitors.decoders.values()
     rate, later = nbnet.learning_rate, nbnet.perceptual_learning_rate
     assert rate != later
-    assert nbnet.epochs_and_rates(["pixel", "perceptual"]) == {"pixel": (nbnet.epochs - 1, rate), "perceptual": (1, later)}
-    assert nbnet.epochs_and_rates(["pixel"]) == {"pixel": (nbnet.epochs, rate)}  # nothing to learn features from
-    assert residual.epochs_and_rates(["all"]) == {"all": (residual.epochs, residual.learning_rate)}
+    assert nbnet.epochs_and_rates(["pixel", "perceptual"], 5) == {"pixel": (4, rate), "perceptual": (1, later)}
+    assert nbnet.epochs_and_rates(["pixel"], 5) == {"pixel": (5, rate)}  # nothing to learn features from
+    assert residual.epochs_and_rates(["all"], 1) == {"all": (1, residual.learning_rate)}
     same = nbnet.model_copy(update={"perceptual_learning_rate": None})
-    assert same.epochs_and_rates(["pixel", "perceptual"])["perceptual"] == (1, rate)
+    assert same.epochs_and_rates(["pixel", "perceptual"], 2)["perceptual"] == (1, rate)
+    with pytest.raises(DfdError, match="the last of train_decoder.epochs, 1: 1 are too many"):
+        nbnet.epochs_and_rates(["pixel", "perceptual"], 1)

@@ -296,7 +296,6 @@ class TemplateLayer(Settings):
 
 class Competitor(Settings):
     width: Positive
-    epochs: Count
     perceptual_epochs: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive
@@ -304,18 +303,19 @@ class Competitor(Settings):
     beta1: Annotated[float, Field(ge=0, lt=1)]
     schedule: Literal["one-cycle", "constant", "halving"]
 
-    @model_validator(mode="after")
-    def _epochs_cover_the_perceptual(self):
-        if self.perceptual_epochs >= self.epochs:
-            raise ValueError(f"`perceptual_epochs` are the last of {self.epochs} epochs: {self.perceptual_epochs} are too many")
-        return self
+    def epochs_and_rates(self, phases: Sequence[str], epochs: int) -> dict[str, tuple[int, float]]:
+        """The epochs, of `epochs` in all, and the learning rate of one phase, or of two, the second being the perceptual one.
 
-    def epochs_and_rates(self, phases: Sequence[str]) -> dict[str, tuple[int, float]]:
-        """The epochs and the learning rate of one phase, or of two, the second being the perceptual one."""
+        Raises DfdError where the perceptual epochs leave none for the first.
+        """
         if len(phases) == 1:
-            return {phases[0]: (self.epochs, self.learning_rate)}
+            return {phases[0]: (epochs, self.learning_rate)}
+        if self.perceptual_epochs >= epochs:
+            raise DfdError(
+                f"params.yaml: perceptual_epochs are the last of train_decoder.epochs, {epochs}: {self.perceptual_epochs} are too many"
+            )
         return {
-            phases[0]: (self.epochs - self.perceptual_epochs, self.learning_rate),
+            phases[0]: (epochs - self.perceptual_epochs, self.learning_rate),
             phases[1]: (self.perceptual_epochs, self.perceptual_learning_rate or self.learning_rate),
         }
 

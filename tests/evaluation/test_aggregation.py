@@ -108,9 +108,10 @@ def test_more_photos_verify_better_and_a_single_one_as_usual():
     found = verification_by_count(templates, drawn, [1, 3, 10], 100, generator=rng())
     areas = [found[count]["auc"]["value"] for count in (1, 3, 10)]
     assert areas[0] < areas[1] < areas[2]
-    gain = found[10]["minus_first"]["auc"]
+    gain = found[10]["minus_1"]["auc"]
     assert gain["difference"] == pytest.approx(areas[2] - areas[0]) and gain["ci95_low"] > 0
-    assert "minus_first" not in found[1] and found[1]["tar_at_far_0.001"]["n_genuine"] == 6 * 15 * 2
+    assert found[10]["minus_3"]["auc"]["difference"] == pytest.approx(areas[2] - areas[1])
+    assert not [key for key in found[1] if key.startswith("minus")] and found[1]["tar_at_far_0.001"]["n_genuine"] == 6 * 15 * 2
     plain = verification_summary(gallery_pairs(templates, drawn, 1), samples=100, generator=rng())
     for name in ("tar_at_far_0.001", "eer", "auc"):
         assert plain[name]["value"] == found[1][name]["value"]
@@ -123,7 +124,7 @@ def test_more_photos_verify_better_and_a_single_one_as_usual():
 def test_two_people_have_no_interval():
     templates, people = people_of([8, 8], within=2)
     found = verification_by_count(templates, planned_of(people).drawn, [1, 3], 100, generator=rng())
-    assert found[3]["eer"]["ci95_low"] is None and "ci95_note" in found[3]["minus_first"]["auc"]
+    assert found[3]["eer"]["ci95_low"] is None and "ci95_note" in found[3]["minus_1"]["auc"]
 
 
 def test_a_symmetric_image_is_its_own_mirror_image():
@@ -151,7 +152,7 @@ def test_mirror_distances_by_count():
     planned = planned_of(people)
     symmetric = lambda t: (decode(t) + decode(t).flip(3)) / 2
     found = decoded_by_count(symmetric, templates, planned.drawn, [1, 3], [6] * 3, 100, generator=rng())
-    assert found[1]["mirror"]["mean"] == 0 and found[3]["mirror"]["minus_first"]["mean"] == 0
+    assert found[1]["mirror"]["mean"] == 0 and found[3]["mirror"]["minus_1"]["mean"] == 0
     found = decoded_by_count(decode, templates, planned.drawn, [1, 3], [6] * 3, 100, generator=rng())
     expected = [mirror_distance(decode(templates[draw.gallery[:, 0]])).mean() for draw in planned.drawn]
     assert found[1]["mirror"]["mean"] == pytest.approx(float(np.mean(expected)), rel=1e-5)

@@ -166,6 +166,10 @@ def test_a_summary_counts_targets_true_identities_and_the_noise_of_successes():
     counts = {name: {kind: part["count"] for kind, part in metrics[name].items()} for name in ("before", "v")}
     assert counts == {"before": {"target": 3, "true_identity": 1}, "v": {"target": 2, "true_identity": 2}}
     assert metrics["before"]["target"]["mean"] == 0.75
+    differences = {kind: part["minus_before"]["mean"] for kind, part in metrics["v"].items()}
+    assert differences == {"target": -0.25, "true_identity": 0.25} and "minus_v" not in metrics["before"]["target"]
+    # Of truth 0 the hits are (0, 0) and (1, 1), of truth 1 (1, 0) and (0, 0): drawn together, the difference is 1, 0.25 or -0.5.
+    assert (metrics["v"]["true_identity"]["minus_before"]["ci95_low"], metrics["v"]["true_identity"]["minus_before"]["ci95_high"]) == (-0.5, 1)
     assert metrics["before"]["target"]["ci95_low"] <= 0.75 <= metrics["before"]["target"]["ci95_high"]
     assert metrics["cosine"]["mean"] == pytest.approx(0.5)
     assert metrics["noise"]["n_pairs"] == 3
@@ -262,7 +266,7 @@ def test_only_the_second_faces_of_matching_pairs_are_attacked(setting, pairs):
 
 def test_verification_metrics_and_tables(pairs):
     metrics = verification_metrics(pairs, 40, samples=100, seed=0)
-    assert set(metrics) == {"epsilon", "n_matching_pairs", "decline", "defence", "original", "attacked_by_5", "attacked_by_40"}
+    assert set(metrics) == {"epsilon", "n_matching_pairs", "decline", "defence", "cost", "original", "attacked_by_5", "attacked_by_40"}
     assert metrics["n_matching_pairs"] == 50 and metrics["epsilon"] == 40
     tars = [metrics[attack]["before"]["tar_at_far_0.001"]["value"] for attack in ("original", "attacked_by_5", "attacked_by_40")]
     assert tars[0] >= tars[1] >= tars[2] and tars[0] > tars[2]
@@ -270,6 +274,9 @@ def test_verification_metrics_and_tables(pairs):
     defence = {name: values["eer"]["difference"] for name, values in metrics["defence"].items()}
     attacked = {name: values["eer"]["value"] for name, values in metrics["attacked_by_40"].items()}
     assert defence == pytest.approx({name: attacked[name] - attacked["before"] for name in ("same", "black")})
+    cost = {name: values["eer"]["difference"] for name, values in metrics["cost"].items()}
+    originals = {name: values["eer"]["value"] for name, values in metrics["original"].items()}
+    assert cost == pytest.approx({name: originals[name] - originals["before"] for name in ("same", "black")})
     assert metrics["attacked_by_40"]["before"]["eer"]["value"] > metrics["original"]["before"]["eer"]["value"]
     json.dumps(metrics, allow_nan=False)
     curves = roc_curves(pairs, 40)

@@ -90,6 +90,16 @@ def test_flips_are_counted_against_the_unmodified():
     assert none["mean"] is None and none["n"] == 0 and none["rate_note"]
 
 
+def test_whose_mean_replaces_a_part_is_a_paired_difference():
+    women, men = np.array([0.2, 0.4, 0.9]), np.array([0.3, 0.6, 0.9])
+    found = gender_metrics(
+        {"unmodified": women, "identity-female": women, "identity-male": men, "attribute-male": men}, np.arange(3), 500, draw()
+    )
+    difference = found["identity-male"]["p_male"]["minus_identity-female"]
+    assert difference["mean"] == pytest.approx(0.1) and (difference["ci95_low"], difference["ci95_high"]) == pytest.approx((0, 0.2))
+    assert set(found["attribute-male"]["p_male"]) == set(found["identity-female"]["p_male"]) == {"mean", "ci95_low", "ci95_high"}
+
+
 class Colours(torch.nn.Module):
     """A recognizer whose templates are mean colours."""
 

@@ -261,18 +261,18 @@ def test_paired_difference_refuses_other_pairs(pairs):
 
 
 def test_compared_summaries_are_summaries_and_differences_with_the_weights_given(pairs):
-    series = [pairs, pairs._replace(scores=np.roll(pairs.scores, 1)), pairs._replace(scores=-pairs.scores)]
+    series = {"a": pairs, 5: pairs._replace(scores=np.roll(pairs.scores, 1)), "b": pairs._replace(scores=-pairs.scores)}
     people = len(np.unique([pairs.first, pairs.second]))
     found = compared_summaries(series, bootstrap_weights(people, 50, rng()), (0.01,))
-    for summary, own in zip(found, series, strict=True):
-        difference = summary.pop("minus_first", None)
-        assert summary == verification_summary(own, (0.01,), samples=50, generator=rng())
-        if own is pairs:
-            assert difference is None
-        else:
-            assert difference == paired_summary(own, pairs, (0.01,), samples=50, generator=rng())["difference"]
+    assert list(found) == ["a", 5, "b"]
+    earlier = {"a": [], 5: ["a"], "b": ["a", 5]}
+    for name, summary in found.items():
+        for other in earlier[name]:
+            expected = paired_summary(series[name], series[other], (0.01,), samples=50, generator=rng())["difference"]
+            assert summary.pop(f"minus_{other}") == expected
+        assert summary == verification_summary(series[name], (0.01,), samples=50, generator=rng())
     with pytest.raises(ValueError, match="same order"):
-        compared_summaries([pairs, Pairs(*(column[::-1] for column in pairs))], np.ones((1, people)))
+        compared_summaries({"a": pairs, "b": Pairs(*(column[::-1] for column in pairs))}, np.ones((1, people)))
 
 
 def test_roc_table_holds_actual_steps(pairs):

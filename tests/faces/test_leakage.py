@@ -12,7 +12,7 @@ import torch
 from ruamel.yaml import YAML
 
 from dfd.core.errors import DfdError
-from dfd.faces.leakage import refuse_leakage, trained_on
+from dfd.faces.leakage import people_seen, refuse_leakage, trained_on
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ OTHER = Store("b", train="eve", test="anna ben clara dan")
 
 
 def leaked(trained: dict, faces: Store, allow: bool = False) -> int:
-    return refuse_leakage(trained, faces, faces.rows("test"), allow)
+    return refuse_leakage({role: people_seen(store) for role, store in trained.items()}, faces, faces.rows("test"), allow)
 
 
 def test_the_splits_of_a_data_set_do_not_leak():
@@ -66,7 +66,15 @@ def test_few_of_many_are_named():
 
 
 def test_only_the_rows_that_are_evaluated_count():
-    assert refuse_leakage({"decoder": FACES}, OTHER, OTHER.rows("test")[3:], allow=False) == 0
+    assert refuse_leakage({"decoder": people_seen(FACES)}, OTHER, OTHER.rows("test")[3:], allow=False) == 0
+
+
+def test_what_learns_from_chosen_rows_has_seen_their_people_only():
+    seen = people_seen(FACES, FACES.rows("test")[:2])
+    assert seen == ("a", {"dan"})
+    with pytest.raises(DfdError, match=r"1 of 4 identities .*\(dan\), by chosen \(a\)"):
+        refuse_leakage({"chosen": seen}, OTHER, OTHER.rows("test"), allow=False)
+    assert refuse_leakage({"chosen": seen}, FACES, FACES.rows("test")[2:], allow=False) == 0
 
 
 def test_a_recognizer_has_seen_what_its_teachers_saw():

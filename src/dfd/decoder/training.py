@@ -3,8 +3,10 @@
 import copy
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Protocol
 
 import pandas as pd
 import torch
@@ -14,16 +16,24 @@ from tqdm import tqdm
 from dfd.core.artefacts import replacing
 from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
-from dfd.decoder.competing_losses import CompetingLoss
-from dfd.decoder.losses import ReconstructionLoss
 from dfd.faces.examples import Examples, on_device
 
 log = logging.getLogger(__name__)
 
 
+class Loss(Protocol):
+    """What a decoder learns from: `ReconstructionLoss`, or a competitor's `CompetingLoss`."""
+
+    def terms(self, images: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Each term before its weight, (N,) or of fewer images, of RGB images (N, 3, H, W) in [0, 1]."""
+
+    def total(self, terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The weighted sum of the terms' means, a scalar."""
+
+
 def train(
     decoder: nn.Module,
-    loss: ReconstructionLoss | CompetingLoss,
+    loss: Loss,
     training: Examples,
     validation: Examples,
     *,
@@ -102,7 +112,7 @@ def train(
 @torch.no_grad()
 def _validate(
     decoder: nn.Module,
-    loss: ReconstructionLoss | CompetingLoss,
+    loss: Loss,
     examples: Examples,
     batch_size: int,
     precision: str,

@@ -128,7 +128,7 @@ def verification_by_count(
     generator: np.random.Generator,
     fars: Sequence[float] = (0.001, 0.01),
 ) -> dict:
-    """`verification_summary` by the number of gallery photos; all but the first have `minus_first`, what they gain.
+    """`verification_summary` by the number of gallery photos, with `minus_<count>` for each smaller one: what is gained.
 
     The rates are those of all draws' pairs together, at one threshold, and the n_genuine and n_impostor are theirs. The
     intervals reflect people and draws: each replicate resamples the people, as everywhere, and keeps a random half of
@@ -136,9 +136,8 @@ def verification_by_count(
     ValueError for fewer than two people.
     """
     people = len(drawn[0].probes)
-    pairs = [gallery_pairs(templates, drawn, count) for count in counts]
-    found = compared_summaries(pairs, draw_weights(people, len(drawn), samples, generator), fars)
-    by_count = dict(zip(counts, found, strict=True))
+    pairs = {count: gallery_pairs(templates, drawn, count) for count in counts}
+    by_count = compared_summaries(pairs, draw_weights(people, len(drawn), samples, generator), fars)
     return by_count if people > 2 else _without_intervals(by_count)
 
 
@@ -162,7 +161,7 @@ def decoded_by_count(
 
     decode: templates (N, D) to images (N, 3, S, S) in [0, 1]. photos: how many each of the P people has.
     mirror: the root mean squared difference of a decoded aggregate and its mirror image, in grey levels, averaged over
-    the draws: less for a frontal face in even light. `minus_first`, for all counts but the first: the paired difference.
+    the draws: less for a frontal face in even light. `minus_<count>`, for the first count: the paired difference.
     spread: how far the decoded aggregates of a person's draws lie from their mean, as a standard deviation over draws,
     in grey levels (all pixels' variances averaged). Draws without replacement agree the more, the more of a person's N
     photos they hold; dividing by √(1 − n/N) makes up for that (finite population correction: Cochran, 1977), to first
@@ -176,7 +175,7 @@ def decoded_by_count(
         mirror = mean_interval(mirrors[count], names, samples, generator=generator)
         if count != counts[0]:
             gain = paired_interval(mirrors[count], mirrors[counts[0]], names, samples, generator=generator)
-            mirror["minus_first"] = gain
+            mirror[f"minus_{counts[0]}"] = gain
         spread = {"mean": None, "ci95_low": None, "ci95_high": None, "spread_note": "one draw has no spread"}
         if len(drawn) > 1:
             variance = images.var(0).mean((1, 2, 3)).double().numpy() / (1 - share)

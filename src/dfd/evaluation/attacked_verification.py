@@ -82,14 +82,14 @@ def verification_metrics(pairs: Scored, epsilon: float, samples: int, seed: int)
     """TAR at 0.1 % FAR, EER and AUC with their intervals, by attack (`original`, `attacked_by_<ε>`) and decoding.
 
     All differences are paired, of the same pairs: `decline`, attacked by `epsilon` − original, by decoding; `defence`,
-    attacked by `epsilon` and decoded − the same not decoded, by variant.
+    attacked by `epsilon` and decoded − the same not decoded, by variant; `cost`, that of originals.
     """
 
     def compared(one: Pairs, other: Pairs) -> dict:  # the same samples of the people everywhere
         return paired_summary(one, other, (FAR,), samples, generator=np.random.default_rng(seed))
 
     metrics: dict = {"epsilon": epsilon, "n_matching_pairs": int(pairs[ORIGINAL, BEFORE].genuine.sum())}
-    metrics |= {"decline": {}, "defence": {}}
+    metrics |= {"decline": {}, "defence": {}, "cost": {}}
     for (level, decoding), scored in pairs.items():
         if level == ORIGINAL:
             continue
@@ -100,6 +100,7 @@ def verification_metrics(pairs: Scored, epsilon: float, samples: int, seed: int)
             metrics["decline"][decoding] = both["difference"]
             if decoding != BEFORE:
                 metrics["defence"][decoding] = compared(scored, pairs[level, BEFORE])["difference"]
+                metrics["cost"][decoding] = compared(pairs[ORIGINAL, decoding], pairs[ORIGINAL, BEFORE])["difference"]
     return metrics
 
 

@@ -138,8 +138,8 @@ def targeted_summary(
 ) -> dict:
     """The metrics of one attack on the first P pairs of `original`, the outcome without any; truth, targets: codes.
 
-    By `before` and by variant how often the target and how often the true identity is predicted, with counts; the
-    cosine between attacked and original templates; the noise of the attacks that reach their target (before decoding).
+    By `before` and by variant how often the target and how often the true identity is predicted, with counts and, of
+    those named earlier, `minus_<other>`, the paired difference; the cosine between attacked and original templates; the noise of the attacks that reach their target (before decoding).
     Every mean has its 95 % interval over the source identities.
     """
     count = len(result.images)
@@ -149,10 +149,15 @@ def targeted_summary(
         return mean_interval(values[of], truth[of], samples, generator=np.random.default_rng(seed))
 
     metrics: dict = {"n_pairs": count, "n_identities": len(np.unique(truth))}
+    hits: dict = {"target": {}, "true_identity": {}}
     for name, probabilities in result.probabilities.items():
         predicted = probabilities.argmax(1).numpy()
-        hits = {"target": predicted == targets, "true_identity": predicted == truth}
-        metrics[name] = {kind: mean(hit) | {"count": int(hit.sum())} for kind, hit in hits.items()}
+        metrics[name] = {}
+        for kind, aim in (("target", targets), ("true_identity", truth)):
+            hit = (predicted == aim).astype(float)
+            metrics[name][kind] = mean(hit) | {"count": int(hit.sum())}
+            metrics[name][kind] |= {f"minus_{other}": mean(hit - theirs) for other, theirs in hits[kind].items()}
+            hits[kind][name] = hit
     if result is original:
         return metrics
     metrics["cosine"] = mean(F.cosine_similarity(result.templates, original.templates[:count]).numpy())

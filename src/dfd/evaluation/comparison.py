@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from dfd.evaluation.intervals import mean_interval, paired_interval
 from dfd.evaluation.quality import Lpips, psnr, ssim
-from dfd.faces.leakage import refuse_leakage
+from dfd.faces.leakage import Seen, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.templates.embedding import embed_images
@@ -117,13 +117,13 @@ def compare(
 class Comparison(NamedTuple):
     """What comparisons of the same decoders on several data sets share.
 
-    recognizers: by name, those under which cosines are taken. learned: the faces that anybody learned from, by role.
+    recognizers: by name, those under which cosines are taken. learned: whom anything learned from, by role.
     allow_leakage: see `refuse_leakage`. lpips: as `load_lpips` gives it. references: see `against`. samples: of the
     bootstrap. size: of the reconstructions, in pixels.
     """
 
     recognizers: Mapping[str, Recognizer]
-    learned: Mapping[str, FaceStore]
+    learned: Mapping[str, Seen]
     allow_leakage: bool
     lpips: tuple[Lpips | None, str | None]
     references: Mapping[str, Sequence[str]]

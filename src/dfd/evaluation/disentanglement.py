@@ -153,7 +153,7 @@ def gender_metrics(
 ) -> dict:
     """By replacement, from P(male) (N,) of the reconstructions, `unmodified` among them.
 
-    p_male: its mean. flipped: the share of faces where it crosses one half against the unmodified template's
+    p_male: its mean, and of a part's replacement by the men's mean `minus_<part>-female`, paired. flipped: the share of faces where it crosses one half against the unmodified template's
     reconstruction; to_female, to_male: the same of those faces only that were on the other side (null where none was).
     All with intervals.
     """
@@ -161,6 +161,10 @@ def gender_metrics(
     metrics = {}
     for name, values in p_male.items():
         metrics[name] = {"p_male": mean_interval(values, identities, samples, generator=generator)}
+        women = name.removesuffix("male") + "female"
+        if name.endswith("-male") and women in p_male:
+            difference = paired_interval(values, p_male[women], identities, samples, generator=generator)
+            metrics[name]["p_male"][f"minus_{women}"] = difference
         if name == "unmodified":
             continue
         flipped = (values > 0.5) != before

@@ -5,7 +5,7 @@ genuine pairs. Every rate is read at one of the ROC's own steps, one per distinc
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -282,21 +282,25 @@ def _difference(curve: _Curve, other: _Curve, fars, replicates: np.ndarray, othe
     }
 
 
-def compared_summaries(series: Sequence[Pairs], weights: np.ndarray, fars: Sequence[float] = FARS) -> list[dict]:
-    """`verification_summary` of several series of the same pairs in the same order; all but the first have `minus_first`,
-    the `difference` from it, as in `paired_summary`.
+def compared_summaries(series: Mapping[Hashable, Pairs], weights: np.ndarray, fars: Sequence[float] = FARS) -> dict[Hashable, dict]:
+    """`verification_summary` of several series of the same pairs in the same order, by name; with `minus_<name>` for each
+    that comes before it, the `difference` from that, as in `paired_summary`.
 
     weights: (replicates, identities), how often each replicate holds each identity, in place of drawing them: for a
     resampling of more than identities. Raises ValueError for pairs that are not the same.
     """
-    if not all(np.array_equal(a, b) for pairs in series for a, b in zip(pairs[1:], series[0][1:], strict=True)):
+    first = next(iter(series.values()))
+    if not all(np.array_equal(a, b) for pairs in series.values() for a, b in zip(pairs[1:], first[1:], strict=True)):
         raise ValueError("compared summaries need the same pairs in the same order")
-    curves = [_Curve(pairs) for pairs in series]
+    curves = [_Curve(pairs) for pairs in series.values()]
     replicates = _replicates(curves, fars, weights)
-    summaries = [_summary(curve, fars, own) for curve, own in zip(curves, replicates, strict=True)]
-    for summary, curve, own in zip(summaries[1:], curves[1:], replicates[1:], strict=True):
-        summary["minus_first"] = _difference(curve, curves[0], fars, own, replicates[0])
-    return summaries
+    found: dict = {}
+    for number, (name, curve, own) in enumerate(zip(series, curves, replicates, strict=True)):
+        earlier = zip(found, curves[:number], replicates[:number], strict=True)
+        found[name] = _summary(curve, fars, own) | {
+            f"minus_{other}": _difference(curve, theirs, fars, own, of_theirs) for other, theirs, of_theirs in earlier
+        }
+    return found
 
 
 def gain_difference(

@@ -1,6 +1,7 @@
 """Evaluation is on people who were not seen in training; whoever wants it otherwise has to say so."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,33 +25,42 @@ def trained_on(recognizer: str, settings: Mapping) -> dict[str, str]:
     return roles
 
 
-def learned_from(recognizers: Iterable[str], settings: Mapping, path: str, **roles: str) -> dict[str, FaceStore]:
-    """By role the face stores that something learned from: the data sets of `roles`, and those of the recognizers.
+class Seen(NamedTuple):
+    """The identities that a training saw, and the data set that they are of."""
+
+    dataset: str
+    people: frozenset[str]
+
+
+def learned_from(recognizers: Iterable[str], settings: Mapping, path: str, **roles: str) -> dict[str, Seen]:
+    """By role whom something learned from: in the data sets of `roles`, and in those of the recognizers.
 
     settings: as above. path: of a face store, with {} for the name of its data set.
     """
     for recognizer in recognizers:
         roles |= trained_on(recognizer, settings)
-    return {role: FaceStore(path.format(dataset)) for role, dataset in roles.items()}
+    return {role: people_seen(FaceStore(path.format(dataset))) for role, dataset in roles.items()}
 
 
-def people_seen(store: FaceStore) -> set[str]:
-    """The identities that a training on this data set saw."""
-    return set(store.identities(np.concatenate([store.rows(split) for split in TRAINING])))
+def people_seen(store: FaceStore, rows: Sequence[int] | None = None) -> Seen:
+    """Whom a training on these rows of a data set saw; without them, on its splits for training."""
+    if rows is None:
+        rows = np.concatenate([store.rows(split) for split in TRAINING])
+    return Seen(store.name, frozenset(store.identities(rows)))
 
 
-def refuse_leakage(trained: Mapping[str, FaceStore], faces: FaceStore, rows: Sequence[int], allow: bool) -> int:
-    """How many of the identities in `rows` of `faces` were seen in training; `trained` holds the stores by role.
+def refuse_leakage(trained: Mapping[str, Seen], faces: FaceStore, rows: Sequence[int], allow: bool) -> int:
+    """How many of the identities in `rows` of `faces` were seen in training; `trained` says by role whom it saw.
 
     Two identities are one person where their names are equal, be it in one data set or in two: CelebA's 2880 is found
     again in CelebA-HQ, a person who has another name elsewhere is not. Raises DfdError for any such unless `allow`.
     """
     evaluated = set(faces.identities(rows))
-    seen = {role: evaluated & people_seen(store) for role, store in trained.items()}
+    seen = {role: evaluated & own.people for role, own in trained.items()}
     leaked = set().union(*seen.values())
     if leaked and not allow:
         few = ", ".join(sorted(leaked)[:3]) + (", …" if len(leaked) > 3 else "")
-        roles = ", ".join(f"{role} ({trained[role].name})" for role, people in seen.items() if people)
+        roles = ", ".join(f"{role} ({trained[role].dataset})" for role, people in seen.items() if people)
         raise DfdError(
             f"{faces.path}: {len(leaked)} of {len(evaluated)} identities to be evaluated were seen in training ({few}), "
             f"by {roles}; give both data sets the same `split`, or set roles.allow_leakage: true"

@@ -87,7 +87,7 @@ def number(metrics: Mapping, *path: str) -> Effect:
     name = next((name for name in NUMBERS if name in found), None)
     if name is None:
         raise Missing(f"{'/'.join(path)} is no number with an interval")
-    kind = PAIRED if any(key.startswith("minus_") or key in ("difference", "change", "decline") for key in path) else OWN
+    kind = PAIRED if any(key.startswith("minus_") or key in ("difference", "change", "decline", "defence", "cost") for key in path) else OWN
     value = look_up(found, name)
     return Effect(value, found.get("ci95_low"), found.get("ci95_high"), kind, found.get("ci95_note"))
 

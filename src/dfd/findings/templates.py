@@ -25,8 +25,8 @@ def construction_claims(names: Names) -> dict[str, Claim]:
         return {f"φ = {other}": attempted(partial(ratio, other)) for other in BACKBONES}
 
     def gain(recognizer: str, metrics: Mapping) -> Effect:
-        count = enough(metrics, recognizer)
-        return number(metrics, "aggregate", recognizer, "verification", count, "minus_first", TAR)
+        first, count = counts(metrics, recognizer)[0], enough(metrics, recognizer)
+        return number(metrics, "aggregate", recognizer, "verification", count, f"minus_{first}", TAR)
 
     def helps(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         return {VGG: gain(VGG, metrics)}
@@ -35,21 +35,17 @@ def construction_claims(names: Names) -> dict[str, Claim]:
         most, few = max(counts(metrics, VGG)), enough(metrics, VGG)
         if most <= ENOUGH:
             raise Missing(f"the people have photos for templates of {most} at most, which is not beyond {ENOUGH}")
-        paths = [("aggregate", VGG, "verification", str(count), TAR) for count in (most, few)]
-        return {VGG: minus(*(number(metrics, *path) for path in paths))}
+        return {VGG: number(metrics, "aggregate", VGG, "verification", str(most), f"minus_{few}", TAR)}
 
     def more(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         return {VGG: minus(gain(VGG, metrics), gain(RESNET, metrics))}
 
     def normalised(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        return {
-            variant: attempted(
-                lambda n=name, v=variant: number(
-                    metrics, "aggregate", n, "decoded", v, enough(metrics, n), "mirror", "minus_first"
-                )
-            )
-            for variant, name in variants_by_template().items()
-        }
+        def gained(variant: str, name: str) -> Effect:
+            first, count = counts(metrics, name)[0], enough(metrics, name)
+            return number(metrics, "aggregate", name, "decoded", variant, count, "mirror", f"minus_{first}")
+
+        return {variant: attempted(partial(gained, variant, name)) for variant, name in variants_by_template().items()}
 
     up_to = f"the most photos up to {ENOUGH} minus one photo"
     return {
@@ -137,8 +133,8 @@ def modification_claims(names: Names) -> dict[str, Claim]:
         return {f"to {gender}": attempted(partial(rate, gender)) for gender in ("female", "male")}
 
     def gender_of_identity(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        kinds = ("identity-male", "identity-female")
-        return {"both": minus(*(number(metrics, "disentangle", RESNET, dataset, "gender", kind, "p_male") for kind in kinds))}
+        path = ("gender", "identity-male", "p_male", "minus_identity-female")
+        return {"both": number(metrics, "disentangle", RESNET, dataset, *path)}
 
     def identity_lost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         path = ("disentangle", RESNET, dataset, "cosine", VGG)

@@ -32,17 +32,24 @@ def embed_images(recognizer: Recognizer, images: torch.Tensor, precision: str = 
     return torch.cat(parts)
 
 
-def embed_faces(recognizer: Recognizer, faces: FaceStore, precision: str = "float32") -> tuple[torch.Tensor, torch.Tensor]:
-    """Templates (N, D) of all faces of a store, and of the mirrored faces."""
-    device = recognizer.mean.device
-    plain, mirrored = [], []
+def embed_faces(
+    recognizer: Recognizer, faces: FaceStore, precision: str = "float32"
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
+    learns: (N, D) with NaN in the other rows, None where there is no such split.
+    """
+    plain, mirrored, trains = [], [], np.zeros(len(faces), bool)
+    trains[faces.rows("train")] = True
     progress = tqdm(total=len(faces), desc=f"templates of {faces.name}", unit=" faces", disable=None)
-    for rows in batches(range(len(faces)), device):
+    for rows in batches(range(len(faces)), recognizer.mean.device):
         images = faces.views(rows, recognizer.size)
         plain.append(embed_images(recognizer, images, precision))
-        mirrored.append(embed_images(recognizer, images.flip(3), precision))
+        flipped = torch.full_like(plain[-1], torch.nan)
+        if trains[rows].any():
+            flipped[trains[rows]] = embed_images(recognizer, images[trains[rows]].flip(3), precision)
+        mirrored.append(flipped)
         progress.update(len(rows))
-    return torch.cat(plain), torch.cat(mirrored)
+    return torch.cat(plain), torch.cat(mirrored) if trains.any() else None
 
 
 def embed_views(

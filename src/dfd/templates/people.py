@@ -16,6 +16,14 @@ def photos_of_people(identities: np.ndarray, at_least: int = 1) -> dict[str, np.
     return {str(names[i]): photos[i] for i in np.lexsort([first, -counts]) if counts[i] >= at_least}
 
 
+def first_photos(identities: np.ndarray, most: int) -> np.ndarray:
+    """The positions, rising, of the first `most` photos of each person in identities (N,).
+
+    A person's pairs grow with the square of the photos: those of a few with hundreds would be nearly all genuine pairs.
+    """
+    return np.sort(np.concatenate([photos[:most] for photos in photos_of_people(identities).values()]))
+
+
 def shared_rows(rows: Sequence[int], templates: Mapping[str, torch.Tensor]) -> tuple[np.ndarray, dict[str, str]]:
     """The rows of which all recognizers have a template, and {recognizer: why it takes no part}.
 

@@ -14,7 +14,8 @@ from dfd.faces.store import FaceStore
 class TemplateStore:
     """Templates and mirrored faces' templates, float32 (N, D), row for row with the face store they were made from.
 
-    A face without a template has NaN in its row; `mirrored` is None where the mirrored faces have none. Raises DfdError
+    A face without a template has NaN in its row; `mirrored` has NaN outside the training split, and is None where no
+    mirrored face has a template. Raises DfdError
     where the file is missing, no template store, or was made from another face store.
     """
 
@@ -45,7 +46,7 @@ class TemplateStore:
 def write_templates(
     path: str | Path, faces: FaceStore, template: np.ndarray, mirrored: np.ndarray | None, attributes: dict
 ) -> None:
-    """Write templates (N, D) of all `faces`, and of the mirrored faces if there are any, with what they were made by."""
+    """Write templates (N, D) of all `faces`, and of mirrored ones if there are any, with what they were made by."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("template", data=template)
         if mirrored is not None:
