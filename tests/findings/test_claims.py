@@ -241,7 +241,7 @@ def test_the_tables():
     assert len(worst) == 2 * (1 + 7) and set(worst["verdict"]) == {HOLDS}
     text = findings_markdown(found)
     lines = text.splitlines()
-    assert lines[0] == f"{len(found['claims'])} claims: {len(found['claims'])} hold, 0 does not hold, 0 undecided."
+    assert lines[0] == f"{len(found['claims'])} claims: {len(found['claims'])} hold, 0 do not hold, 0 undecided."
     assert {line.count(" | ") for line in lines[2:] if "---" not in line} == {5} and len(lines) == 4 + len(found["claims"])
     assert "3 [3, 3] dB (φ = vgg)" in text and "synthetic: holds" in text
 

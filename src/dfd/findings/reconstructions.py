@@ -44,7 +44,7 @@ def backbone_claims(names: Names) -> dict[str, Claim]:
     }
     return claims | {
         f"vgg-decodes-better-{measure}": Claim(
-            "VGG templates give reconstructions closer to the photo than ResNet templates",
+            f"VGG templates give reconstructions closer to the photo than ResNet templates ({measure.upper()})",
             "4.2.1, Fig. 3; Table 1",
             f"{measure.upper()} of the network for VGG minus that for ResNet templates, φ being the same",
             unit,
@@ -202,7 +202,7 @@ def ablation_claims(names: Names) -> dict[str, Claim]:
     }
     return {
         f"{key}-{measure}": Claim(
-            text,
+            f"{text} ({measure.upper()})",
             "4.2.3, Table 1",
             f"{measure.upper()}, {compares}",
             unit,

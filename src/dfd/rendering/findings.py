@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.artefacts import replacing
+from dfd.findings.rule import FAILS, HOLDS
 
 COLUMNS = ["key", "claim", "where", "compares", "unit", "claimed", "dataset", "part", "effect", "low", "high", "interval", "verdict", "note"]
 SUMMARY = "the claim"  # in `part`: of the claim as a whole
@@ -32,16 +33,18 @@ def findings_markdown(found: Mapping) -> str:
         verdicts = [f"**{finding['verdict']}**"]
         if finding["effect"] is None:
             verdicts[0] += f" ({_cell(finding['effect_note'])})"
-        verdicts += [f"{dataset}: {result['verdict']} ({_effect(result)})" for dataset, result in finding.get("also", {}).items()]
+        verdicts += [f"{dataset}: {result['verdict']} ({effect_text(result)})" for dataset, result in finding.get("also", {}).items()]
         part = f" ({finding['part']})" if "part" in finding and finding["effect"] is not None else ""
-        effect = f"{_effect(finding)} {finding['unit']}{part}" if finding["effect"] is not None else "–"
+        effect = f"{effect_text(finding)} {finding['unit']}{part}" if finding["effect"] is not None else "–"
         cells = [finding["claim"], finding["where"], finding["compares"], effect, finding["claimed"], "; ".join(verdicts)]
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
-    counts = ", ".join(f"{count} {'hold' if name == 'holds' and count != 1 else name}" for name, count in found["counts"].items())
+    many = {HOLDS: "hold", FAILS: "do not hold"}
+    counts = ", ".join(f"{count} {name if count == 1 else many.get(name, name)}" for name, count in found["counts"].items())
     return f"{len(found['claims'])} claims: {counts}.\n\n" + "\n".join(lines) + "\n"
 
 
-def _effect(result: Mapping) -> str:
+def effect_text(result: Mapping) -> str:
+    """An effect and its 95 % interval, as "0.5 [0.4, 0.6]"; a dash where it is null."""
     ends = [result[name] for name in ("effect", "ci95_low", "ci95_high")]
     value, low, high = ("–" if end is None else f"{end:.3g}".replace("-", "−") for end in ends)
     return value if result["ci95_low"] is None else f"{value} [{low}, {high}]"

@@ -1,0 +1,94 @@
+"""Write this run's tables into README.md, between their marks (`<!-- name -->` and `<!-- /name -->`): `python benchmarks/readme.py`.
+
+Run it after `make paper`. What the text around the tables says stays as it is: read it again.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dfd.core.artefacts import replacing
+from dfd.params import Params, load_params
+from dfd.rendering.findings import effect_text
+from dfd.rendering.report import quality_table, verification_table, with_interval
+
+TEXT = {
+    "synthetic": "unseen synthetic faces",
+    "orl": "ORL: real people, another camera, never trained on",
+}
+
+
+def main() -> None:
+    params = load_params()
+    text = Path("README.md").read_text(encoding="utf-8")
+    for name, block in {"quality": quality(params), "verification": verification(params), "findings": claims()}.items():
+        pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = pattern.subn(lambda marks, block=block: f"{marks[1]}{block}\n{marks[2]}", text)
+        if count != 1:
+            raise SystemExit(f"README.md: {count} places are marked {name}, not one")
+    with replacing("README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def quality(params: Params) -> str:
+    """The reconstructions of each data set, and what they gain over the linear decoder."""
+    metrics = _read("evaluate", params.variants)
+    parts = []
+    for dataset in params.datasets:
+        count = next(iter(metrics.values()))[dataset]["n_faces"]
+        parts.append(f"**Reconstructions, {TEXT.get(dataset, dataset)}** (n = {count:,}; `metrics/evaluate/`)")
+        parts.append(_markdown(quality_table(metrics, dataset)))
+    dataset = params.roles.decoders
+    gains = ", ".join(f"{name} {with_interval(found[dataset]['psnr']['minus_linear'])} dB" for name, found in metrics.items())
+    parts.append(f"PSNR minus the linear decoder's on the same faces of `{dataset}` (paired): {gains}.")
+    return "\n\n".join(parts)
+
+
+def verification(params: Params) -> str:
+    """Table 2."""
+    title = (
+        f"**Verification on `{params.roles.verification}`, TAR (%) at 0.1 % FAR**, one face of each pair perturbed, "
+        "without and with the linear map in template space (`metrics/verify/`)"
+    )
+    return f"{title}\n\n{_markdown(verification_table(_read('verify', params.recognizers)))}"
+
+
+def claims() -> str:
+    """The findings; those that nothing could measure at all are counted only."""
+    found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
+    counts, measured = found["counts"], {key: claim for key, claim in found["claims"].items() if not key.endswith("-lpips")}
+    others = sorted({dataset for claim in measured.values() for dataset in claim.get("also", {})})
+    rows = []
+    for claim in measured.values():
+        row = {"the paper says": claim["claim"], "here: effect [95 % interval]": "–", "verdict": claim["verdict"]}
+        if claim["effect"] is not None:
+            part = f", {claim['part']}" if "part" in claim else ""
+            row["here: effect [95 % interval]"] = f"{effect_text(claim)} {claim['unit']}{part}"
+        if claim["verdict"] != "undecided":
+            row["verdict"] = f"**{claim['verdict']}**"
+        also = claim.get("also", {})
+        row |= {other: f"{also[other]['verdict']}, {effect_text(also[other])}" if other in also else "–" for other in others}
+        rows.append(row)
+    left_out = len(found["claims"]) - len(measured)
+    return (
+        f"**Of {len(found['claims'])} claims {counts['holds']} hold in this commit's run, {counts['does not hold']} do not, "
+        f"{counts['undecided']} cannot be decided** ({left_out} of these want LPIPS, and are left out below). Effects are those on "
+        f"`{next(iter(measured.values()))['dataset']}`, of the part that decides where a claim has several; what exactly is compared, and "
+        "every part, is in [plots/findings/](plots/findings/findings.md).\n\n" + _markdown(pd.DataFrame(rows))
+    )
+
+
+def _read(stage: str, keys: Mapping) -> dict[str, dict]:
+    return {key: json.loads(Path(f"metrics/{stage}/{key}.json").read_text(encoding="utf-8")) for key in keys}
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
