@@ -13,7 +13,7 @@ import pandas as pd
 from dfd.core.artefacts import replacing
 from dfd.params import Params, load_params
 from dfd.rendering.findings import effect_text
-from dfd.rendering.report import quality_table, verification_table, with_interval
+from dfd.rendering.report import markdown_table, quality_table, verification_table, with_interval
 
 TEXT = {
     "synthetic": "unseen synthetic faces",
@@ -40,7 +40,7 @@ def quality(params: Params) -> str:
     for dataset in params.datasets:
         count = next(iter(metrics.values()))[dataset]["n_faces"]
         parts.append(f"**Reconstructions, {TEXT.get(dataset, dataset)}** (n = {count:,}; `metrics/evaluate/`)")
-        parts.append(_markdown(quality_table(metrics, dataset)))
+        parts.append(markdown_table(quality_table(metrics, dataset)))
     dataset = params.roles.decoders
     gains = ", ".join(f"{name} {with_interval(found[dataset]['psnr']['minus_linear'])} dB" for name, found in metrics.items())
     parts.append(f"PSNR minus the linear decoder's on the same faces of `{dataset}` (paired): {gains}.")
@@ -53,7 +53,7 @@ def verification(params: Params) -> str:
         f"**Verification on `{params.roles.verification}`, TAR (%) at 0.1 % FAR**, one face of each pair perturbed, "
         "without and with the linear map in template space (`metrics/verify/`)"
     )
-    return f"{title}\n\n{_markdown(verification_table(_read('verify', params.recognizers)))}"
+    return f"{title}\n\n{markdown_table(verification_table(_read('verify', params.recognizers)))}"
 
 
 def claims() -> str:
@@ -77,17 +77,12 @@ def claims() -> str:
         f"**Of {len(found['claims'])} claims {counts['holds']} hold in this commit's run, {counts['does not hold']} do not, "
         f"{counts['undecided']} cannot be decided** ({left_out} of these want LPIPS, and are left out below). Effects are those on "
         f"`{next(iter(measured.values()))['dataset']}`, of the part that decides where a claim has several; what exactly is compared, and "
-        "every part, is in [plots/findings/](plots/findings/findings.md).\n\n" + _markdown(pd.DataFrame(rows))
+        "every part, is in [plots/findings/](plots/findings/findings.md).\n\n" + markdown_table(pd.DataFrame(rows))
     )
 
 
 def _read(stage: str, keys: Mapping) -> dict[str, dict]:
     return {key: json.loads(Path(f"metrics/{stage}/{key}.json").read_text(encoding="utf-8")) for key in keys}
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.values.tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dfd.core.artefacts import replacing, write_json
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.params import TrainRecognizer, load_params
 from dfd.rendering.findings import findings_markdown
-from dfd.rendering.report import quality_table, verification_table, view2_table, with_interval
+from dfd.rendering.report import markdown_table, quality_table, verification_table, view2_table, with_interval
 
 
 def main(name: str) -> None:
@@ -49,21 +49,21 @@ def main(name: str) -> None:
         + ". Brackets are 95 % intervals, bootstrapped over people; ± is one standard error over folds.",
         *(_trained(recognizer, params.train_recognizer[recognizer], metrics) for recognizer, metrics in recognizers.items()),
         "## View 2\n\nPairs that show someone whom the recognizer learned from are not used.",
-        _markdown(view2_table(verification)),
+        markdown_table(view2_table(verification)),
         (f"## All pairs of unseen people\n\n{first['n_faces'] - first['faces_beyond_limit']:,} faces of {first['n_identities']:,} "
         f"people, at most {params.verify.photos} of each ({first['faces_beyond_limit']:,} further faces left out), {impostors:,} impostor pairs."),
-        _markdown(_all_pairs(verification)),
+        markdown_table(_all_pairs(verification)),
         "TAR (%) at 0.1 % FAR with one face of each pair rotated, translated or scaled, without and with the linear map:",
-        _markdown(verification_table(verification)),
+        markdown_table(verification_table(verification)),
         ("The same on those of view 2's pairs that show only people whom nothing learned from "
         f"({first['view2_perturbed']['n_pairs']:,} pairs):"),
-        _markdown(verification_table({name: metrics["view2_perturbed"] for name, metrics in verification.items()})),
+        markdown_table(verification_table({name: metrics["view2_perturbed"] for name, metrics in verification.items()})),
         "## Reconstructions of unseen people",
-        _markdown(quality_table(quality, name)),
+        markdown_table(quality_table(quality, name)),
         f"PSNR minus the linear decoder's, paired: {', '.join(differences)}.",
         ("Validation loss (Eq. 2) of the network by epoch, and the validation error (mean squared grey levels) of the network, of the "
         "decoder in closed form, and of their mix:"),
-        _markdown(_losses(params.variants, trained)),
+        markdown_table(_losses(params.variants, trained)),
     ]
     if results["findings"]:
         parts += ["## What the paper's text claims, as far as its stages ran", findings_markdown(results["findings"]).rstrip()]
@@ -114,11 +114,6 @@ def _losses(variants, trained: dict[str, dict]) -> pd.DataFrame:
         mix = trained[variant].get("mix", {})
         rows.append(row | {key: f"{value:.4g}" for key, value in mix.items() if isinstance(value, float)})
     return pd.DataFrame(rows)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.values.tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 if __name__ == "__main__":

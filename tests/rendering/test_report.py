@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dfd.core.errors import DfdError
-from dfd.rendering.report import quality_table, verification_table, view2_table, with_interval, write_report
+from dfd.rendering.report import markdown_table, quality_table, verification_table, view2_table, with_interval, write_report
 
 
 def interval(mean: float, **more) -> dict:
@@ -88,6 +88,11 @@ def test_what_was_left_out_is_a_dash_or_no_row():
     assert table["without"].tolist() == ["90.0 [89.0, 91.0]", *["–"] * 7] and not table.isna().any().any()
     metrics = {"mine-vgg": {"orl": None, "orl_note": "no templates"}, "vgg-vgg": {"orl": quality(16.5)}}
     assert quality_table(metrics, "orl")["variant"].tolist() == ["vgg-vgg"]
+
+
+def test_a_table_as_markdown():
+    table = pd.DataFrame({"a": [1, "x"], "b (%)": ["–", 2.5]}, index=[7, 8])
+    assert markdown_table(table) == "| a | b (%) |\n| --- | --- |\n| 1 | – |\n| x | 2.5 |"
 
 
 class Page(HTMLParser):

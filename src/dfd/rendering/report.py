@@ -90,6 +90,12 @@ def view2_table(metrics: Mapping[str, dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table as Markdown, without its index."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
 def _with_error(value: Mapping) -> str:
     return f"{100 * value['mean']:.2f} ± {100 * value['standard_error']:.2f}"
 
