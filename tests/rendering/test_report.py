@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from dfd.core.errors import DfdError
-from dfd.rendering.report import markdown_table, quality_table, verification_table, view2_table, with_interval, write_report
+from dfd.rendering.report import (
+    markdown_table,
+    quality_table,
+    verification_table,
+    view2_table,
+    with_interval,
+    write_report,
+)
 
 
 def interval(mean: float, **more) -> dict:
