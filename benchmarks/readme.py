@@ -57,9 +57,9 @@ def verification(params: Params) -> str:
 
 
 def claims() -> str:
-    """The findings; those that nothing could measure at all are counted only."""
+    """The findings; those that want LPIPS, where it could not be computed, are counted only."""
     found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
-    counts, measured = found["counts"], {key: claim for key, claim in found["claims"].items() if not key.endswith("-lpips")}
+    counts, measured = found["counts"], {key: claim for key, claim in found["claims"].items() if _measured(key, claim)}
     others = sorted({dataset for claim in measured.values() for dataset in claim.get("also", {})})
     rows = []
     for claim in measured.values():
@@ -73,12 +73,17 @@ def claims() -> str:
         row |= {other: f"{also[other]['verdict']}, {effect_text(also[other])}" if other in also else "–" for other in others}
         rows.append(row)
     left_out = len(found["claims"]) - len(measured)
+    without = f" ({left_out} of these want LPIPS, and are left out below)" if left_out else ""
     return (
         f"**Of {len(found['claims'])} claims {counts['holds']} hold in this commit's run, {counts['does not hold']} do not, "
-        f"{counts['undecided']} cannot be decided** ({left_out} of these want LPIPS, and are left out below). Effects are those on "
+        f"{counts['undecided']} cannot be decided**{without}. Effects are those on "
         f"`{next(iter(measured.values()))['dataset']}`, of the part that decides where a claim has several; what exactly is compared, and "
         "every part, is in [plots/findings/](plots/findings/findings.md).\n\n" + markdown_table(pd.DataFrame(rows))
     )
+
+
+def _measured(key: str, claim: Mapping) -> bool:
+    return claim["effect"] is not None or not key.endswith("-lpips")
 
 
 def _read(stage: str, keys: Mapping) -> dict[str, dict]:

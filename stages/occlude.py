@@ -7,7 +7,8 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.occlusion import reconstruction_change, template_change
+from dfd.evaluation.gender import GenderClassifier
+from dfd.evaluation.occlusion import gender_flipped, identity_kept, reconstruction_change, template_change
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -15,6 +16,7 @@ from dfd.perturbations.occlusion import blocks, coverage, embed_occluded, landma
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
+from dfd.templates.embedding import embed_images
 from dfd.templates.people import spread
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
@@ -44,7 +46,7 @@ def main() -> None:
         samples, generator = params.evaluate.bootstrap, np.random.default_rng(params.seed)
         shown = spread(np.arange(len(rows)), settings.shown)
         originals, identities = faces.views(rows, size), faces.identities(rows)
-        landmarks = landmarks_in_view(faces, rows)
+        landmarks, classifier = landmarks_in_view(faces, rows), GenderClassifier(str(faces.attributes["geometry"]))
         covered = {region: coverage(blocks(region, landmarks), size) for region in settings.regions}
 
         clean = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in modules}
@@ -64,12 +66,15 @@ def main() -> None:
         for variant, name in variants.items():
             decoder = load_decoder(DECODER.format(variant), device)
             plain = decode(decoder, clean[name])
-            images = [plain[shown]]
+            images, embedded, p_male = [plain[shown]], embed_images(modules[name], plain, params.precision), classifier(plain)
+            of = {"identities": identities, "samples": samples, "generator": generator}
             for region in settings.regions:
                 image = decode(decoder, blocked[name, region])
-                metrics[name][dataset][region]["decoded"][variant] = reconstruction_change(
-                    originals, plain, image, covered[region], identities, samples, generator=generator
-                )
+                again = embed_images(modules[name], image, params.precision)
+                change = reconstruction_change(originals, plain, image, covered[region], **of)
+                change["cosine"] = identity_kept(clean[name], embedded, again, **of)
+                change["gender_flipped"] = gender_flipped(p_male, classifier(image), **of)
+                metrics[name][dataset][region]["decoded"][variant] = change
                 images.append(image[shown])
             grid.append((variant, _by_face(images)))
         columns = ["original", *(f"{region} blocked" for region in settings.regions)]

@@ -47,8 +47,8 @@ def main(recognizer: str) -> None:
     }
     perturbed, mapped = {}, {}
     for condition, name in conditions.items():
-        if not module.embeds_images:
-            metrics |= {condition: None, f"{condition}_note": NO_IMAGES}
+        if not module.embeds_images or not len(rows):
+            metrics |= {condition: None, f"{condition}_note": f"{dataset} has no test faces" if module.embeds_images else NO_IMAGES}
             continue
         templates = embed_views(module, faces, rows, views[name], params.precision)
         perturbed[condition], mapped[condition] = templates.numpy(), maps[name](templates).numpy()

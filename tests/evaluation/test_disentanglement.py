@@ -97,6 +97,7 @@ def test_whose_mean_replaces_a_part_is_a_paired_difference():
     )
     difference = found["identity-male"]["p_male"]["minus_identity-female"]
     assert difference["mean"] == pytest.approx(0.1) and (difference["ci95_low"], difference["ci95_high"]) == pytest.approx((0, 0.2))
+    assert "minus_attribute-female" not in found["attribute-male"]["p_male"]  # which is not there
     assert set(found["attribute-male"]["p_male"]) == set(found["identity-female"]["p_male"]) == {"mean", "ci95_low", "ci95_high"}
 
 
@@ -156,6 +157,9 @@ def test_a_data_set_is_measured_with_and_without_a_decoder():
     found = measure(net, probes, Painter(), *arguments)
     assert set(found["gender"]) == set(modified(net, templates)) == set(found["cosine"]["other"])
     assert found["cosine"]["other"]["unmodified"]["n"] == 10 and found["cosine"]["own"]["unmodified"] is None
+    kept = found["cosine"]["other"]
+    for name, other in (("identity-both", "attribute-both"), ("identity-male", "identity-female")):
+        assert kept[name][f"minus_{other}"]["mean"] == pytest.approx(kept[name]["mean"] - kept[other]["mean"], abs=1e-6)
     assert (found["n_faces"], found["n_male"], found["n_female"]) == (40, 20, 20)
     kept = torch.cosine_similarity(net(templates), templates).mean().item()
     assert found["template_cosine"]["mean"] == pytest.approx(kept, rel=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfd.evaluation.occlusion import reconstruction_change, template_change
+from dfd.evaluation.occlusion import gender_flipped, identity_kept, reconstruction_change, template_change
 
 IDENTITIES = np.array(["a", "a", "b", "c"])
 SETTINGS = {"identities": IDENTITIES, "samples": 100}
@@ -68,3 +68,18 @@ def test_no_change_has_no_place():
     found = reconstruction_change(clean + 0.1, clean, clean, covered, **SETTINGS, generator=rng())
     inside = found["change_inside"]
     assert inside["mean"] is None and inside["minus_area"] is None and "change_inside_note" in inside
+
+
+def test_the_identity_that_is_left_and_what_was_without_the_block():
+    photos = torch.tensor([[1.0, 0]] * 4)
+    clean, occluded = torch.tensor([[2.0, 0], [1, 1], [0, 1], [1, 0]]), torch.tensor([[0, 3.0], [1, 1], [0, 1], [1, 1]])
+    found = identity_kept(photos, clean, occluded, **SETTINGS, generator=rng())
+    root = 0.5**0.5
+    assert found["mean"] == pytest.approx(2 * root / 4) and found["clean"] == pytest.approx((2 + root) / 4)
+    assert found["minus_clean"]["mean"] == pytest.approx((root - 2) / 4)
+    assert found["ci95_low"] <= found["mean"] <= found["ci95_high"]
+
+
+def test_a_gender_flips_where_it_crosses_one_half():
+    found = gender_flipped(np.array([0.9, 0.6, 0.2, 0.4]), np.array([0.6, 0.4, 0.3, 0.7]), **SETTINGS, generator=rng())
+    assert found["mean"] == 0.5 and (found["count"], found["n"]) == (2, 4) and found["ci95_low"] == 0.0

@@ -87,6 +87,8 @@ def occlude(template: str) -> dict:
     decoded = {
         variant: {
             "change_inside": value(0.5) | {"area": 0.1, "minus_area": value(0.4)},
+            "cosine": value(0.9) | {"clean": 0.92, "minus_clean": value(-0.02)},
+            "gender_flipped": value(0.02),
             "brightness_inside": value(-20) | {"outside": -1, "minus_outside": value(-19)},
         }
         for variant, pair in VARIANTS.items()
@@ -101,7 +103,7 @@ def attack(template: str) -> dict:
     identified = {name: {"true_identity": value(right) | {"minus_before": value(right - 0.1)}} for name in own}
     identified[own[1]]["true_identity"][f"minus_{own[0]}"] = value(0.01)
     return {
-        "targeted": dict.fromkeys(ATTACKS, identified | {"before": {"true_identity": value(0.1)}}),
+        "targeted": dict.fromkeys(ATTACKS, identified | {"before": {"true_identity": value(0.1)}, "cosine": value(0.95)}),
         "verification": {
             "cost": {name: {TAR: value(-0.01, "difference")} for name in own},
             "defence": {name: {TAR: value(0.59, "difference")} for name in own},
@@ -134,6 +136,8 @@ def disentangle(template: str) -> dict:
     gender = {kind: {"p_male": value(0.5), "to_female": value(0.9), "to_male": value(0.9)} for kind in kinds}
     gender["identity-male"]["p_male"]["minus_identity-female"] = value(0.01)
     cosine = {kind: value(0.5) | {"change": value(-0.4 if kind.startswith("identity") else -0.05)} for kind in kinds}
+    cosine["identity-both"]["minus_attribute-both"] = value(-0.35)
+    cosine["identity-male"]["minus_identity-female"] = value(0.01)
     probe = {"attribute": {"balanced_accuracy": value(0.95, "value")}, "identity": {"balanced_accuracy": value(0.51, "value")}}
     return {"orl": {"probe": probe, "gender": gender, "cosine": {"vgg": cosine, "resnet": cosine}}}
 
@@ -226,8 +230,8 @@ def test_few_photos_leave_the_levelling_off_open():
 def test_a_decoder_that_is_not_mixed_is_ours_itself():
     world = the_papers_world()
     for variant in NAMES.competitors:
-        for decoder in NAMES.decoders:
-            for metrics in world["competitors"][variant]["orl"]["decoders"][decoder].values():
+        for measured in world["competitors"][variant]["orl"]["decoders"].values():
+            for metrics in measured.values():
                 metrics.pop("minus_ours-network", None)
     assert findings(every_claim(NAMES), world, "orl", [])["claims"]["better-than-nbnet"]["effect"] == 2.5
 
@@ -254,6 +258,24 @@ def test_where_decoding_leaves_nothing_to_lose_it_is_no_defence():
     finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["decoding-defends-against-fgsm"]
     assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED)
     assert "decoded originals have a TAR of 0.02: no attack could take the 0.7" in finding["effect_note"]
+
+
+def test_where_no_reconstruction_is_recognised_an_occlusion_takes_no_identity():
+    world = the_papers_world()
+    decoded = world["occlude"]["vgg"]["orl"]["mouth"]["decoded"]["vgg-resnet"]
+    decoded["cosine"] = value(0.1) | {"clean": 0.4}
+    finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["occlusions-leave-identity"]
+    assert finding["verdict"] == UNDECIDED and finding["parts"]["mouth, vgg-resnet"]["effect"] is None
+    assert "not recognised either (cosine 0.4, threshold 0.7)" in finding["parts"]["mouth, vgg-resnet"]["effect_note"]
+    assert finding["parts"]["mouth, vgg-vgg"]["verdict"] == HOLDS
+
+
+def test_a_competitor_counts_in_each_phase_of_its_training():
+    world = the_papers_world()
+    world["competitors"]["vgg-vgg"]["orl"]["decoders"]["nbnet-pixel"] = measures(19, {"ours": 18.5, "ours-network": 18})
+    finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["better-than-nbnet"]
+    assert (finding["part"], finding["effect"], finding["verdict"]) == ("vgg-vgg, nbnet-pixel", -1, FAILS)
+    assert len(finding["parts"]) == 4
 
 
 def test_an_identity_part_below_chance_carries_no_gender():

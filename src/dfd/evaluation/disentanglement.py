@@ -16,6 +16,12 @@ from dfd.templates.disentangling import PFRNet, modified, parts
 from dfd.templates.embedding import embed_images
 from dfd.templates.people import spread
 
+# replacement -> the one that it is compared with: whose mean it is, and which part
+COUNTERPARTS = {
+    "identity-male": "identity-female",
+    "attribute-male": "attribute-female",
+    "identity-both": "attribute-both",
+}
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisations of the probe (scikit-learn's C), tried on validation faces
 
 
@@ -153,7 +159,7 @@ def gender_metrics(
 ) -> dict:
     """By replacement, from P(male) (N,) of the reconstructions, `unmodified` among them.
 
-    p_male: its mean, and of a part's replacement by the men's mean `minus_<part>-female`, paired. flipped: the share of faces where it crosses one half against the unmodified template's
+    p_male: its mean, and `minus_<other>` of COUNTERPARTS, paired. flipped: the share of faces where it crosses one half against the unmodified template's
     reconstruction; to_female, to_male: the same of those faces only that were on the other side (null where none was).
     All with intervals.
     """
@@ -161,10 +167,9 @@ def gender_metrics(
     metrics = {}
     for name, values in p_male.items():
         metrics[name] = {"p_male": mean_interval(values, identities, samples, generator=generator)}
-        women = name.removesuffix("male") + "female"
-        if name.endswith("-male") and women in p_male:
-            difference = paired_interval(values, p_male[women], identities, samples, generator=generator)
-            metrics[name]["p_male"][f"minus_{women}"] = difference
+        if (other := COUNTERPARTS.get(name)) in p_male:
+            difference = paired_interval(values, p_male[other], identities, samples, generator=generator)
+            metrics[name]["p_male"][f"minus_{other}"] = difference
         if name == "unmodified":
             continue
         flipped = (values > 0.5) != before
@@ -190,7 +195,8 @@ def cosine_metrics(
     generator: np.random.Generator,
     precision: str = "float32",
 ) -> dict:
-    """By replacement, the cosine of the reconstruction's template with the original's: mean, `change` from unmodified.
+    """By replacement, the cosine of the reconstruction's template with the original's: mean, `change` from unmodified,
+    `minus_<other>` of COUNTERPARTS, both paired.
 
     images: (N, 3, S, S) by replacement, `unmodified` among them; templates: the originals', (N, D). Null, with a note,
     for a recognizer that embeds no images.
@@ -204,6 +210,9 @@ def cosine_metrics(
         if name != "unmodified":
             change = paired_interval(values, cosines["unmodified"], identities, samples, generator=generator)
             metrics[name]["change"] = change
+        if (other := COUNTERPARTS.get(name)) in cosines:
+            difference = paired_interval(values, cosines[other], identities, samples, generator=generator)
+            metrics[name][f"minus_{other}"] = difference
     return metrics
 
 

@@ -66,6 +66,29 @@ def reconstruction_change(
     return {name: _summary(name, *value, identities, samples, generator) for name, value in values.items()}
 
 
+def identity_kept(
+    photos: torch.Tensor, clean: torch.Tensor, occluded: torch.Tensor, identities: np.ndarray, samples: int, *, generator: np.random.Generator
+) -> dict:
+    """The cosine of the reconstruction's template from the occluded face with the photo's, as it is without the block.
+
+    photos: templates (N, D) of the photos; clean, occluded: of the two reconstructions, embedded anew. `clean`: the cosine
+    of the clean reconstruction; `minus_clean`: the paired difference.
+    """
+    cosine, without = (F.cosine_similarity(part, photos) for part in (occluded, clean))
+    return _summary("cosine", cosine, {"clean": without}, identities, samples, generator)
+
+
+def gender_flipped(
+    clean: np.ndarray, occluded: np.ndarray, identities: np.ndarray, samples: int, *, generator: np.random.Generator
+) -> dict:
+    """The share of faces whose reconstruction the block moves across P(male) = 0.5, with its interval over identities.
+
+    clean, occluded: P(male) (N,) of the two reconstructions, see `dfd.evaluation.gender`.
+    """
+    flipped = (clean > 0.5) != (occluded > 0.5)
+    return mean_interval(flipped, identities, samples, generator=generator) | {"count": int(flipped.sum()), "n": len(flipped)}
+
+
 def _summary(
     name: str,
     values: torch.Tensor,

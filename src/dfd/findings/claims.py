@@ -20,7 +20,7 @@ def every_claim(names: Names) -> dict[str, Claim]:
         | competitor_claims(names)
         | ablation_claims(names)
         | map_claims()
-        | occlusion_claims()
+        | occlusion_claims(names)
         | attack_claims(names)
         | construction_claims(names)
         | modification_claims(names)

@@ -1,8 +1,9 @@
 """What all claims share: names, margins, and how parts are looked up.
 
 Paths are those of metrics/<stage>/<key>.json, without the ending. `vgg` and `resnet` are the paper's recognizers, by the
-names that params.yaml gives them; a metric of another name is missing. Decoders are compared without the closed form that
-they may be mixed with: the paper's have none.
+names that params.yaml gives them; a metric of another name is missing. Where decoders are compared with one another (Figs. 3
+to 7, Table 1) they stand without the closed form that they may be mixed with: the paper's have none. What they are used for
+elsewhere (Figs. 11 to 17) is measured with the decoders as they are.
 """
 
 from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import BACKBONES, RESNET, VGG, Names, parts_of
-from dfd.findings.rule import Claim, Effect, attempted, look_up, negated, number
+from dfd.findings.rule import Claim, Effect, Missing, attempted, look_up, negated, number
 
 MEASURES = {"psnr": ("dB", 1), "ssim": ("SSIM", 1), "lpips": ("LPIPS", -1)}  # unit; −1 where less is better
 
@@ -117,12 +117,15 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
         return negated(number(metrics, *path, decoder, measure, reference))
 
     def quality(decoder: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        return parts_of(
-            {
-                variant: partial(ahead, metrics, ("competitors", variant, dataset, "decoders"), decoder, "psnr")
-                for variant in names.competitors
-            }
-        )
+        parts = {}
+        for variant in names.competitors:
+            path = ("competitors", variant, dataset, "decoders")
+            try:
+                phases = [name for name in look_up(metrics, *path) if name.startswith(decoder)]
+            except Missing:
+                phases = [decoder]
+            parts |= {f"{variant}, {name}": partial(ahead, metrics, path, name, "psnr") for name in phases}
+        return parts_of(parts)
 
     def recovery(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         return parts_of(
@@ -140,7 +143,7 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
         f"better-than-{decoder}": Claim(
             f"DFD yields a higher PSNR than the decoder {decoder}",
             where.get(decoder, "4.2.2"),
-            f"PSNR of our network minus {decoder}, on the same templates",
+            f"PSNR of our network minus {decoder}, also as it is after an earlier phase of its training, on the same templates",
             "dB",
             0,
             inf,
