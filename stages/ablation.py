@@ -35,7 +35,6 @@ def main() -> None:
         references=against(decoders, FULL, *(other for other in OTHERS if other in losses)),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
-        precision=params.precision,
         size=params.decoder.size,
     )
     metrics, notes, shown = {}, left_out_metrics(missing), {}

@@ -42,7 +42,6 @@ def main() -> None:
         },
         samples=params.evaluate.bootstrap,
         seed=params.seed,
-        precision=params.precision,
         size=params.decoder.size,
     )
     metrics, notes, shown = {}, {}, {}

@@ -40,7 +40,6 @@ def main(variant: str) -> None:
         references=against(decoders, *(name for name in decoders if name in (OURS, ALONE))),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
-        precision=params.precision,
         size=params.decoder.size,
     )
     metrics, notes, shown = {}, {}, {}
@@ -64,7 +63,7 @@ def main(variant: str) -> None:
             acceptance = {"acceptance_note": f"left out: of {pair.template}, {NO_IMAGES}"}
             if attacked.embeds_images:
                 acceptance = attack_summary(
-                    {name: embed_images(attacked, image, params.precision).numpy() for name, image in images.items()},
+                    {name: embed_images(attacked, image).numpy() for name, image in images.items()},
                     templates[pair.template].numpy(),
                     identities,
                     settings.far,

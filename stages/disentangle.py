@@ -60,7 +60,7 @@ def main(recognizer: str) -> None:
         templates = {name: judge.template[found.rows] for name, judge in stores.items()}
         identities, generator = faces.identities(found.rows), np.random.default_rng(params.seed)
         of = (net, probes, measured, classifier, judges, templates, found.male, identities)
-        metrics[dataset] = measure(*of, settings.cosine_faces, samples, generator, params.precision)
+        metrics[dataset] = measure(*of, settings.cosine_faces, samples, generator)
         metrics[dataset] |= {"leaked_identities": leaked, "labels_note": found.note}
         log.info("%s on %d faces of %s", recognizer, len(found.rows), dataset)
         if not variants:
@@ -73,7 +73,7 @@ def main(recognizer: str) -> None:
             own = templates[other][shown]
             for name, kinds in images.items():
                 cosines[name] |= {
-                    kind: cosines_of(judges[other], image, own, params.precision)
+                    kind: cosines_of(judges[other], image, own)
                     for kind, image in kinds.items()
                     if kind != "original"
                 }

@@ -17,7 +17,7 @@ def main(dataset: str, recognizer: str) -> None:
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
     faces = FaceStore(FACES.format(dataset))
     if module.embeds_images:
-        template, mirrored = embed_faces(module, faces, params.precision)
+        template, mirrored = embed_faces(module, faces)
         metrics = matched(template, len(faces))
         if metrics["faces_without_template"]:
             raise DfdError(f"{RECOGNIZER.format(recognizer)}: {metrics['faces_without_template']} of its templates are NaN")

@@ -54,7 +54,6 @@ def main(variant: str) -> None:
             lpips,
             params.evaluate.bootstrap,
             np.random.default_rng(params.seed),
-            params.precision,
         )
         metrics[dataset] |= {"leaked_identities": leaked, "faces_without_template": missing}
         psnr = metrics[dataset]["psnr"]

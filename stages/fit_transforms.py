@@ -31,7 +31,6 @@ def main(recognizer: str) -> None:
         faces.rows("train")[: settings.faces],
         faces.rows("validation")[: settings.held_out],
         views,
-        params.precision,
     )
     write_transforms(TRANSFORMS.format(recognizer), fits)
     metrics = {name: {"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2} for name, fit in fits.items()}

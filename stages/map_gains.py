@@ -51,7 +51,7 @@ def main() -> None:
     for name, module in modules.items():
         maps = read_transforms(TRANSFORMS.format(name))
         for condition, view in conditions.items():
-            templates = embed_views(module, faces, rows, views[view], params.precision)
+            templates = embed_views(module, faces, rows, views[view])
             perturbed[name][condition], mapped[name][condition] = templates.numpy(), maps[view](templates).numpy()
     originals = {name: store.template[rows].numpy() for name, store in stores.items()}
     people = faces.identities(rows)

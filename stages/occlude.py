@@ -55,7 +55,7 @@ def main() -> None:
             metrics[name][dataset] = {"n_faces": len(rows), "n_identities": len(np.unique(identities))}
             metrics[name][dataset]["leaked_identities"] = leaked
             for region in settings.regions:
-                templates = embed_occluded(module, faces, rows, region, settings.shade, params.precision)
+                templates = embed_occluded(module, faces, rows, region, settings.shade)
                 change = template_change(clean[name], templates, identities, samples, generator=generator)
                 metrics[name][dataset][region] = {"cosine": change, "decoded": {}}
                 blocked[name, region] = templates
@@ -66,11 +66,11 @@ def main() -> None:
         for variant, name in variants.items():
             decoder = load_decoder(DECODER.format(variant), device)
             plain = decode(decoder, clean[name])
-            images, embedded, p_male = [plain[shown]], embed_images(modules[name], plain, params.precision), classifier(plain)
+            images, embedded, p_male = [plain[shown]], embed_images(modules[name], plain), classifier(plain)
             of = {"identities": identities, "samples": samples, "generator": generator}
             for region in settings.regions:
                 image = decode(decoder, blocked[name, region])
-                again = embed_images(modules[name], image, params.precision)
+                again = embed_images(modules[name], image)
                 change = reconstruction_change(originals, plain, image, covered[region], **of)
                 change["cosine"] = identity_kept(clean[name], embedded, again, **of)
                 change["gender_flipped"] = gender_flipped(p_male, classifier(image), **of)

@@ -40,7 +40,6 @@ def main() -> None:
         references=against(decoders, reference),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
-        precision=params.precision,
         size=params.decoder.size,
     )
     metrics, notes, shown = {}, left_out_metrics(missing), {}
@@ -52,7 +51,7 @@ def main() -> None:
         if not len(rows) or not decoders:
             notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
             continue
-        seen = {name: embed_views(recognizer, faces, rows, precision=params.precision) for name, recognizer in seeing.items()}
+        seen = {name: embed_views(recognizer, faces, rows) for name, recognizer in seeing.items()}
         images = {name: decode(decoder, seen[name]) for name, decoder in decoders.items()}
         templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
         identities = faces.identities(rows)

@@ -60,7 +60,7 @@ def main() -> None:
             row = picks[data][:1]
             rows = [("input", torch.cat([faces.views(row, size, views[name]) for name in names]))]
             perturbed = {
-                key: {name: embed_views(module, faces, row, views[name], params.precision) for name in names}
+                key: {name: embed_views(module, faces, row, views[name]) for name in names}
                 for key, module in recognizers.items()
             }
             for variant, v in variants.items():

@@ -34,7 +34,6 @@ def main() -> None:
         references=against(decoders, reference),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
-        precision=params.precision,
         size=params.decoder.size,
     )
     metrics, notes, shown = {}, left_out_metrics(missing), {}
@@ -49,7 +48,7 @@ def main() -> None:
         images = {}
         for layer, decoder in decoders.items():
             seeing.layer = layer
-            images[layer] = decode(decoder, embed_views(seeing, faces, rows, precision=params.precision))
+            images[layer] = decode(decoder, embed_views(seeing, faces, rows))
         templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
         picks = spread(faces.identities(rows), params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)

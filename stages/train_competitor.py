@@ -32,7 +32,8 @@ def main(architecture: str, variant: str) -> None:
     scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
     epochs_and_rates = settings.epochs_and_rates(list(phases), params.train_decoder.epochs)
     what_decides = settings.model_dump() | {
-        "architecture": architecture, "options": options, "epochs": epochs_and_rates, "patience": params.train_decoder.patience, "seed": params.seed, "precision": params.precision,
+        "architecture": architecture, "options": options, "seed": params.seed, "precision": params.precision,
+        "epochs": epochs_and_rates, "patience": params.train_decoder.patience,
         "templates": templates.attributes["weights_sha256"], "faces": faces.fingerprint, "phases": phases,
         "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
         "index": file_sha256(faces.path.with_suffix(".parquet")),

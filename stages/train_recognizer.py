@@ -58,7 +58,7 @@ def main(recognizer: str) -> None:
     with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
 
-    templates = embed_views(module, unseen, test, precision=params.precision).numpy()
+    templates = embed_views(module, unseen, test).numpy()
     pairs = cosine_pairs(templates, templates, unseen.identities(test))
     summary = verification_summary(pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed))
     metrics = {

@@ -50,7 +50,7 @@ def main(objective: str) -> None:
     save_recognizer(weights, recognizer, settings.architecture, settings.options)
 
     faces = FaceStore(FACES.format(params.roles.decoders))
-    template, mirrored = embed_faces(recognizer, faces, params.precision)
+    template, mirrored = embed_faces(recognizer, faces)
     perceptual = load_recognizer(RECOGNIZER.format(settings.perceptual), device)
     terms = params.loss.weights()
     options = params.decoder.model_dump(exclude={"architecture", "mix"})

@@ -50,7 +50,7 @@ def main(recognizer: str) -> None:
         if not module.embeds_images or not len(rows):
             metrics |= {condition: None, f"{condition}_note": f"{dataset} has no test faces" if module.embeds_images else NO_IMAGES}
             continue
-        templates = embed_views(module, faces, rows, views[name], params.precision)
+        templates = embed_views(module, faces, rows, views[name])
         perturbed[condition], mapped[condition] = templates.numpy(), maps[name](templates).numpy()
 
     curves = pd.DataFrame(columns=COLUMNS)

@@ -68,7 +68,7 @@ def reconstruct(
         faces = _faces(photos, params, Path(folder))
         rows = np.arange(len(faces))
         templates = {
-            name: embed_views(module, faces, rows, precision=params.precision) for name, module in recognizers.items()
+            name: embed_views(module, faces, rows) for name, module in recognizers.items()
         }
         images = [faces.views(rows, params.decoder.size)]
         images += [decode_templates(decoders[name], templates[settings.template]) for name, settings in variants.items()]
@@ -90,7 +90,7 @@ def embed(
     module = _recognizer(recognizer, pick_device(params.device))
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, params, Path(folder))
-        templates = embed_views(module, faces, np.arange(len(faces)), precision=params.precision).numpy()
+        templates = embed_views(module, faces, np.arange(len(faces))).numpy()
     write_templates_file(out, faces.faces["key"].tolist(), templates)
     typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
 

@@ -46,8 +46,8 @@ def test_auto_is_bfloat16_where_the_device_profits(monkeypatch, profits):
 
 
 @pytest.mark.parametrize("present", ["_is_avx512_bf16_supported", "_is_amx_tile_supported", None])
-def test_a_cpu_profits_if_it_has_instructions_for_it(monkeypatch, present):
+def test_a_cpu_profits_if_it_has_tiles_for_it(monkeypatch, present):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name == present, raising=False)
-    assert profits_from_bfloat16(CPU) == (present is not None)
+    assert profits_from_bfloat16(CPU) == (present == "_is_amx_tile_supported")
     assert not profits_from_bfloat16(torch.device("mps"))

@@ -179,14 +179,14 @@ def test_training_starts_near_the_mean_face(output):
     assert (decoder(templates()) - mean).abs().mean() < 0.1
 
 
-def test_no_axis_counts_beyond_ten_standard_deviations():
+def test_no_axis_counts_beyond_five_standard_deviations():
     """A few unseen templates lie hundreds out along axes of little variance: extrapolated that far, they decoded to black."""
     decoder = build("inverted-vgg", 56).eval()
     decoder.set_statistics(templates(200), torch.rand(3, 56, 56))
     with torch.no_grad():
         decoder.to_rgb.weight *= 100  # so that the template shows
         direction = torch.linalg.inv(decoder.whitening)[3]  # a unit step is one standard deviation of axis 3, and of no other
-        near, far, farther = (decoder(templates(200).mean(0) + steps * direction[None]) for steps in (5, 15, 500))
+        near, far, farther = (decoder(templates(200).mean(0) + steps * direction[None]) for steps in (2, 15, 500))
     assert (far - farther).abs().max() < 0.01 * (near - far).abs().max()
 
 

@@ -110,7 +110,7 @@ def test_a_comparison_on_a_store(orl_store):
     rows = orl_store.rows("test")[:10]
     images = {"a": orl_store.views(rows, 14), "b": orl_store.views(rows, 14) * 0.9}
     templates = {"flat": images["a"].mean((2, 3))}
-    comparison = Comparison({"flat": Flat()}, {}, False, (None, "none"), against(images, "a"), 50, 0, "float32", 14)
+    comparison = Comparison({"flat": Flat()}, {}, False, (None, "none"), against(images, "a"), 50, 0, 14)
     metrics, (originals, shown) = comparison.on(orl_store, rows, images, templates, [0, 3])
     assert metrics["n_faces"] == 10 and metrics["leaked_identities"] == 0
     assert metrics["decoders"]["b"]["ssim"]["minus_a"]["mean"] < 0

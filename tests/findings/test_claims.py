@@ -272,7 +272,8 @@ def test_where_no_reconstruction_is_recognised_an_occlusion_takes_no_identity():
 
 def test_a_competitor_counts_in_each_phase_of_its_training():
     world = the_papers_world()
-    world["competitors"]["vgg-vgg"]["orl"]["decoders"]["nbnet-pixel"] = measures(19, {"ours": 18.5, "ours-network": 18})
+    competing = world["competitors"]["vgg-vgg"]["orl"]["decoders"]
+    world["competitors"]["vgg-vgg"]["orl"]["decoders"] = competing | {"nbnet-pixel": measures(19, {"ours": 18.5, "ours-network": 18})}
     finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["better-than-nbnet"]
     assert (finding["part"], finding["effect"], finding["verdict"]) == ("vgg-vgg, nbnet-pixel", -1, FAILS)
     assert len(finding["parts"]) == 4

@@ -24,7 +24,6 @@ def measured(
     originals: torch.Tensor,
     recognizers: Mapping[str, tuple[Recognizer, torch.Tensor]],
     lpips: Lpips | None,
-    precision: str = "float32",
 ) -> dict[str, np.ndarray]:
     """Each measure of reconstructions (N, 3, S, S) of originals, both in [0, 1]: by name, (N,) each.
 
@@ -36,7 +35,7 @@ def measured(
         values["lpips"] = lpips(images, originals).numpy()
     for name, (recognizer, templates) in recognizers.items():
         if recognizer.embeds_images:
-            embedded = embed_images(recognizer, images, precision)
+            embedded = embed_images(recognizer, images)
             values[f"cosine-{name}"] = F.cosine_similarity(embedded, templates).numpy()
     return values
 
@@ -97,7 +96,6 @@ def compare(
     references: Mapping[str, Sequence[str]],
     samples: int,
     seed: int,
-    precision: str = "float32",
 ) -> dict:
     """The metrics of several decoders on one data set: `n_faces`, `n_identities` and `decoders`, see `compared`.
 
@@ -105,7 +103,7 @@ def compare(
     not to be had; so is the cosine under a recognizer that embeds no images.
     """
     network, note = lpips
-    values = {name: measured(image, originals, recognizers, network, precision) for name, image in images.items()}
+    values = {name: measured(image, originals, recognizers, network) for name, image in images.items()}
     decoders = compared(values, identities, references, samples, seed)
     nulls = {} if network else {"lpips": NOTHING | {"lpips_note": note}}
     blind = [name for name, (recognizer, _) in recognizers.items() if not recognizer.embeds_images]
@@ -129,7 +127,6 @@ class Comparison(NamedTuple):
     references: Mapping[str, Sequence[str]]
     samples: int
     seed: int
-    precision: str
     size: int
 
     def on(
@@ -152,7 +149,6 @@ class Comparison(NamedTuple):
             self.references,
             self.samples,
             self.seed,
-            self.precision,
         )
         shown = originals[picks], {name: image[picks] for name, image in images.items()}
         return metrics | {"leaked_identities": leaked}, shown

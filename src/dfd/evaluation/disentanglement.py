@@ -97,7 +97,6 @@ def measure(
     cosine_faces: int,
     samples: int,
     generator: np.random.Generator,
-    precision: str = "float32",
 ) -> dict:
     """The metrics of one data set's test faces.
 
@@ -125,7 +124,7 @@ def measure(
     few = spread(np.arange(len(own)), cosine_faces)
     images = {name: image[few] for name, image in images.items()}
     metrics["cosine"] = {
-        name: cosine_metrics(images, judge, templates[name][few], identities[few], samples, generator, precision)
+        name: cosine_metrics(images, judge, templates[name][few], identities[few], samples, generator)
         for name, judge in judges.items()
     }
     return metrics
@@ -193,7 +192,6 @@ def cosine_metrics(
     identities: np.ndarray,
     samples: int,
     generator: np.random.Generator,
-    precision: str = "float32",
 ) -> dict:
     """By replacement, the cosine of the reconstruction's template with the original's: mean, `change` from unmodified,
     `minus_<other>` of COUNTERPARTS, both paired.
@@ -203,7 +201,7 @@ def cosine_metrics(
     """
     if not recognizer.embeds_images:
         return dict.fromkeys(images) | {"cosine_note": NO_IMAGES}
-    cosines = {name: cosines_of(recognizer, image, templates, precision) for name, image in images.items()}
+    cosines = {name: cosines_of(recognizer, image, templates) for name, image in images.items()}
     metrics = {}
     for name, values in cosines.items():
         metrics[name] = mean_interval(values, identities, samples, generator=generator) | {"n": len(values)}
@@ -228,10 +226,10 @@ def modified_faces(
 
 
 def cosines_of(
-    recognizer: Recognizer, images: torch.Tensor, templates: torch.Tensor, precision: str = "float32"
+    recognizer: Recognizer, images: torch.Tensor, templates: torch.Tensor
 ) -> np.ndarray:
     """Cosine (N,) of images' (N, 3, S, S) templates with templates (N, D)."""
-    return F.cosine_similarity(embed_images(recognizer, images, precision), templates).numpy()
+    return F.cosine_similarity(embed_images(recognizer, images), templates).numpy()
 
 
 def pick_faces(male: np.ndarray, identities: Sequence[str], count: int) -> np.ndarray:

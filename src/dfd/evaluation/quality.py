@@ -3,7 +3,6 @@
 import logging
 import socket
 import warnings
-from contextlib import AbstractContextManager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from torchvision.models import AlexNet_Weights
 
 from dfd.core.artefacts import file_sha256
+from dfd.core.devices import exact_convolutions
 from dfd.core.packages import package_file
 from dfd.evaluation.pixels import to_8bit
 
@@ -45,7 +45,7 @@ def ssim(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     long on a CPU). Raises ValueError for shapes that differ.
     """
     images, targets = _comparable(images, targets)
-    with _exact_convolutions():
+    with exact_convolutions():
         parts = [
             structural_similarity_index_measure(some, others, data_range=1.0, reduction="none")
             for some, others in zip(images.split(BATCH), targets.split(BATCH), strict=True)
@@ -69,7 +69,7 @@ class Lpips:
         batch: pairs in memory at once. Raises ValueError for shapes that differ.
         """
         images, targets = _comparable(images, targets)
-        with _exact_convolutions():
+        with exact_convolutions():
             parts = [
                 self.network(some, others, normalize=True)  # normalize: from [0, 1] to the [-1, 1] it was trained on
                 for some, others in zip(images.split(batch), targets.split(batch), strict=True)
@@ -121,11 +121,6 @@ def _network(trunk: Path) -> lpips.LPIPS:
     heads = torch.load(package_file("lpips", "lpips/weights/v0.1/alex.pth"), map_location="cpu", weights_only=True)
     network.lins.load_state_dict({name.removeprefix("lin"): head for name, head in heads.items()})
     return network
-
-
-def _exact_convolutions() -> AbstractContextManager:
-    """No TF32 on CUDA: its 10-bit mantissa errs in SSIM's local variances by as much as SSIM's constant, 0.03²."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _comparable(images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

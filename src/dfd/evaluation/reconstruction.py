@@ -24,7 +24,6 @@ def evaluate(
     lpips: tuple[Lpips | None, str | None],
     samples: int,
     generator: np.random.Generator,
-    precision: str = "float32",
 ) -> dict:
     """The metrics of one decoder on one data set.
 
@@ -51,7 +50,7 @@ def evaluate(
         values = {}
         for source, image in images.items():
             distinct = image[:1] if source == "mean_face" else image  # every face's mean face is the same
-            embedded = embed_images(recognizer, distinct, precision)
+            embedded = embed_images(recognizer, distinct)
             values[source] = F.cosine_similarity(embedded, templates[name]).numpy()
         metrics["cosine"][name] = _summary("cosine", values, identities, samples, generator)
     return metrics

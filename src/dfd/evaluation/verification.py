@@ -322,10 +322,13 @@ def gain_difference(
         raise ValueError("gains that are compared need the same pairs in the same order")
     curves = [_Curve(pairs) for pairs in series]
     weights = bootstrap_weights(curves[0].n_identities, samples, generator).astype(np.int32)
-    signs = np.array([1, -1, -1, 1])
-    replicates = np.array([signs @ np.array([curve.measures(row, fars) for curve in curves]) for row in weights])
-    ones = np.ones(curves[0].n_identities, np.int32)
-    differences = signs @ np.array([curve.measures(ones, fars) for curve in curves])
+
+    def difference(row: np.ndarray) -> np.ndarray:  # no matrix product: what is equal differs by exactly 0
+        with_, without, other_with, other_without = (np.array(curve.measures(row, fars)) for curve in curves)
+        return (with_ - without) - (other_with - other_without)
+
+    replicates = np.array([difference(row) for row in weights])
+    differences = difference(np.ones(curves[0].n_identities, np.int32))
     return {
         name: {"difference": float(difference)} | interval
         for name, difference, interval in zip(_names(fars), differences, _intervals(curves[0], replicates), strict=True)

@@ -77,12 +77,12 @@ def occlude(images: torch.Tensor, covered: torch.Tensor, shade: float) -> torch.
 
 
 def embed_occluded(
-    recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], region: str, shade: float, precision: str = "float32"
+    recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], region: str, shade: float
 ) -> torch.Tensor:
     """Templates (N, D) of the plain views of `rows` with a block over a region."""
     parts = []
     for batch in batches(rows, recognizer.mean.device):
         covered = coverage(blocks(region, landmarks_in_view(faces, batch)), recognizer.size)
         images = occlude(faces.views(batch, recognizer.size), covered, shade)
-        parts.append(embed_images(recognizer, images, precision))
+        parts.append(embed_images(recognizer, images))
     return torch.cat(parts)

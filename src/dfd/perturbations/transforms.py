@@ -23,7 +23,6 @@ def fit_transforms(
     training: Sequence[int],
     held_out: Sequence[int],
     views: Mapping[str, np.ndarray],
-    precision: str = "float32",
 ) -> dict[str, Fit]:
     """For each view the map from perturbed to original templates, by ridge regression over the `training` rows.
 
@@ -36,7 +35,7 @@ def fit_transforms(
         for rows in batches(rows_of_part, device):
             crops = faces.crops(rows)
             for name, view in views.items():
-                perturbed = embed_images(recognizer, faces.views_of(crops, recognizer.size, view), precision)
+                perturbed = embed_images(recognizer, faces.views_of(crops, recognizer.size, view))
                 moments[name][part].add(perturbed, templates[torch.as_tensor(rows)])
                 progress.update(len(rows))
     return {name: fit_ridge(*pair) for name, pair in moments.items()}

@@ -1,4 +1,8 @@
-"""Computing templates: e = ξ(x)."""
+"""Computing templates: e = ξ(x), always in float32.
+
+Templates vary along many axes by less than a thousandth of what they vary along others, and what bfloat16 or TF32 round off
+is more: it would be read as information by whatever whitens them.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dfd.core.devices import autocast
+from dfd.core.devices import exact_convolutions
 from dfd.faces.store import PLAIN, FaceStore
 from dfd.recognizers.base import Recognizer
 
@@ -21,19 +25,19 @@ def batches(rows: Sequence[int], device: torch.device) -> Iterator[np.ndarray]:
 
 
 @torch.inference_mode()
-def embed_images(recognizer: Recognizer, images: torch.Tensor, precision: str = "float32") -> torch.Tensor:
+def embed_images(recognizer: Recognizer, images: torch.Tensor) -> torch.Tensor:
     """Templates (N, D), float32 on the CPU, of images (N, 3, H, W) in [0, 1]."""
     device = recognizer.mean.device
     parts = []
     for rows in batches(range(len(images)), device):
         batch = images[torch.as_tensor(rows)].to(device).contiguous(memory_format=torch.channels_last)
-        with autocast(device, precision):
+        with exact_convolutions():
             parts.append(recognizer(batch).float().cpu())
     return torch.cat(parts)
 
 
 def embed_faces(
-    recognizer: Recognizer, faces: FaceStore, precision: str = "float32"
+    recognizer: Recognizer, faces: FaceStore
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
     learns: (N, D) with NaN in the other rows, None where there is no such split.
@@ -43,20 +47,20 @@ def embed_faces(
     progress = tqdm(total=len(faces), desc=f"templates of {faces.name}", unit=" faces", disable=None)
     for rows in batches(range(len(faces)), recognizer.mean.device):
         images = faces.views(rows, recognizer.size)
-        plain.append(embed_images(recognizer, images, precision))
+        plain.append(embed_images(recognizer, images))
         flipped = torch.full_like(plain[-1], torch.nan)
         if trains[rows].any():
-            flipped[trains[rows]] = embed_images(recognizer, images[trains[rows]].flip(3), precision)
+            flipped[trains[rows]] = embed_images(recognizer, images[trains[rows]].flip(3))
         mirrored.append(flipped)
         progress.update(len(rows))
     return torch.cat(plain), torch.cat(mirrored) if trains.any() else None
 
 
 def embed_views(
-    recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN, precision: str = "float32"
+    recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN
 ) -> torch.Tensor:
     """Templates (N, D) of one view of `rows`."""
     parts = []
     for batch in batches(rows, recognizer.mean.device):
-        parts.append(embed_images(recognizer, faces.views(batch, recognizer.size, view), precision))
+        parts.append(embed_images(recognizer, faces.views(batch, recognizer.size, view)))
     return torch.cat(parts)
