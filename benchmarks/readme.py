@@ -35,8 +35,9 @@ def main() -> None:
 
 def quality(params: Params) -> str:
     """The reconstructions of each data set, and what they gain over the linear decoder."""
-    metrics = _read("evaluate", params.variants)
-    parts = []
+    metrics, photos = _read("evaluate", params.variants), _read("preprocess", params.datasets)
+    counts = "; ".join(f"{found['photos']:,} photos of `{name}` gave {found['faces']:,} faces ({_splits(found)})" for name, found in photos.items())
+    parts = [f"{counts}. Every identity is in one split only. Brackets: 95 % intervals, bootstrapped over identities."]
     for dataset in params.datasets:
         count = next(iter(metrics.values()))[dataset]["n_faces"]
         parts.append(f"**Reconstructions, {TEXT.get(dataset, dataset)}** (n = {count:,}; `metrics/evaluate/`)")
@@ -80,6 +81,10 @@ def claims() -> str:
         f"`{next(iter(measured.values()))['dataset']}`, of the part that decides where a claim has several; what exactly is compared, and "
         "every part, is in [plots/findings/](plots/findings/findings.md).\n\n" + markdown_table(pd.DataFrame(rows))
     )
+
+
+def _splits(found: Mapping) -> str:
+    return ", ".join(f"{split} {count:,}" for split, count in found["split"].items())
 
 
 def _measured(key: str, claim: Mapping) -> bool:

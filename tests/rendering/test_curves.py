@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
+from dfd.rendering import curves
 from dfd.rendering.curves import (
     PALETTE,
     TERMS,
@@ -151,6 +153,18 @@ def test_intervals_are_drawn_and_may_be_absent(tmp_path):
         bar_figure(path, bars(["resnet-resnet", "linear (resnet)"], ["a"], **change), "Title", "SSIM")
         widths.append(np.ptp(where(path, PALETTE[0])[1]))
     assert widths[0] > 200 and widths[1] < 12
+
+
+def test_long_tick_labels_stay_apart(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curves, "_save", lambda figure, path: drawn.append(figure))
+    for low in (-0.175, -0.0175, -4.0, -0.9):
+        values = bars(["gradient-perceptual"], ["synthetic"], value=low / 2, low=low, high=0.01)
+        bar_figure(tmp_path / "bar.png", values, "Title", "SSIM, minus that of full")
+        drawn[-1].canvas.draw()
+        boxes = [label.get_window_extent() for label in drawn[-1].axes[0].get_xticklabels() if label.get_text()]
+        boxes = sorted((box.x0, box.x1) for box in boxes)
+        assert len(boxes) > 3 and all(ends < starts for (_, ends), (starts, _) in itertools.pairwise(boxes))
 
 
 def test_a_value_may_lie_outside_its_interval(tmp_path):

@@ -169,6 +169,7 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         panel.set_yticks(range(len(groups)), groups)
         panel.set_ylim(len(groups) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
+        panel.xaxis.set_major_locator(MaxNLocator(6))  # so that labels as long as −0.125 stay apart
         panel.grid(False, axis="y")
         for edge in range(1, len(groups)):
             panel.axhline(edge - 0.5, color="#e4e4e4", linewidth=0.8)
