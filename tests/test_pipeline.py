@@ -374,3 +374,14 @@ def test_no_tracked_file_names_a_place_of_this_machine():
             content = path.read_bytes()
             for place in places:
                 assert not re.search(rb"(?<![\w.~-])" + re.escape(place.encode()) + rb"(?![\w-])", content), f"{name}: {place}"
+
+
+def test_a_clone_finds_nothing_to_run(tmp_path):
+    """Of what is committed: dvc.lock, metrics and plots are of the code and params beside them."""
+    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], check=False, cwd=ROOT, capture_output=True)
+    if changed.returncode or changed.stdout:
+        pytest.skip("no git checkout, or one with changes")
+    subprocess.run(["git", "clone", "-q", str(ROOT), "clone"], check=True, cwd=tmp_path)
+    command = [sys.executable, "-m", "dvc", "repro", "-P", "--dry", "--allow-missing"]
+    found = subprocess.run(command, check=False, cwd=tmp_path / "clone", capture_output=True, text=True)
+    assert found.returncode == 0 and "up to date" in found.stdout, found.stdout[-2000:] + found.stderr[-2000:]
