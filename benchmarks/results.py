@@ -42,7 +42,7 @@ def main(name: str) -> None:
         f"# {name.upper()}: the numbers of one run",
         f"The same, in full: [{name}.json]({name}.json). To make them again, in the project's folder:",
         (f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs in params.yaml\n"
-        f"    dvc repro\n    python benchmarks/results.py {name}"),
+        f"    dvc repro   # with -P the experiments too\n    python benchmarks/results.py {name}"),
         f"{photos['photos']:,} photos, {photos['faces']:,} faces, {photos['rejected']['total']} photos without one; "
         f"{photos['identities']:,} people. Faces by split, nobody in two of them: "
         + ", ".join(f"{split} {count:,}" for split, count in photos["split"].items())

@@ -279,6 +279,14 @@ def test_a_competitor_counts_in_each_phase_of_its_training():
     assert len(finding["parts"]) == 4
 
 
+def test_what_was_accepted_of_another_data_set_is_no_finding():
+    world = the_papers_world()
+    for metrics in world["competitors"].values():
+        metrics["others"] = metrics.pop("orl")
+    finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-recovered-as-well"]
+    assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED) and "resnet-vgg/orl among" in finding["effect_note"]
+
+
 def test_an_identity_part_below_chance_carries_no_gender():
     world = the_papers_world()
     world["disentangle"]["resnet"]["orl"]["probe"]["identity"]["balanced_accuracy"] = value(0.4, "value")

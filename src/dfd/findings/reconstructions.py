@@ -128,6 +128,8 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
         return parts_of(parts)
 
     def recovery(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+        for variant in names.competitors:
+            look_up(metrics, "competitors", variant, dataset)  # else these metrics, and what is accepted, are of other data
         return parts_of(
             {
                 f"{variant}, {decoder}": partial(
