@@ -280,6 +280,18 @@ def test_one_recognizer_that_embeds_has_no_gain_to_compare(project, monkeypatch)
     assert set(notes) == {"maps_note", "vgg_note", "resnet_note"} and "no two recognizers" in notes["maps_note"]
 
 
+def test_a_data_set_without_test_faces_verifies_nobody(project, monkeypatch):
+    fit_maps()
+    rows = FaceStore.rows
+    monkeypatch.setattr(FaceStore, "rows", lambda store, split: rows(store, split)[: 0 if split == "test" else None])
+    stage("map_gains")
+    assert set(read("map_gains/orl")) == {"maps_note"} and "no test faces" in read("map_gains/orl")["maps_note"]
+    stage("verify", "vgg")
+    metrics = read("verify/vgg")
+    assert metrics["rotated"] is None and metrics["original"] is None and metrics["n_faces"] == 0
+    assert metrics["rotated_note"] == "orl has no test faces" and "too few" in metrics["original_note"]
+
+
 def test_the_findings(project):
     stage("backbones")
     stage("findings")
