@@ -26,7 +26,7 @@ def main() -> None:
     variant = params.entry("variants", key)
     folders, missing = told_apart({loss: EXPERIMENT.format("ablation", loss) for loss in losses})
     decoders = {loss: load_decoder(f"{folder}/decoder.safetensors", device) for loss, folder in folders.items()}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),

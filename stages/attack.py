@@ -28,7 +28,7 @@ def main(recognizer: str) -> None:
     learned = learned_from([recognizer], params.train_recognizer, FACES, decoder=params.roles.decoders)
     leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
     templates = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]
-    module = load_recognizer(RECOGNIZER.format(recognizer), device)
+    module = load_recognizer(RECOGNIZER.format(recognizer), device, params.faces.geometry)
     variants = [name for name, variant in params.variants.items() if variant.template == recognizer]
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
 

@@ -26,7 +26,7 @@ def main() -> None:
     device, variants = pick_device(params.device), params.variants
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
     networks = {name: getattr(decoder, "network", decoder) for name, decoder in decoders.items()}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),

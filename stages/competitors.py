@@ -31,7 +31,7 @@ def main(variant: str) -> None:
     pair = params.entry("variants", variant)
     folders = {name: EXPERIMENT.format("competitors", f"{name}-{variant}") for name in settings.decoders}
     decoders = _decoders(DECODER.format(variant), folders, device)
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),

@@ -44,7 +44,7 @@ def main(recognizer: str) -> None:
     measured = decoders[variants[0]] if variants else None
     metrics["variant_note"] = f"faces decoded by {variants[0]}" if variants else f"no variant decodes templates of {recognizer}"
     classifier = GenderClassifier(str(store.faces.attributes["geometry"]))
-    judges = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    judges = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     other = next((name for name, judge in judges.items() if name != recognizer and judge.embeds_images), None)
     judges = {name: judges[name] for name in (recognizer, other) if name}
     learned = learned_from(judges, params.train_recognizer, FACES, decoder=params.roles.decoders)

@@ -14,7 +14,7 @@ from stages import FACES, RECOGNIZER, TEMPLATES, log, run
 
 def main(dataset: str, recognizer: str) -> None:
     params = load_params()
-    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
+    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
     faces = FaceStore(FACES.format(dataset))
     if module.embeds_images:
         template, mirrored = embed_faces(module, faces)

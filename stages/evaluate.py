@@ -21,7 +21,7 @@ def main(variant: str) -> None:
     device = pick_device(params.device)
     decoder = load_decoder(DECODER.format(variant), device)
     linear = load_decoder(CLOSED_FORM.format(template, "linear"), device)
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     lpips = load_lpips(device)
     learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)
     metrics = {}

@@ -15,7 +15,7 @@ from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
 def main(recognizer: str) -> None:
     params = load_params()
     settings = params.transforms
-    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
+    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
     views = perturbations(settings.rotate, settings.translate, settings.scale)
     if not module.embeds_images:
         write_transforms(TRANSFORMS.format(recognizer), {}, note=NO_IMAGES)

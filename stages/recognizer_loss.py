@@ -26,8 +26,8 @@ def main() -> None:
     reference = settings.objectives[0]
     folders, missing = told_apart({name: EXPERIMENT.format("recognizer_loss", name) for name in settings.objectives})
     decoders = {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
-    seeing = {name: load_recognizer(f"{folder}/recognizer.safetensors", device) for name, folder in folders.items()}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    seeing = {name: load_recognizer(f"{folder}/recognizer.safetensors", device, params.faces.geometry) for name, folder in folders.items()}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     people = FaceStore(FACES.format(settings.dataset))
     taught, tested = split_people(people, settings.train, params.seed)
     learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)

@@ -46,7 +46,7 @@ def main() -> None:
     starts = np.cumsum([0] + [len(rows_of) for rows_of in picks.values()])[:-1].tolist()
     image_grid(FOLDER.format("variants"), rows, columns, "Faces reconstructed from their templates", groups=starts)
 
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     recognizers = {name: module for name, module in recognizers.items() if module.embeds_images}
     variants = {variant: v for variant, v in params.variants.items() if v.template in recognizers}
     for variant in (variant for variant in params.variants if variant not in variants):

@@ -24,8 +24,8 @@ def main() -> None:
     reference = settings.layers[0]
     folders, missing = told_apart({layer: EXPERIMENT.format("template_layer", layer) for layer in settings.layers})
     decoders = {layer: load_decoder(f"{folder}/decoder.safetensors", device) for layer, folder in folders.items()}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device) for name in params.recognizers}
-    seeing = load_recognizer(RECOGNIZER.format(settings.recognizer), device)
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    seeing = load_recognizer(RECOGNIZER.format(settings.recognizer), device, params.faces.geometry)
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),

@@ -20,7 +20,7 @@ def main(loss: str) -> None:
     weights = row.weights(params.loss)
     variant = params.entry("variants", params.experiments.ablation.variant)
     device = pick_device(params.device)
-    perceptual = load_recognizer(RECOGNIZER.format(variant.perceptual), device)
+    perceptual = load_recognizer(RECOGNIZER.format(variant.perceptual), device, params.faces.geometry)
     if weights != without_perceptual(weights) and not perceptual.gives_gradients:
         write_left_out(folder, NO_GRADIENTS.format(variant.perceptual))
         return

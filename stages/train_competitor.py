@@ -27,7 +27,7 @@ def main(architecture: str, variant: str) -> None:
     training, validation = learning_examples(faces, templates.template, templates.mirrored, size, memory)
     options = {"size": size, "width": settings.width}
     decoder = fresh_decoder(architecture, options, training, params.seed)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
+    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device, params.faces.geometry)
     phases = PHASES[architecture] if perceptual.gives_gradients else without_features(PHASES[architecture])
     scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
     epochs_and_rates = settings.epochs_and_rates(list(phases), params.train_decoder.epochs)

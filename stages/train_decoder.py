@@ -19,7 +19,7 @@ def main(variant: str) -> None:
     params = load_params()
     recognizers, settings = params.entry("variants", variant), params.train_decoder
     device = pick_device(params.device)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device)
+    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device, params.faces.geometry)
     if not perceptual.gives_gradients:
         raise DfdError(
             f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "

@@ -37,10 +37,10 @@ def main(recognizer: str) -> None:
         targets = mirrored = identity_labels(faces, rows)
 
     torch.manual_seed(params.seed)
-    module = build_recognizer(network.architecture, network.options)
+    module = build_recognizer(network.architecture, network.options).place(params.faces.geometry)
     if not module.gives_gradients:
         raise DfdError(f"train_recognizer.{recognizer}: {network.architecture} cannot be trained; import its weights")
-    examples = Examples(faces, rows, module.size, targets, mirrored, params.memory_gb)
+    examples = Examples(faces, rows, module.view_size, targets, mirrored, params.memory_gb)
     history = train_recognizer(
         module,
         OBJECTIVES[settings.objective](settings, module.dimension, examples.targets),

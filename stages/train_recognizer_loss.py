@@ -30,9 +30,9 @@ def main(objective: str) -> None:
         write_left_out(folder, f"left out: {settings.dataset} has too few labelled people with two photos to learn from")
         return
     torch.manual_seed(params.seed)
-    recognizer = build_recognizer(settings.architecture, settings.options)
+    recognizer = build_recognizer(settings.architecture, settings.options).place(params.faces.geometry)
     labels = identity_labels(people, rows)
-    examples = Examples(people, rows, recognizer.size, labels, labels, params.memory_gb)
+    examples = Examples(people, rows, recognizer.view_size, labels, labels, params.memory_gb)
     train_recognizer(
         recognizer,
         OBJECTIVES[objective](settings, recognizer.dimension, examples.targets),
@@ -51,7 +51,7 @@ def main(objective: str) -> None:
 
     faces = FaceStore(FACES.format(params.roles.decoders))
     template, mirrored = embed_faces(recognizer, faces)
-    perceptual = load_recognizer(RECOGNIZER.format(settings.perceptual), device)
+    perceptual = load_recognizer(RECOGNIZER.format(settings.perceptual), device, params.faces.geometry)
     terms = params.loss.weights()
     options = params.decoder.model_dump(exclude={"architecture", "mix"})
     checkpoint = Path(f".checkpoints/recognizer_loss-{objective}.pt")

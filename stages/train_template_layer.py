@@ -19,14 +19,14 @@ def main(layer: str) -> None:
     settings = params.experiments.template_layer
     folder = EXPERIMENT.format("template_layer", layer)
     device = pick_device(params.device)
-    recognizer = load_recognizer(RECOGNIZER.format(settings.recognizer), device)
+    recognizer = load_recognizer(RECOGNIZER.format(settings.recognizer), device, params.faces.geometry)
     if not recognizer.embeds_images:
         write_left_out(folder, f"left out: of {settings.recognizer}, {NO_IMAGES}")
         return
     recognizer.layer = layer
     faces = FaceStore(FACES.format(params.roles.decoders))
     template, mirrored = embed_faces(recognizer, faces)
-    perceptual = load_recognizer(RECOGNIZER.format(settings.perceptual), device)
+    perceptual = load_recognizer(RECOGNIZER.format(settings.perceptual), device, params.faces.geometry)
     terms = params.loss.weights()
     options = params.decoder.model_dump(exclude={"architecture", "mix"})
     checkpoint = Path(f".checkpoints/template_layer-{layer}.pt")

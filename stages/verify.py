@@ -37,7 +37,7 @@ def main(recognizer: str) -> None:
     metrics: dict = {"n_faces": len(rows), "n_identities": len(np.unique(identities)), "leaked_identities": leaked}
     metrics |= {"faces_without_template": len(tested) - len(rows)}
 
-    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device))
+    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
     views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
     maps = read_transforms(TRANSFORMS.format(recognizer))
     conditions = {

@@ -66,7 +66,7 @@ class Roles(Settings):
 
 
 class Faces(Settings):
-    geometry: Literal["aligned", "box"]
+    geometry: Literal["portrait", "aligned", "box"]
     size: Annotated[int, Field(ge=16)]
     context: Annotated[float, Field(ge=1)]
     fill: Literal["edge", "black", "reflect"]

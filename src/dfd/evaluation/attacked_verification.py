@@ -45,9 +45,9 @@ def attacked_pairs(
     first, second = first[picked], second[picked]
 
     seconds: dict[tuple[float, str], list[torch.Tensor]] = {}
-    device = recognizer.mean.device
+    device = recognizer.device
     for part in batches(range(len(first)), device):
-        images = faces.views(rows[second[part]], recognizer.size).to(device)
+        images = faces.views(rows[second[part]], recognizer.view_size).to(device)
         direction = apart(recognizer, images, templates[first[part]].to(device))
         for epsilon in epsilons:
             for decoding, embedded in _embedded(recognizer, decoders, descended(images, direction, epsilon)):

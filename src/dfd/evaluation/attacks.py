@@ -116,7 +116,7 @@ def outcome(
 
     attack: (images, targets) to attacked images, of a batch; None leaves them as they are. targets: (P,).
     """
-    device = recognizer.mean.device
+    device = recognizer.device
     if attack is not None:
         parts = batches(range(len(images)), device)
         images = torch.cat([attack(images[part].to(device), targets[part].to(device)).cpu() for part in parts])
@@ -196,10 +196,10 @@ def attack_identification(
     generator = np.random.default_rng(seed)
     names, codes = np.unique(faces.identities(rows), return_inverse=True)
     known = enrolled(codes, enrol, generator)
-    head = fit_identification(templates[known], torch.from_numpy(codes[known])).to(recognizer.mean.device)
+    head = fit_identification(templates[known], torch.from_numpy(codes[known])).to(recognizer.device)
     unknown = np.flatnonzero(~known)
     with torch.inference_mode():
-        right = head(templates[unknown].to(recognizer.mean.device)).argmax(1).cpu().numpy() == codes[unknown]
+        right = head(templates[unknown].to(recognizer.device)).argmax(1).cpu().numpy() == codes[unknown]
     accuracy = mean_interval(right, codes[unknown], samples, generator=np.random.default_rng(seed))
     metrics: dict = {
         "identification": {"n_people": len(names), "n_enrolled": int(known.sum()), "n_held_out": len(unknown)}
@@ -209,7 +209,7 @@ def attack_identification(
     sources, targets = targeted_pairs(codes[unknown], max(count for count, _ in attacks.values()), generator)
     sources = unknown[sources]
     truth, aims = codes[sources], torch.from_numpy(targets)
-    images = faces.views(rows[sources], recognizer.size)
+    images = faces.views(rows[sources], recognizer.view_size)
     of = {"recognizer": recognizer, "head": head, "decoders": decoders}
     original = outcome(None, images, aims, **of)
     fewest = min(count for count, _ in attacks.values())
@@ -222,7 +222,7 @@ def attack_identification(
         result = outcome(attack, images[:count], aims[:count], **of)
         metrics["targeted"][name] = targeted_summary(result, original, truth, targets, samples, seed)
         shown[name] = result.shown(index, names, images[index])
-    example = faces.views(rows[np.flatnonzero(known & (codes == targets[index]))[:1]], recognizer.size)
+    example = faces.views(rows[np.flatnonzero(known & (codes == targets[index]))[:1]], recognizer.view_size)
     shown[f"{names[targets[index]]}, the target"] = outcome(None, example, aims[:1], **of).shown(0, names, None)
     return metrics, shown
 

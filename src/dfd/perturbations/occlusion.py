@@ -81,8 +81,8 @@ def embed_occluded(
 ) -> torch.Tensor:
     """Templates (N, D) of the plain views of `rows` with a block over a region."""
     parts = []
-    for batch in batches(rows, recognizer.mean.device):
-        covered = coverage(blocks(region, landmarks_in_view(faces, batch)), recognizer.size)
-        images = occlude(faces.views(batch, recognizer.size), covered, shade)
+    for batch in batches(rows, recognizer.device):
+        covered = coverage(blocks(region, landmarks_in_view(faces, batch)), recognizer.view_size)
+        images = occlude(faces.views(batch, recognizer.view_size), covered, shade)
         parts.append(embed_images(recognizer, images))
     return torch.cat(parts)

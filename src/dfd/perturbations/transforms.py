@@ -12,7 +12,7 @@ from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
-from dfd.templates.embedding import batches, embed_images
+from dfd.templates.embedding import batches, embed_crops
 from dfd.templates.linear import Fit, LinearMap, Moments, fit_ridge
 
 
@@ -28,14 +28,14 @@ def fit_transforms(
 
     templates: (N, D), the originals of the whole store. held_out: rows of other identities, on which λ is chosen.
     """
-    device, dimension = recognizer.mean.device, templates.shape[1]
+    device, dimension = recognizer.device, templates.shape[1]
     moments = {name: (Moments(dimension, dimension), Moments(dimension, dimension)) for name in views}
     progress = tqdm(total=(len(training) + len(held_out)) * len(views), desc="perturbed templates", disable=None)
     for part, rows_of_part in enumerate((training, held_out)):
         for rows in batches(rows_of_part, device):
             crops = faces.crops(rows)
             for name, view in views.items():
-                perturbed = embed_images(recognizer, faces.views_of(crops, recognizer.size, view))
+                perturbed = embed_crops(recognizer, faces, crops, view)
                 moments[name][part].add(perturbed, templates[torch.as_tensor(rows)])
                 progress.update(len(rows))
     return {name: fit_ridge(*pair) for name, pair in moments.items()}

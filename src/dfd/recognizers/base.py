@@ -1,15 +1,18 @@
 """What every recognizer is: a network with named layers that brings its own preprocessing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.faces.geometry import seen_window, views
 
 NO_IMAGES = "its templates are precomputed: no other image can be embedded"  # where `embeds_images` is false
 NO_GRADIENTS = "it gives no gradients"  # where `gives_gradients` is false
+Window = str | Sequence[Sequence[float]]  # a name in WINDOWS, or five landmarks in pixels of the input
 
 
 class Recognizer(nn.Module):
@@ -17,9 +20,11 @@ class Recognizer(nn.Module):
 
     A subclass builds its layers and runs them in `_layers`, which yields (name, activation) in forward order.
 
-    size: pixels of the square input. layer: the layer whose activation is the template. tap: the layer whose
-    activation is the perceptual feature. Preprocessing: ((255·x)[channel order] − mean) · scale, each of the two one
-    number or one per channel in the network's order.
+    size: (height, width) of the input in pixels; given as one number where it is square. layer: the layer whose activation
+    is the template. tap: the layer whose activation is the perceptual feature. Preprocessing: ((255·x)[channel order] −
+    mean) · scale, each of the two one number or one per channel in the network's order.
+    window: which part of a face it was trained on: a name in WINDOWS, or the five landmarks' places in its input. `place`
+    finds it in the plain view of a geometry; until then what it is shown is its window.
     head: the published classifier, where the weights came with one (else None); it gives the layer `logits`.
 
     gives_gradients: whether templates and activations can be differentiated with respect to images; without that there
@@ -32,15 +37,18 @@ class Recognizer(nn.Module):
 
     def __init__(
         self,
-        size: int,
+        size: int | tuple[int, int],
         layer: str,
         tap: str,
         mean: float | tuple[float, ...],
         scale: float | tuple[float, ...],
+        window: Window,
         bgr: bool = False,
     ):
         super().__init__()
-        self.size = size
+        self.size = (size, size) if isinstance(size, int) else size
+        self.window = window
+        self.seen: np.ndarray | None = None  # the window in the plain view, (2, 3), once it is placed
         self.layer = layer
         self.tap = tap
         self.head: nn.Linear | None = None
@@ -52,7 +60,7 @@ class Recognizer(nn.Module):
     def check(self) -> None:
         """Run the network once, so that a layer, a tap or a size that it cannot have is an error before any work."""
         with torch.no_grad():
-            self.activations(torch.zeros(1, 3, self.size, self.size), [self.layer, self.tap])
+            self.activations(torch.zeros(1, 3, *self.size), [self.layer, self.tap])
 
     def fit(self, state: dict[str, torch.Tensor]) -> None:
         """Make room for what only weights tell the shape of, before they are loaded: the classifier in `state`, if any."""
@@ -60,14 +68,33 @@ class Recognizer(nn.Module):
             classes, features = state["head.weight"].shape
             self.head = nn.utils.skip_init(nn.Linear, features, classes).eval()
 
+    def place(self, geometry: str) -> "Recognizer":
+        """See faces of this geometry from now on. Raises DfdError where they do not hold the recognizer's window."""
+        self.seen = seen_window(self.window, self.size, geometry)
+        return self
+
+    @property
+    def view_size(self) -> int:
+        """The side of a plain view, in pixels, in which its window has as many pixels as its input."""
+        if self.seen is None:
+            return max(self.size)
+        return round(max(side / np.linalg.norm(axis) for side, axis in zip(self.size[::-1], self.seen[:, :2].T)))
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Templates (N, D) of RGB images (N, 3, H, W) in [0, 1], resized to the network's own size."""
-        if images.shape[-2:] != (self.size, self.size):
-            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
-        return self.activations(images, [self.layer])[self.layer].flatten(1)
+        """Templates (N, D) of plain views (N, 3, H, W), RGB in [0, 1]: of the recognizer's own window in them."""
+        if self.seen is not None:
+            images = views(images, self.seen, self.size, images.shape[-1], context=1.0)
+        elif images.shape[-2:] != self.size:
+            images = F.interpolate(images, self.size, mode="bilinear", antialias=True)
+        return self.embed(images)
+
+    def embed(self, windows: torch.Tensor) -> torch.Tensor:
+        """Templates (N, D) of what the network is to be shown: RGB (N, 3, *size) in [0, 1], faces in its own window."""
+        return self.activations(windows, [self.layer])[self.layer].flatten(1)
 
     def perceptual(self, images: torch.Tensor) -> torch.Tensor:
-        """The tapped activation (N, C, h, w) of RGB images (N, 3, H, W) in [0, 1], at the images' own resolution."""
+        """The tapped activation (N, C, h, w) of plain views (N, 3, H, W), RGB in [0, 1], at the images' own resolution: of all
+        that they show, not of the recognizer's window alone."""
         return self.activations(images, [self.tap])[self.tap]
 
     def activations(self, images: torch.Tensor, names: Iterable[str]) -> dict[str, torch.Tensor]:
@@ -103,8 +130,11 @@ class Recognizer(nn.Module):
     def dimension(self) -> int:
         """The template's length D."""
         with torch.no_grad():
-            device = self.mean.device
             training, _ = self.training, self.eval()
-            length = self(torch.zeros(1, 3, self.size, self.size, device=device)).shape[1]
+            length = self.embed(torch.zeros(1, 3, *self.size, device=self.device)).shape[1]
             self.train(training)
         return length
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import Recognizer, Window
 
 # (channels, blocks, whether the first one halves the resolution) of each stage
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
@@ -51,8 +51,8 @@ class DlibResNet(Recognizer):
     and `block{s}_{b}`, after the block's ReLU; `pool` (256) and `template` (128).
     """
 
-    def __init__(self, size: int = 150, layer: str = "template", tap: str = "block3_3"):
-        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256)
+    def __init__(self, size: int = 150, layer: str = "template", tap: str = "block3_3", window: Window = "dlib"):
+        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256, window=window)
         self.conv1 = nn.Conv2d(3, 32, 7, stride=2)
         blocks, channels = {}, 32
         for stage, (width, count, down) in enumerate(STAGES, start=1):

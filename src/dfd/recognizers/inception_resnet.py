@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import Recognizer, Window
 from dfd.recognizers.pytorch_files import read_state
 
 CONVOLUTIONAL = (
@@ -23,8 +23,8 @@ class InceptionResNetV1(Recognizer):
     `last_bn` (512), `template` (last_bn divided by its length); `logits`, from last_bn, with a head.
     """
 
-    def __init__(self, size: int = 160, layer: str = "template", tap: str = "repeat_1"):
-        super().__init__(size, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 128)
+    def __init__(self, size: int = 160, layer: str = "template", tap: str = "repeat_1", window: Window = "box"):
+        super().__init__(size, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 128, window=window)
         # Here, not above: it brings all of torchvision, for which no other recognizer has to wait.
         from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import Recognizer, Window
 
 BLOCKS = {50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}  # depth -> blocks of each stage
 CHANNELS = (64, 128, 256, 512)  # of each stage
@@ -44,9 +44,16 @@ class IResNet(Recognizer):
     """
 
     def __init__(
-        self, size: int = 112, layer: str = "template", tap: str = "layer3", depth: int = 50, width: float = 1.0
+        self,
+        size: int = 112,
+        layer: str = "template",
+        tap: str = "layer3",
+        depth: int = 50,
+        width: float = 1.0,
+        bgr: bool = False,
+        window: Window = "arcface",
     ):
-        super().__init__(size, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 127.5)
+        super().__init__(size, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 127.5, window=window, bgr=bgr)
         if depth not in BLOCKS:
             raise DfdError(f"IResNet has a depth of {' or '.join(map(str, BLOCKS))}, not {depth}")
         if size < 16:

@@ -5,14 +5,14 @@ exporters write, lie in files beside it ("external data"); reading takes them in
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import Recognizer, Window
 
 log = logging.getLogger(__name__)
 LARGEST = 2**31 - 1  # bytes of a protobuf message
@@ -32,8 +32,8 @@ class OnnxRecognizer(Recognizer):
     """Templates (N, D) of an ONNX model with one input: images (N, 3, H, W) or (N, H, W, 3), N free or fixed.
 
     size: as the model states it, so only needed (else 112) where H and W are free. layer: the name of the output that is the
-    template; the first one by default. Activations of any shape are flattened to (N, D). The defaults of mean, scale and
-    bgr are ArcFace's, (x − 127.5) / 127.5; a model that takes uint8 needs mean 0 and scale 1, grey levels as they are.
+    template; the first one by default. Activations of any shape are flattened to (N, D). The defaults of mean, scale,
+    bgr and window are ArcFace's, (x − 127.5) / 127.5; a model that takes uint8 needs mean 0 and scale 1, grey levels as they are.
 
     The model itself, a file's bytes, is the only weight (`model`, uint8), so size and layer are known once `fit` has it.
     There are no perceptual features and no gradients: what needs them raises DfdError, as does a model that is no such
@@ -44,15 +44,15 @@ class OnnxRecognizer(Recognizer):
 
     def __init__(
         self,
-        size: int | None = None,
+        size: int | tuple[int, int] | None = None,
         layer: str | None = None,
         mean: float | tuple[float, ...] = (127.5, 127.5, 127.5),
         scale: float | tuple[float, ...] = 1 / 127.5,
         bgr: bool = False,
+        window: Window = "arcface",
     ):
-        if size is not None and (not isinstance(size, int) or size < 1):
-            raise DfdError(f"`size` is a number of pixels, not {size}")
-        super().__init__(size, layer, "", mean, scale, bgr)
+        size = _sides(size)
+        super().__init__(size, layer, "", mean, scale, window, bgr)
         self.register_buffer("model", torch.empty(0, dtype=torch.uint8))
         self._session, self._session_device = None, None
 
@@ -61,7 +61,7 @@ class OnnxRecognizer(Recognizer):
         with torch.no_grad():
             self.preprocess(torch.zeros(1, 3, 1, 1))
             if len(self.model):
-                self(torch.rand(2, 3, self.size, self.size, generator=torch.Generator().manual_seed(0)))
+                self.embed(torch.rand(2, 3, *self.size, generator=torch.Generator().manual_seed(0)))
 
     def fit(self, state: dict[str, torch.Tensor]) -> None:
         """Take the model in `state`, and size, layout and layer from it."""
@@ -101,12 +101,10 @@ class OnnxRecognizer(Recognizer):
         channels = sides.pop(2 if self._channels_last else 0)
         if channels not in (3, None):
             raise DfdError(f"{written}; a recognizer takes three channels, N × 3 × H × W or N × H × W × 3")
-        stated = {side for side in sides if side}
-        if len(stated) > 1:
-            raise DfdError(f"{written}; a recognizer takes square images")
-        if self.size and stated and stated != {self.size}:
-            raise DfdError(f"{written}, but the option `size` is {self.size}; leave it out, or correct it")
-        self._batch, self.size = batch, self.size or min(stated, default=SIZE)
+        wanted = self.size or tuple(side or other or SIZE for side, other in zip(sides, sides[::-1], strict=True))
+        if any(side and side != own for side, own in zip(sides, wanted, strict=True)):
+            raise DfdError(f"{written}, but the option `size` is {_pixels(self.size)}; leave it out, or correct it")
+        self._batch, self.size = batch, wanted
 
     def perceptual(self, images: torch.Tensor) -> torch.Tensor:
         raise DfdError("an ONNX model has no perceptual features; name another recognizer as `perceptual`")
@@ -141,7 +139,7 @@ class OnnxRecognizer(Recognizer):
                 output = np.asarray(session.run([name], {self._input: part})[0])
             except Exception as error:  # onnxruntime's own errors have no common class but this
                 raise DfdError(
-                    f"the ONNX model cannot be run on {step} images of {self.size} px: {_reason(error)}"
+                    f"the ONNX model cannot be run on {step} images of {_pixels(self.size)} px: {_reason(error)}"
                 ) from error
             if output.size == 0 or (step > 1 and output.shape[:1] != (step,)):
                 shape = " × ".join(map(str, output.shape)) or "one number"
@@ -155,7 +153,7 @@ class OnnxRecognizer(Recognizer):
         """onnxruntime's session of the model, made once per device."""
         import onnxruntime  # here: nobody else has to wait for it
 
-        device = self.mean.device
+        device = self.device
         if self._session is None or self._session_device != device:
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 4  # its errors are raised; it need not print them as well
@@ -207,6 +205,20 @@ def read_onnx(path: str | Path) -> dict[str, torch.Tensor]:
             f"{path}: its external data cannot be read ({_reason(error)}); export or download it again"
         ) from error
     return {"model": torch.frombuffer(bytearray(data), dtype=torch.uint8)}
+
+
+def _sides(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """The option `size` as (height, width); None stays None. Raises DfdError for anything but one or two numbers of pixels."""
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is None:
+        return None
+    if not isinstance(sides, Sequence) or len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise DfdError(f"`size` is a number of pixels, or height and width, not {size}")
+    return tuple(sides)
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"{size[0]} × {size[1]}"
 
 
 def _within_limit(path: Path, size: int) -> None:

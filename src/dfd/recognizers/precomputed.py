@@ -24,7 +24,7 @@ class Precomputed(Recognizer):
     gives_gradients = False
 
     def __init__(self, templates: Mapping[str, tuple[Sequence[str], np.ndarray]]):
-        super().__init__(size=1, layer="template", tap="template", mean=(0.0, 0.0, 0.0), scale=1.0)
+        super().__init__(size=1, layer="template", tap="template", mean=(0.0, 0.0, 0.0), scale=1.0, window="box")
         self.datasets = list(templates)
         for number, (keys, vectors) in enumerate(templates.values()):
             text = json.dumps(list(keys)).encode()

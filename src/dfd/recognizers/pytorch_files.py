@@ -24,8 +24,11 @@ OXFORD_OPTIONS = {
 }
 
 
+WRAPPERS = ("state_dict", "net_state_dict")  # under which a checkpoint keeps the weights, beside its epoch
+
+
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """The state dict (name → tensor, on the CPU) in a .pth or .pt file.
+    """The state dict (name → tensor, on the CPU) in a .pth, .pt or .ckpt file, or under one of WRAPPERS in it.
 
     Raises DfdError where the file holds anything but tensors (a pickled model could run code), or is damaged.
     """
@@ -41,6 +44,8 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # whatever a damaged archive or pickle leads to
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DfdError(f"{path}: not a PyTorch file of weights ({reason}); download it again") from error
+    if isinstance(state, dict):
+        state = next((state[name] for name in WRAPPERS if name in state), state)
     tensors = (
         isinstance(state, dict)
         and state

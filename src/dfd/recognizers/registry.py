@@ -14,6 +14,7 @@ from dfd.recognizers.dlib_resnet import DlibResNet, read_dlib_weights
 from dfd.recognizers.inception_resnet import InceptionResNetV1, read_facenet_weights
 from dfd.recognizers.iresnet import IResNet
 from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
+from dfd.recognizers.mobilefacenet import MobileFaceNet
 from dfd.recognizers.onnx_model import OnnxRecognizer, read_onnx
 from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
 from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
@@ -29,6 +30,7 @@ ARCHITECTURES: dict[str, Callable[..., Recognizer]] = {
     "resnet50": ResNet50,
     "inception-resnet-v1": InceptionResNetV1,
     "iresnet": IResNet,
+    "mobilefacenet": MobileFaceNet,
     "onnx": OnnxRecognizer,
 }
 
@@ -51,6 +53,7 @@ IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
     ("inception-resnet-v1", ".pt"): read_facenet_weights,
     ("iresnet", ".pth"): read_state,
     ("iresnet", ".pt"): read_state,
+    ("mobilefacenet", ".ckpt"): read_state,
     ("onnx", ".onnx"): read_onnx,
 }
 
@@ -97,7 +100,7 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
     if recognizer.head is not None:
         try:
             with torch.no_grad():
-                recognizer.activations(torch.zeros(1, 3, recognizer.size, recognizer.size), ["logits"])
+                recognizer.activations(torch.zeros(1, 3, *recognizer.size), ["logits"])
         except (DfdError, RuntimeError) as error:
             raise DfdError(f"import_recognizer: the classifier in {weights} does not fit: {error}") from error
     unsaid = {} if weights in PUBLISHED else OXFORD_OPTIONS.get((architecture, Path(weights).suffix), {})
@@ -154,12 +157,17 @@ def save_recognizer(path: str | Path, recognizer: Recognizer, architecture: str,
     save_module(path, recognizer, {"architecture": architecture, "options": options})
 
 
-def load_recognizer(path: str | Path, device: torch.device) -> Recognizer:
-    """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last."""
+def load_recognizer(path: str | Path, device: torch.device, geometry: str) -> Recognizer:
+    """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last, and placed in faces
+    of this geometry (a key of GEOMETRIES). Raises DfdError also where they do not hold its window."""
     config, state = read_module(path)
     if config["architecture"] == PRECOMPUTED:  # looked up, never computed with: whatever the device, in memory
         return Precomputed.from_state(config["options"]["datasets"], state)
     recognizer = build_recognizer(config["architecture"], config["options"])
     recognizer.fit(state)
     recognizer.load_state_dict(state)
+    try:
+        recognizer.place(geometry)
+    except DfdError as error:
+        raise DfdError(f"{path}: {error}") from error
     return recognizer.requires_grad_(False).to(device, memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import Recognizer, Window
 
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # (inner channels, bottlenecks); a bottleneck's output is 4× wider
 
@@ -73,10 +73,11 @@ class ResNet50(Recognizer):
         mean: tuple[float, ...] = (91.4953, 103.8827, 131.0912),
         scale: float = 1.0,
         bgr: bool = True,
+        window: Window = "box",
         padding: str = "tensorflow",
         epsilon: float = 1e-3,
     ):
-        super().__init__(size, layer, tap, mean, scale, bgr)
+        super().__init__(size, layer, tap, mean, scale, window, bgr)
         if padding not in ("tensorflow", "caffe"):
             raise DfdError(f"ResNet-50 pads as tensorflow or caffe does, not as {padding}")
         self.padding = padding

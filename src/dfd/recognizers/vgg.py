@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.base import Recognizer
+from dfd.recognizers.base import Recognizer, Window
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions) between the max-poolings
 HIDDEN = 4096
@@ -41,9 +41,10 @@ class VGG16(Recognizer):
         mean: tuple[float, ...] = (93.5940, 104.7624, 129.1863),
         scale: float = 1.0,
         bgr: bool = True,
+        window: Window = "box",
         top: bool = True,
     ):
-        super().__init__(size, layer, tap, mean, scale, bgr)
+        super().__init__(size, layer, tap, mean, scale, window, bgr)
         if size % 32 or size < 32:
             raise DfdError(f"VGG-16 needs an input size that is a multiple of 32, not {size}")
         self.dropout = dropout

@@ -4,14 +4,15 @@ Templates vary along many axes by less than a thousandth of what they vary along
 is more: it would be read as information by whatever whitens them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from dfd.core.devices import exact_convolutions
-from dfd.faces.store import PLAIN, FaceStore
+from dfd.faces.geometry import after
+from dfd.faces.store import MIRROR, PLAIN, FaceStore
 from dfd.recognizers.base import Recognizer
 
 BATCH = {"cpu": 8}  # a CPU's cache holds no more of a ResNet's activations; other devices take 256
@@ -26,14 +27,30 @@ def batches(rows: Sequence[int], device: torch.device) -> Iterator[np.ndarray]:
 
 @torch.inference_mode()
 def embed_images(recognizer: Recognizer, images: torch.Tensor) -> torch.Tensor:
-    """Templates (N, D), float32 on the CPU, of images (N, 3, H, W) in [0, 1]."""
-    device = recognizer.mean.device
-    parts = []
-    for rows in batches(range(len(images)), device):
-        batch = images[torch.as_tensor(rows)].to(device).contiguous(memory_format=torch.channels_last)
-        with exact_convolutions():
-            parts.append(recognizer(batch).float().cpu())
+    """Templates (N, D), float32 on the CPU, of plain views (N, 3, H, W) in [0, 1]."""
+    parts = [_embedded(recognizer, recognizer, images[rows]) for rows in batches(range(len(images)), recognizer.device)]
     return torch.cat(parts)
+
+
+@torch.inference_mode()
+def embed_views(
+    recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN
+) -> torch.Tensor:
+    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once."""
+    parts = [embed_crops(recognizer, faces, faces.crops(batch), view) for batch in batches(rows, recognizer.device)]
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def embed_crops(recognizer: Recognizer, faces: FaceStore, crops: torch.Tensor, view: np.ndarray = PLAIN) -> torch.Tensor:
+    """The same of context crops that are already decoded."""
+    window = faces.views_of(crops, recognizer.size, view if recognizer.seen is None else after(view, recognizer.seen))
+    return _embedded(recognizer, recognizer.embed, window)
+
+
+def _embedded(recognizer: Recognizer, embed: Callable, images: torch.Tensor) -> torch.Tensor:
+    with exact_convolutions():
+        return embed(images.to(recognizer.device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
 def embed_faces(
@@ -45,22 +62,12 @@ def embed_faces(
     plain, mirrored, trains = [], [], np.zeros(len(faces), bool)
     trains[faces.rows("train")] = True
     progress = tqdm(total=len(faces), desc=f"templates of {faces.name}", unit=" faces", disable=None)
-    for rows in batches(range(len(faces)), recognizer.mean.device):
-        images = faces.views(rows, recognizer.size)
-        plain.append(embed_images(recognizer, images))
+    for rows in batches(range(len(faces)), recognizer.device):
+        crops = faces.crops(rows)
+        plain.append(embed_crops(recognizer, faces, crops))
         flipped = torch.full_like(plain[-1], torch.nan)
         if trains[rows].any():
-            flipped[trains[rows]] = embed_images(recognizer, images[trains[rows]].flip(3))
+            flipped[trains[rows]] = embed_crops(recognizer, faces, crops[trains[rows]], MIRROR)
         mirrored.append(flipped)
         progress.update(len(rows))
     return torch.cat(plain), torch.cat(mirrored) if trains.any() else None
-
-
-def embed_views(
-    recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN
-) -> torch.Tensor:
-    """Templates (N, D) of one view of `rows`."""
-    parts = []
-    for batch in batches(rows, recognizer.mean.device):
-        parts.append(embed_images(recognizer, faces.views(batch, recognizer.size, view)))
-    return torch.cat(parts)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 _KERAS = "https://github.com/rcmalli/keras-vggface/releases/download/v2.0/rcmalli_vggface_tf_"
 _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 _OXFORD = "https://www.robots.ox.ac.uk/~albanie/models/pytorch-mcn/"
+_MOBILEFACENET = "https://github.com/Xiaoccer/MobileFaceNet_Pytorch/raw/master/model/best/068.ckpt"
 _VGGFACE = "CC BY-NC 4.0 (VGGFace, University of Oxford)"
 _VGGFACE2 = "research only (VGGFace2, University of Oxford)"
 
@@ -48,5 +49,13 @@ MANIFEST: dict[str, Weights] = {
     ),
     "facenet-casia-webface": Weights(
         f"{_FACENET}20180408-102900-casia-webface.pt", 116_000_000, "MIT", "CASIA-WebFace", "timesler/facenet-pytorch"
+    ),
+    "mobilefacenet": Weights(
+        _MOBILEFACENET,
+        4_130_855,
+        "none stated",
+        "CASIA-WebFace",
+        "Xiaoccer/MobileFaceNet_Pytorch",
+        "e839247cdbdfc023fb7cadeaf53a4549d50c8fc24ad154c02e35920ea8910d99",
     ),
 }
