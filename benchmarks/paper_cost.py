@@ -76,7 +76,7 @@ def face_store(params: Params, photos: str | None) -> tuple[float, float, float]
 def training_step(params: Params, dimension: int, perceptual: torch.nn.Module) -> tuple[float, float, float, int, int]:
     """Core-seconds and FLOPs of a step, and FLOPs of a validation, per face; bytes kept for the backward pass per face;
     the decoder's parameters."""
-    options = params.decoder.model_dump(exclude={"architecture", "mix"})
+    options = {"size": params.decoder.size} | params.decoder.options
     decoder = build_decoder(params.decoder.architecture, dimension, options).to(memory_format=torch.channels_last)
     loss = ReconstructionLoss(perceptual, params.loss.weights(), 1.0, params.loss.perceptual_share)
     settings = params.train_decoder

@@ -72,7 +72,7 @@ def similarity() -> None:
 
 
 def decoder_step() -> None:
-    options = load_params().decoder.model_dump(exclude={"architecture", "mix"})
+    options = {"size": load_params().decoder.size} | load_params().decoder.options
 
     def stepper(layout: torch.memory_format, fused: bool) -> Callable:
         decoder = build_decoder("inverted-vgg", 128, options).to(memory_format=layout).train()

@@ -1,4 +1,4 @@
-"""Compare the variants' networks, without their mix, on the same faces: whose templates, and whose φ (Fig. 3, Table 1)."""
+"""Compare the variants on the same faces: whose templates, and whose φ (Fig. 3, Table 1)."""
 
 from functools import reduce
 
@@ -18,14 +18,13 @@ from dfd.rendering.grids import spread
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, run
 
-TITLE = "Faces from templates, the networks alone"
+TITLE = "Faces from templates of two recognizers"
 
 
 def main() -> None:
     params = load_params()
     device, variants = pick_device(params.device), params.variants
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
-    networks = {name: getattr(decoder, "network", decoder) for name, decoder in decoders.items()}
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     comparison = Comparison(
         recognizers=recognizers,
@@ -54,7 +53,7 @@ def main() -> None:
             notes[f"{dataset}_note"] = "left out: no test face has templates of all recognizers that are decoded"
             continue
         templates = {name: store.template[rows] for name, store in stores.items()}
-        images = {name: decode(network, templates[variants[name].template]) for name, network in networks.items()}
+        images = {name: decode(decoder, templates[variants[name].template]) for name, decoder in decoders.items()}
         picks = spread(faces.identities(rows), params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
     write_json("metrics/backbones/variants.json", metrics | notes)

@@ -22,7 +22,7 @@ from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
 from stages import DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 
-OURS, ALONE = "ours", "ours-network"  # as the pipeline has it, and without the decoder that it is mixed with
+OURS = "ours"
 
 
 def main(variant: str) -> None:
@@ -37,7 +37,7 @@ def main(variant: str) -> None:
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
-        references=against(decoders, *(name for name in decoders if name in (OURS, ALONE))),
+        references=against(decoders, OURS),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
         size=params.decoder.size,
@@ -79,10 +79,8 @@ def main(variant: str) -> None:
 
 
 def _decoders(ours: str, folders: dict[str, str], device: torch.device) -> dict:
-    """Ours, the network in it, and the competitors, also as they were after earlier phases of their training."""
+    """Ours and the competitors, also as they were after earlier phases of their training."""
     decoders = {OURS: load_decoder(ours, device)}
-    if hasattr(decoders[OURS], "network"):
-        decoders[ALONE] = decoders[OURS].network
     for name, folder in folders.items():
         for file in sorted(Path(folder).glob("decoder*.safetensors")):
             decoders[file.stem.replace("decoder", name)] = load_decoder(file, device)

@@ -1,4 +1,4 @@
-"""Fit a recognizer's decoders in closed form: the linear one, a baseline, and where it is mixed in, the quadratic one."""
+"""Fit a recognizer's decoders in closed form: the linear and the quadratic one, baselines."""
 
 from dfd.decoder.closed_form import fit
 from dfd.decoder.registry import build_decoder, save_decoder
@@ -16,9 +16,7 @@ def main(recognizer: str) -> None:
     size = params.decoder.size
     training = Examples(faces, templates.rows("train"), size, templates.template, templates.mirrored, params.memory_gb)
     validation = Examples(faces, templates.rows("validation"), size, templates.template, None, params.memory_gb)
-    fitted = {"linear": {"size": size}}
-    if params.decoder.mix == "quadratic":  # a fit that takes gigabytes at the paper's size
-        fitted["quadratic"] = {"size": size, "axes": params.closed_form.axes}
+    fitted = {"linear": {"size": size}, "quadratic": {"size": size, "axes": params.closed_form.axes}}
     for architecture, options in fitted.items():
         decoder = build_decoder(architecture, templates.dimension, options)
         found = fit(decoder, training, validation)

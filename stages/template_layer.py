@@ -52,7 +52,7 @@ def main() -> None:
         templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
         picks = spread(faces.identities(rows), params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
-        metrics[dataset]["dimensions"] = {layer: decoder.template_mean.numel() for layer, decoder in decoders.items()}
+        metrics[dataset]["dimensions"] = {layer: decoder.dimension for layer, decoder in decoders.items()}
     write_json(f"metrics/template_layer/{settings.recognizer}.json", metrics | notes)
     histories = {layer: f"{folder}/history.csv" for layer, folder in folders.items()}
     title = f"Faces from templates of different layers of {settings.recognizer}"

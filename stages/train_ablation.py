@@ -26,7 +26,7 @@ def main(loss: str) -> None:
         return
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, variant.template), faces)
-    options = params.decoder.model_dump(exclude={"architecture", "mix"})
+    options = {"size": params.decoder.size} | params.decoder.options
     checkpoint = Path(f".checkpoints/ablation-{loss}.pt")
     learned = learn(
         faces,

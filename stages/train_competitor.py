@@ -26,7 +26,7 @@ def main(architecture: str, variant: str) -> None:
     size, memory = params.decoder.size, params.memory_gb
     training, validation = learning_examples(faces, templates.template, templates.mirrored, size, memory)
     options = {"size": size, "width": settings.width}
-    decoder = fresh_decoder(architecture, options, training, params.seed)
+    decoder = fresh_decoder(architecture, options, training, validation, params.seed)
     perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device, params.faces.geometry)
     phases = PHASES[architecture] if perceptual.gives_gradients else without_features(PHASES[architecture])
     scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
@@ -59,7 +59,7 @@ def main(architecture: str, variant: str) -> None:
             device=device,
             checkpoint=checkpoints[-1],
             stamp=stamp(what_decides | {"phase": phase}),
-            beta1=settings.beta1,
+            betas=(settings.beta1, 0.999),
         )
         histories.append(history.assign(phase=phase))
         learned = Learned(decoder, pd.concat(histories), scale, training, validation)

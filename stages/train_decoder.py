@@ -6,13 +6,12 @@ from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.decoder.learning import learn
-from dfd.decoder.mixed import MixedDecoder
-from dfd.decoder.registry import load_decoder, save_decoder
+from dfd.decoder.registry import save_decoder
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
-from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 
 def main(variant: str) -> None:
@@ -25,10 +24,12 @@ def main(variant: str) -> None:
             f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "
             "features; name another recognizer"
         )
+    loss = params.loss_of(variant)
+    identity = load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry) if loss.identity else None
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
 
-    options = params.decoder.model_dump(exclude={"architecture", "mix"})
+    options = {"size": params.decoder.size} | params.decoder.options
     checkpoint = Path(f".checkpoints/{variant}.pt")
     learned = learn(
         faces,
@@ -37,9 +38,9 @@ def main(variant: str) -> None:
         perceptual,
         architecture=params.decoder.architecture,
         options=options,
-        weights=params.loss.weights(),
-        features=params.loss.features,
-        perceptual_share=params.loss.perceptual_share,
+        weights=loss.weights(),
+        features=loss.features,
+        perceptual_share=loss.perceptual_share,
         settings=settings.model_dump(),
         precision=params.precision,
         seed=params.seed,
@@ -50,17 +51,19 @@ def main(variant: str) -> None:
             "variant": variant,
             "templates": templates.attributes["weights_sha256"],
             "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
+            "identity": recognizers.identity and file_sha256(RECOGNIZER.format(recognizers.identity)),
             "index": file_sha256(faces.path.with_suffix(".parquet")),  # it holds the splits
         },
+        identity=identity,
+        white_box=recognizers.identity == recognizers.template,
     )
     decoder, history, best = learned.decoder, learned.history, learned.best()
     config = {
         "architecture": params.decoder.architecture,
         "dimension": templates.dimension,
         "options": options,
-        "mix": None,
         "variant": variant,
-        "loss": params.loss.model_dump(),
+        "loss": loss.model_dump(),
         "perceptual_gain": learned.gain,
         "templates_of": templates.attributes["weights_sha256"],
         "faces_fingerprint": faces.fingerprint,
@@ -73,11 +76,6 @@ def main(variant: str) -> None:
         "perceptual_gain": learned.gain,
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
-    if params.decoder.mix != "none":
-        closed_form = load_decoder(CLOSED_FORM.format(recognizers.template, params.decoder.mix), device)
-        decoder = MixedDecoder(decoder, closed_form)
-        config["mix"] = {name: closed_form.config[name] for name in ("architecture", "options")}
-        metrics["mix"] = decoder.choose_share(learned.validation)
     save_decoder(DECODER.format(variant), decoder, config)
     with replacing(f"plots/train_decoder/{variant}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")

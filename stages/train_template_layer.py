@@ -28,7 +28,7 @@ def main(layer: str) -> None:
     template, mirrored = embed_faces(recognizer, faces)
     perceptual = load_recognizer(RECOGNIZER.format(settings.perceptual), device, params.faces.geometry)
     terms = params.loss.weights()
-    options = params.decoder.model_dump(exclude={"architecture", "mix"})
+    options = {"size": params.decoder.size} | params.decoder.options
     checkpoint = Path(f".checkpoints/template_layer-{layer}.pt")
     learned = learn(
         faces,

@@ -106,7 +106,7 @@ def decode(
     params.entry("variants", variant)
     keys, vectors = read_templates(templates)
     decoder = load_decoder(DECODER.format(variant), pick_device(params.device))
-    dimension = len(decoder.template_mean)
+    dimension = decoder.dimension
     if vectors.shape[1] != dimension:
         raise DfdError(f"{templates}: templates of shape {vectors.shape}; {variant} decodes (N, {dimension})")
     keys = [str(number) for number in range(len(vectors))] if keys is None else keys

@@ -122,18 +122,20 @@ class TrainRecognizer(Settings):
 class Variant(Settings):
     template: str
     perceptual: str
+    identity: str | None = None
+    loss: dict[str, Any] = {}
+
+
+class ImportDecoder(Settings):
+    weights: Text
+    template: str
+    adapter: Text | None = None
 
 
 class Decoder(Settings):
     architecture: str
     size: Count
-    width: Positive
-    hidden: Count
-    channels: Annotated[list[Count], Field(min_length=5, max_length=5)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    normalise: Literal["none", "batch", "group"]
-    output: Literal["linear", "bounded"]
-    mix: Literal["quadratic", "linear", "none"]
+    options: dict[str, Any] = {}
 
 
 class ClosedForm(Settings):
@@ -148,6 +150,8 @@ class Loss(Settings):
     local_pixel: NonNegative
     local_gradient: NonNegative
     local_perceptual: NonNegative
+    chroma: NonNegative
+    identity: NonNegative
     perceptual_share: Annotated[float, Field(gt=0, le=1)]
     features: Literal["balanced", "raw"]
 
@@ -164,6 +168,8 @@ class TrainDecoder(Settings):
     learning_rate: Positive
     weight_decay: NonNegative
     schedule: Literal["one-cycle", "constant"]
+    averaging: Annotated[float, Field(ge=0, lt=1)]
+    clip: NonNegative
 
 
 class Transforms(Settings):
@@ -354,6 +360,7 @@ class Params(Settings):
     import_recognizer: dict[str, ImportRecognizer]
     train_recognizer: dict[str, TrainRecognizer]
     variants: dict[str, Variant]
+    import_decoder: dict[str, ImportDecoder]
     closed_form: ClosedForm
     decoder: Decoder
     loss: Loss
@@ -376,6 +383,16 @@ class Params(Settings):
             raise DfdError(f"params.yaml: {section} has no {name}; there are {', '.join(entries)}")
         return entries[name]
 
+    def loss_of(self, variant: str) -> Loss:
+        """The losses that a variant is trained with: `loss`, with the variant's own entries. Raises ValueError for a wrong one."""
+        return Loss.model_validate(self.loss.model_dump() | self.variants[variant].loss)
+
+    @property
+    def decoders(self) -> dict[str, str]:
+        """The recognizer whose templates it decodes, by decoder: of the trained variants, and of the imported ones."""
+        every = self.variants | self.import_decoder
+        return {name: decoder.template for name, decoder in every.items()}
+
     @model_validator(mode="after")
     def _names_exist(self):
         for name in self.recognizers:
@@ -389,6 +406,12 @@ class Params(Settings):
                 raise ValueError(f"train_recognizer.{name}.teacher: a recognizer cannot be its own teacher")
         for key, variant in self.variants.items():
             named += [(f"variants.{key}.template", variant.template), (f"variants.{key}.perceptual", variant.perceptual)]
+            named += [(f"variants.{key}.identity", variant.identity)] if variant.identity else []
+            if key in self.import_decoder:
+                raise ValueError(f"{key} is in both variants and import_decoder: a decoder is either trained or imported")
+            if self.loss_of(key).identity and not variant.identity:
+                raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
+        named += [(f"import_decoder.{key}.template", imported.template) for key, imported in self.import_decoder.items()]
         for where, name in named:
             _known(where, name, "recognizer", self.recognizers)
         named = [("roles.decoders", self.roles.decoders), ("roles.verification", self.roles.verification)]

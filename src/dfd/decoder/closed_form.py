@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dfd.decoder.base import Decoder
 from dfd.faces.examples import Examples
 from dfd.templates.linear import Fit, Moments, fit_ridge, whitening
 
@@ -10,19 +11,15 @@ BATCH = 512
 PRODUCTS = (1.0, 0.3, 0.1, 0.03)  # scales of the products tried
 
 
-class LinearDecoder(nn.Module):
-    """Templates (N, D) to RGB faces (N, 3, size, size), affinely; also keeps the mean training face."""
+class LinearDecoder(Decoder):
+    """Templates (N, D) to RGB faces (N, 3, size, size), affinely."""
 
     def __init__(self, dimension: int, size: int):
-        super().__init__()
-        self.size = size
+        super().__init__(dimension, size)
         self.affine = nn.Linear(dimension, 3 * size**2)
-        self.register_buffer("template_mean", torch.zeros(dimension))
-        self.register_buffer("mean_face", torch.zeros(3, size, size))
 
-    def set_statistics(self, templates: torch.Tensor) -> None:
-        """Take from training templates (M, D) what `features` needs."""
-        self.template_mean.copy_(templates.mean(0))
+    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+        self.mean_face.copy_(mean_face)
 
     def features(self, templates: torch.Tensor) -> torch.Tensor:
         """What the pixels are affine in, (N, features)."""
@@ -47,9 +44,11 @@ class QuadraticDecoder(LinearDecoder):
         super().__init__(dimension, size)
         self.axes = min(axes, dimension)
         self.affine = nn.Linear(dimension + self.axes * (self.axes + 1) // 2, 3 * size**2)
+        self.register_buffer("template_mean", torch.zeros(dimension))
         self.register_buffer("whitening", torch.eye(dimension))
 
-    def set_statistics(self, templates: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+        super().set_statistics(templates, mean_face)
         mean, matrix = whitening(templates)
         self.template_mean.copy_(mean)
         self.whitening.copy_(matrix)
@@ -74,12 +73,11 @@ class QuadraticDecoder(LinearDecoder):
 @torch.no_grad()
 def fit(decoder: LinearDecoder, training: Examples, validation: Examples) -> Fit:
     """Give a decoder the weights with the least squared pixel error; validation faces choose ridge strength and scales."""
-    decoder.set_statistics(training.targets)
+    decoder.learn_statistics(training, validation)
     train = _moments(decoder, training)
     found = fit_ridge(train, _moments(decoder, validation), scales=decoder.scales())
     decoder.affine.weight.copy_(found.map.weight)
     decoder.affine.bias.copy_(found.map.bias)
-    decoder.mean_face.copy_((train.y / train.n).view_as(decoder.mean_face))
     return found
 
 

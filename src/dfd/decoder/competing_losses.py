@@ -44,8 +44,8 @@ class CompetingLoss:
         self.weights = dict(weights)
         self.scale = scale
 
-    def terms(self, images: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Each term before its weight, (N,)."""
+    def terms(self, images: torch.Tensor, targets: torch.Tensor, templates: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Each term before its weight, (N,). templates: the decoded ones, which no term looks at."""
         measures = {
             "absolute": lambda: absolute_loss(images, targets),
             "ssim": lambda: ssim_loss(images, targets),

@@ -7,15 +7,14 @@ import torch
 from torch import nn
 
 from dfd.core.errors import DfdError
-from dfd.templates.linear import whitening
+from dfd.decoder.base import Decoder, Whitening
 
 CONVOLUTIONS = (3, 3, 3, 2, 2)  # of the five stages: VGG's 2, 2, 3, 3, 3 backwards
 SIDE = 7  # pixels: the least side of the map that the last dense layer makes
-CLIP = 5.0  # standard deviations
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d, "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels)}
 
 
-class InvertedVGG(nn.Module):
+class InvertedVGG(Decoder):
     """D: templates (N, D) to RGB faces (N, 3, size, size).
 
     size: 7 to 13 pixels doubled up to five times (224 = 7·2⁵ in the paper); at fewer doublings the first stages keep their
@@ -38,7 +37,7 @@ class InvertedVGG(nn.Module):
         normalise: str,
         output: str,
     ):
-        super().__init__()
+        super().__init__(dimension, size)
         doublings = min(len(CONVOLUTIONS), int(math.log2(max(1, size / SIDE))))
         if size < SIDE or size % 2**doublings:
             raise DfdError(f"decoder.size: no {size} px: use 7 to 13 pixels doubled up to five times, as 56, 64, 112, 224")
@@ -46,9 +45,7 @@ class InvertedVGG(nn.Module):
         self.bounded = output == "bounded"
         hidden = max(1, round(hidden * width))
         widths = [max(1, round(full * width)) for full in channels]
-        self.register_buffer("template_mean", torch.zeros(dimension))
-        self.register_buffer("whitening", torch.eye(dimension))
-        self.register_buffer("mean_face", torch.full((3, size, size), 0.5))
+        self.whitening = Whitening(dimension)
         self.dense = nn.Sequential(
             nn.Linear(dimension, hidden), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
@@ -79,19 +76,11 @@ class InvertedVGG(nn.Module):
         nn.init.normal_(self.to_rgb.weight, std=0.01)
 
     def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
-        """Take the whitening from training templates (M, D), and the mean training face (3, size, size).
-
-        Whitened, every principal axis of the templates has variance 1: axes of little variance say as much about the
-        face as others do, and gradient descent would hardly see them. Along these a few unseen faces lie hundreds of
-        standard deviations out, and would be decoded to black: nothing counts beyond CLIP of them.
-        """
-        mean, matrix = whitening(templates)
-        self.template_mean.copy_(mean)
-        self.whitening.copy_(matrix)
+        self.whitening.learn(templates)
         self.mean_face.copy_(mean_face)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
-        x = self.dense(((templates - self.template_mean) @ self.whitening).clamp(-CLIP, CLIP))
+        x = self.dense(self.whitening(templates))
         x = x.unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         x = self.to_rgb(self.convolutions(x))
         if self.bounded:

@@ -8,23 +8,24 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from torch import nn
 
 from dfd.core.artefacts import replacing
-from dfd.decoder.losses import ReconstructionLoss, balanced_gain
+from dfd.decoder.base import Decoder
+from dfd.decoder.losses import PERCEPTUAL, ReconstructionLoss, balanced_gain
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.decoder.training import train
-from dfd.faces.examples import Examples, mean_face, on_device
+from dfd.faces.examples import Examples, on_device
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
 
+BETAS = (0.9, 0.99)  # of Adam: a thousand steps are too few for a memory of a thousand
 NO_GRADIENTS = "left out: {} gives no gradients, so nothing can be learned through its features"
 
 
 class Learned(NamedTuple):
     """A trained decoder, its history (as `train` gives it), φ's gain, and the faces it learned from."""
 
-    decoder: nn.Module
+    decoder: Decoder
     history: pd.DataFrame
     gain: float
     training: Examples
@@ -56,12 +57,12 @@ def learning_examples(
     )
 
 
-def fresh_decoder(architecture: str, options: Mapping, training: Examples, seed: int) -> nn.Module:
+def fresh_decoder(architecture: str, options: Mapping, training: Examples, validation: Examples, seed: int) -> Decoder:
     """A decoder with weights drawn from `seed`, which knows its training data's statistics."""
     torch.manual_seed(seed)
     decoder = build_decoder(architecture, training.targets.shape[1], dict(options))
-    decoder.set_statistics(training.targets, mean_face(training))
-    return decoder
+    decoder.learn_statistics(training, validation)
+    return decoder.to(memory_format=torch.channels_last)
 
 
 def sample(training: Examples, device: torch.device) -> torch.Tensor:
@@ -77,7 +78,7 @@ def stamp(what_decides: Mapping) -> str:
 
 def without_perceptual(weights: Mapping[str, float]) -> dict[str, float]:
     """The weights of Eq. 2 with those of the perceptual terms at zero."""
-    return {term: 0.0 if term.endswith("perceptual") else weight for term, weight in weights.items()}
+    return {term: 0.0 if term in PERCEPTUAL else weight for term, weight in weights.items()}
 
 
 def learn(
@@ -98,23 +99,27 @@ def learn(
     memory_gb: float,
     checkpoint: Path,
     decides: Mapping,
+    identity: Recognizer | None = None,
+    white_box: bool = True,
 ) -> Learned:
     """Train a decoder of templates (N, D), and of the mirrored faces' templates, of all `faces`, with Eq. 2.
 
     options: of the architecture, `size` among them. weights: λ by term. features: `balanced` or `raw`. settings: of
-    `train`: epochs, patience, batch_size, learning_rate, weight_decay, schedule. decides: what else decides the outcome
+    `train`: epochs, patience, batch_size, learning_rate, weight_decay, schedule, averaging, clip. identity, white_box: as
+    `ReconstructionLoss` takes them. decides: what else decides the outcome
     (the files that were read): a checkpoint of another training is not resumed.
     """
     training, validation = learning_examples(faces, template, mirrored, options["size"], memory_gb)
-    decoder = fresh_decoder(architecture, options, training, seed)
-    seen = any(weight > 0 for term, weight in weights.items() if term.endswith("perceptual"))
+    decoder = fresh_decoder(architecture, options, training, validation, seed)
+    seen = any(weights.get(term, 0) > 0 for term in PERCEPTUAL)
     gain = balanced_gain(perceptual, sample(training, device)) if seen and features == "balanced" else 1.0
     history = train(
         decoder,
-        ReconstructionLoss(perceptual, weights, gain, perceptual_share),
+        ReconstructionLoss(perceptual, weights, gain, perceptual_share, identity, white_box),
         training,
         validation,
         **settings,
+        betas=BETAS,
         precision=precision,
         seed=seed,
         device=device,

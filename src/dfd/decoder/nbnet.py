@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.decoder.base import Decoder
 
 SIDE, CHANNELS, LAYERS, GROWTH = 5, 256, 32, 8  # of the first map; channels and layers halve with every doubling
 EPSILON = 1e-4  # of the published batch normalisations
@@ -37,7 +38,7 @@ def _normalised(channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels, eps=EPSILON), nn.ReLU()]
 
 
-class NbNet(nn.Module):
+class NbNet(Decoder):
     """Templates (N, D) to RGB faces (N, 3, size, size) in [0, 1].
 
     Template as a 1×1 map → transposed convolution 5×5 to 256 channels → five times {block, BN-ReLU, transposed
@@ -53,10 +54,9 @@ class NbNet(nn.Module):
     """
 
     def __init__(self, dimension: int, size: int, width: float):
-        super().__init__()
+        super().__init__(dimension, size)
         if size < SIDE:
             raise DfdError(f"decoder.size: no {size} px: NbNet makes {SIDE} pixels or more")
-        self.size = size
         self.register_buffer("template_mean", torch.zeros(dimension))
         self.register_buffer("template_scale", torch.ones(()))
         channels, layers, growth = max(1, round(CHANNELS * width)), LAYERS, max(1, round(GROWTH * width))

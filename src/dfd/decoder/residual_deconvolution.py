@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.decoder.base import Decoder
 from dfd.decoder.nbnet import shrunk_to, spread
 
 # (channels, stride, padding) of the 4×4 transposed convolutions; the seventh, for more than 112 pixels, is ours
@@ -29,7 +30,7 @@ def _block(convolution: nn.Module) -> list[nn.Module]:
     return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU()]
 
 
-class ResidualDeconvolution(nn.Module):
+class ResidualDeconvolution(Decoder):
     """Templates (N, D) to RGB faces (N, 3, size, size) in [0, 1].
 
     Template as a 1×1 map → six times {transposed convolution 4×4, BN, ReLU, residual branch}, to 112 pixels →
@@ -41,10 +42,9 @@ class ResidualDeconvolution(nn.Module):
     """
 
     def __init__(self, dimension: int, size: int, width: float):
-        super().__init__()
+        super().__init__(dimension, size)
         if not 1 <= size <= SIDES[-1]:
             raise DfdError(f"decoder.size: no {size} px: the residual de-convolution decoder makes 1 to {SIDES[-1]} pixels")
-        self.size = size
         self.register_buffer("template_mean", torch.zeros(dimension))
         self.register_buffer("template_scale", torch.ones(()))
         layers: list[nn.Module] = []

@@ -11,6 +11,7 @@ from typing import Protocol
 import pandas as pd
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 class Loss(Protocol):
     """What a decoder learns from: `ReconstructionLoss`, or a competitor's `CompetingLoss`."""
 
-    def terms(self, images: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Each term before its weight, (N,) or of fewer images, of RGB images (N, 3, H, W) in [0, 1]."""
+    def terms(self, images: torch.Tensor, targets: torch.Tensor, templates: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Each term before its weight, (N,) or of fewer images, of RGB images (N, 3, H, W) in [0, 1] decoded from
+        templates (N, D)."""
 
     def total(self, terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of the terms' means, a scalar."""
@@ -48,19 +50,27 @@ def train(
     device: torch.device,
     checkpoint: Path,
     stamp: str,
-    beta1: float = 0.9,
+    betas: tuple[float, float] = (0.9, 0.999),
+    averaging: float = 0.0,
+    clip: float = 0.0,
 ) -> pd.DataFrame:
     """Train `decoder` in place to its best epoch by the validation loss, and return the history.
 
     The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
     schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0), `constant`, or `halving` every ten
-    epochs. A killed training goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an
+    epochs. weight_decay: of matrices and kernels, not of biases and norms. averaging: the share of the old in the running
+    mean of the weights, which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm,
+    of the loss in [0, 1] units (grey levels² / 255²); 0: unlimited. A killed training goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an
     uninterrupted one. Raises DfdError where no epoch has a finite validation loss.
     """
     decoder.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        decoder.parameters(), lr=learning_rate, betas=(beta1, 0.999), weight_decay=weight_decay, fused=True
-    )
+    groups = [
+        {"params": [weight for weight in decoder.parameters() if (weight.ndim > 1) == decays], "weight_decay": decay}
+        for decays, decay in ((True, weight_decay), (False, 0.0))
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+    average = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
+    kept = average.module if averaging else decoder
     steps = -(-len(training.rows) // batch_size)
     scheduler = None
     if schedule == "one-cycle":
@@ -69,7 +79,7 @@ def train(
         scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10 * steps, 0.5)
     history: list[dict] = []
     best = {"loss": float("inf"), "epoch": 0, "state": {}}
-    parts = {"decoder": decoder, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
+    parts = {"decoder": decoder, "average": average, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
     history, best = _resume(checkpoint, stamp, parts, history, best)
 
     for epoch in range(len(history) // 2 + 1, epochs + 1):
@@ -83,21 +93,27 @@ def train(
         progress = tqdm(training.batches(training.shuffled(), batch_size), f"epoch {epoch}/{epochs}", steps, leave=False, disable=None)
         for _, templates, images in progress:
             with autocast(device, precision):
-                terms = loss.terms(decoder(templates.to(device)).float(), on_device(images, device))
+                templates = templates.to(device)
+                terms = loss.terms(decoder(templates).float(), on_device(images, device), templates)
             total = loss.total(terms)
             optimizer.zero_grad()
-            total.backward()
+            (total / 255**2).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(decoder.parameters(), clip)
             optimizer.step()
+            if averaging:
+                average.update_parameters(decoder)
             if scheduler:
                 scheduler.step()
             sums.add(terms, total)
         history.append({"epoch": epoch, "split": "train"} | sums.means())
+        torch.manual_seed(seed)  # what a loss draws at random is the same for every epoch's validation
         history.append({"epoch": epoch, "split": "validation"} | _validate(
-            decoder, loss, validation, batch_size, precision, device
+            kept, loss, validation, batch_size, precision, device
         ))  # fmt: skip
         current = history[-1]["total"]
         if current < best["loss"]:
-            best = {"loss": current, "epoch": epoch, "state": copy.deepcopy(decoder.state_dict())}
+            best = {"loss": current, "epoch": epoch, "state": copy.deepcopy(kept.state_dict())}
         log.info(
             "epoch %d: training loss %.4g, validation loss %.4g, %.0f faces/s",
             epoch, history[-2]["total"], current, len(training.rows) / (time.perf_counter() - start),
@@ -122,7 +138,8 @@ def _validate(
     sums = _Sums()
     for _, templates, images in examples.batches(torch.arange(len(examples)), batch_size):
         with autocast(device, precision):
-            terms = loss.terms(decoder(templates.to(device)).float(), on_device(images, device))
+            templates = templates.to(device)
+            terms = loss.terms(decoder(templates).float(), on_device(images, device), templates)
         sums.add(terms, loss.total(terms))
     return sums.means()
 

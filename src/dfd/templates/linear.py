@@ -16,15 +16,27 @@ def whitening(templates: torch.Tensor, floor: float = NOISE) -> tuple[torch.Tens
 
     Axes come by falling variance of the templates (M, D); those with less than `floor` of the largest become zero.
     """
+    mean, variances, axes = _principal(templates)
+    scales = torch.where(variances > floor * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
+    return mean, (axes * scales).to(templates.dtype)
+
+
+def soft_whitening(templates: torch.Tensor, floor: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same, but that an axis of variance v ends with the variance v / (v + floor · largest): small axes count less,
+    instead of as much or not at all."""
+    mean, variances, axes = _principal(templates)
+    return mean, (axes * (variances + (floor * variances.max()).clamp_min(1e-30)).rsqrt()).to(templates.dtype)
+
+
+def _principal(templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The mean (D,) of templates (M, D), and their variances (D,), falling, and principal axes (D, D), float64."""
     mean = templates.mean(0)
     moments = torch.zeros(len(mean), len(mean), dtype=torch.float64)
     for part in templates.split(ROWS):  # three million templates are 50 GB: no second copy of them all
         centred = (part - mean).double()
         moments += centred.T @ centred
     variances, axes = torch.linalg.eigh(moments / len(templates))
-    variances, axes = variances.flip(0), axes.flip(1)
-    scales = torch.where(variances > floor * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
-    return mean, (axes * scales).to(templates.dtype)
+    return mean, variances.flip(0).clamp_min(0), axes.flip(1)
 
 
 class LinearMap(NamedTuple):

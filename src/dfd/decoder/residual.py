@@ -1,0 +1,103 @@
+"""A decoder that learns in few epochs on a CPU: dense layers, one residual block per resolution, and a linear skip."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dfd.core.errors import DfdError
+from dfd.decoder.base import NOISE, Decoder, Whitening
+from dfd.faces.examples import Examples, mean_face
+from dfd.faces.geometry import shrunk
+from dfd.templates.linear import Moments, fit_ridge
+
+SIDES = range(7, 14)  # pixels of the first map
+COARSE = 28  # pixels, at most, of the linear skip's pictures: what is linear in a template has no finer detail
+SHUFFLED = 112  # pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time
+GENTLE = 0.1  # of a step of the linear part's weights: at a network's learning rate it would forget the regression
+BATCH = 512
+
+
+class ResidualBlock(nn.Module):
+    """(N, C, h, w) → the same: BN, ReLU, 3×3, twice, added to its input. It starts as the identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1),
+        )  # fmt: skip
+        nn.init.zeros_(self.layers[-1].weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.layers(x)
+
+
+class ResidualDecoder(Decoder):
+    """mean face + linear(e), enlarged + convolutions(e): whitened templates (N, D) to RGB faces (N, 3, size, size).
+
+    The linear part starts as the ridge regression of coarse pictures and the convolutions start at zero, so that training
+    starts where a linear decoder ends.
+
+    size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. channels: of
+    the first two maps; halved with every doubling after that, but no less than 16. Raises DfdError for another size.
+    """
+
+    def __init__(self, dimension: int, size: int, hidden: int, channels: int):
+        super().__init__(dimension, size)
+        doublings = next((k for k in range(12) if size % 2**k == 0 and size >> k in SIDES), None)
+        if doublings is None:
+            raise DfdError(f"decoder.size: no {size} px: use 7 to 13 pixels doubled any number of times, as 56, 64, 112, 224")
+        self.side = size >> doublings
+        self.coarse = min(size, self.side * 2 ** max(0, math.floor(math.log2(COARSE / self.side))))
+        self.whitening = Whitening(dimension)
+        self.linear = nn.Linear(dimension, 3 * self.coarse**2)
+        self.dense = nn.Sequential(
+            nn.Linear(dimension, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, channels * self.side**2), nn.ReLU(),
+        )  # fmt: skip
+        shuffles = size >= SHUFFLED
+        widths = [max(min(16, channels), channels >> max(0, k - 1)) for k in range(doublings + 1 - shuffles)]
+        layers: list[nn.Module] = [ResidualBlock(widths[0])]
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2), ResidualBlock(outputs)]
+        self.convolutions = nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), nn.ReLU())
+        last = nn.Conv2d(widths[-1], 3 * 4**shuffles, 3, padding=1)
+        self.to_rgb = nn.Sequential(last, nn.PixelShuffle(2)) if shuffles else last
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        for start in (self.linear, last):
+            nn.init.zeros_(start.weight)
+            nn.init.zeros_(start.bias)
+
+    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+        self.whitening.learn(templates)
+        self.mean_face.copy_(mean_face)
+
+    @torch.no_grad()
+    def learn_statistics(self, training: Examples, validation: Examples) -> None:
+        """Take the whitening and the mean face, and the linear part from a ridge regression (validation faces choose λ)."""
+        self.set_statistics(training.targets, mean_face(training))
+        fit = fit_ridge(self._moments(training), self._moments(validation))
+        self.linear.weight.copy_(fit.map.weight / GENTLE)
+        self.linear.bias.copy_(fit.map.bias / GENTLE)
+
+    def _moments(self, examples: Examples) -> Moments:
+        moments = Moments(self.linear.in_features, self.linear.out_features)
+        training, _ = self.training, self.eval()  # without noise
+        for _, templates, images in examples.batches(torch.arange(len(examples)), BATCH):
+            rest = shrunk(images.float() / 255 - self.mean_face, self.coarse)
+            moments.add(self.whitening(templates), rest.flatten(1))
+        moments.xx.diagonal().add_(len(examples) * NOISE**2)  # as the whitened templates of the training are noisy
+        self.train(training)
+        return moments
+
+    def forward(self, templates: torch.Tensor) -> torch.Tensor:
+        white = self.whitening(templates)
+        coarse = GENTLE * self.linear(white).unflatten(1, (3, self.coarse, self.coarse))
+        x = self.dense(white).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
+        fine = self.to_rgb(self.convolutions(x))
+        return self.mean_face + F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False) + fine
