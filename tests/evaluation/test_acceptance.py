@@ -17,7 +17,9 @@ def templates(seed: int) -> np.ndarray:
     return np.array([centres[person] + 0.7 * rng.normal(size=6) for person in PEOPLE]).astype(np.float32)
 
 
-def summary(attacks: dict, photos: np.ndarray, people: np.ndarray = PEOPLE, far: float = 0.1, references=None, seed: int = 0):
+def summary(
+    attacks: dict, photos: np.ndarray, people: np.ndarray = PEOPLE, far: float = 0.1, references=None, seed: int = 0
+):
     """Against `perfect`, where it is among the attacks."""
     references = references or against(attacks, *({"perfect"} & attacks.keys()))
     return attack_summary(attacks, photos, people, unattacked(photos, people, far), references, 200, seed)
@@ -123,13 +125,16 @@ def test_of_single_photos_there_is_no_type_2():
     """The system has pairs, those who are attacked have none."""
     photos, people = templates(0), PEOPLE
     some = np.array([0, 1, 3, 6])
-    found = attack_summary({"x": photos[some]}, photos[some], people[some], unattacked(photos, people, 0.1), {"x": []}, 200, 0)["x"]
+    found = attack_summary(
+        {"x": photos[some]}, photos[some], people[some], unattacked(photos, people, 0.1), {"x": []}, 200, 0
+    )["x"]
     assert found["type_1"]["value"] == 1 and found["type_1"]["n"] == 4
     assert found["type_2"]["value"] is None and "two of the photos" in found["type_2"]["acceptance_note"]
 
 
 def test_an_attempt_without_a_template_is_an_attempt():
-    """A reconstruction in which there is nothing to embed counts, as not accepted; a photo without template gives no pair."""
+    """A reconstruction in which there is nothing to embed counts, as not accepted; a photo without template gives no
+    pair."""
     photos, attacks = templates(0), templates(0)
     attacks[2] = np.nan
     found = summary({"x": attacks, "perfect": photos}, photos)["x"]
@@ -142,7 +147,8 @@ def test_an_attempt_without_a_template_is_an_attempt():
 
 
 def test_none_of_so_many_people_is_no_certainty():
-    """No success in n trials: the exact interval ends where n failures have a chance of 2.5 %; all successes mirror it."""
+    """No success in n trials: the exact interval ends where n failures have a chance of 2.5 %; all successes mirror
+    it."""
     photos = templates(0)
     attacks = {"blind": -photos, "perfect": photos}
     found = summary(attacks, photos)

@@ -21,7 +21,8 @@ def photos(count: int = 6, seed: int = 0) -> torch.Tensor:
 
 
 def band_pass_gradients(image: np.ndarray, low: float, high: float) -> float:
-    """The same by another way: band-passed, derived in both directions by the spectrum, squared and summed over pixels."""
+    """The same by another way: band-passed, derived in both directions by the spectrum, squared and summed over
+    pixels."""
     image = image.astype(np.float64)
     axes = [0.5 - 0.5 * np.cos(2 * np.pi * np.arange(side) / side) for side in image.shape]
     window = np.outer(*axes)
@@ -47,7 +48,8 @@ def test_photos_are_as_photos_are():
 
 @pytest.mark.parametrize("deviation", [0.02, 0.1])
 def test_white_noise_adds_its_closed_form(deviation):
-    """Grey noise of variance σ²: S = σ², so a band from a to b gains the integral of f² over its ring, 2π(b⁴ − a⁴)/4 · σ²."""
+    """Grey noise of variance σ²: S = σ², so a band from a to b gains the integral of f² over its ring, 2π(b⁴ − a⁴)/4 ·
+    σ²."""
     pictures = photos(200)
     grey = deviation * torch.randn(200, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     # With either sign, so that how the noise happens to lie with the pictures cancels out.
@@ -91,12 +93,15 @@ def test_a_wave_is_in_its_band(down, across, band):
 
 
 def test_stripes_of_single_pixels_are_in_the_top_octave():
-    """Their power A² lies at 0.5; Hann's window spreads a third of it along either axis: of what stays at 0.5 in one, a third
-    leaves the octave in the other."""
+    """Their power A² lies at 0.5; Hann's window spreads a third of it along either axis: of what stays at 0.5 in one, a
+    third leaves the octave in the other."""
     stripes = 0.5 + 0.1 * (-1.0) ** torch.arange(SIDE).expand(1, 1, SIDE, SIDE)
     found = gradient_energy(stripes)
     squared = (4 / 9 * 0.5**2, 2 / 9 * (23 / 48) ** 2, 1 / 9 * ((23 / 48) ** 2 + (1 / 48) ** 2))
-    assert found["top_octave"].item() == pytest.approx(0.1**2 * sum(squared), rel=1e-6) and found["second_octave"].item() < 1e-9
+    assert (
+        found["top_octave"].item() == pytest.approx(0.1**2 * sum(squared), rel=1e-6)
+        and found["second_octave"].item() < 1e-9
+    )
 
 
 def test_grey_photos_have_no_colour_to_compare_with(tmp_path):

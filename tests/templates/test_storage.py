@@ -43,7 +43,7 @@ def test_the_scale_of_int8_is_the_files(templates):
     assert not torch.allclose(FORMATS["int8"](templates)[:1], FORMATS["int8"](templates[:1]))
 
 
-# The largest error: half a step. Of float16: half of 2⁻¹⁰ of the number's power of two, or of the smallest step there is.
+# The largest error, half a step. A step of float16: 2⁻¹⁰ of the number's power of two, or the smallest there is.
 STEPS = {
     "float16": lambda x: torch.maximum(2.0 ** (x.abs().log2().floor() - 11), torch.tensor(2.0**-25)),
     "decimals-5": lambda x: torch.tensor(5e-6),

@@ -1,8 +1,8 @@
-"""Template inversion as an attack: how often a recognizer takes a reconstruction for the person (Mai et al., TPAMI 2019).
+"""Template inversion as an attack: how often a recognizer takes a reconstruction for the person.
 
-Type I compares a reconstruction with the very photo that its template was made from, type II with the person's other
-photos. The threshold is that at which the system, before any attack, has the stated FAR. The share accepted is also called
-the success attack rate (SAR): of all attempts, solved or not.
+As Mai et al. (TPAMI 2019) measure it: type I compares a reconstruction with the very photo that its template was made
+from, type II with the person's other photos. The threshold is that at which the system, before any attack, has the
+stated FAR. The share accepted is also called the success attack rate (SAR): of all attempts, solved or not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,9 @@ import numpy as np
 from dfd.evaluation.intervals import mean_interval, paired_interval
 from dfd.evaluation.verification import cosine_pairs, tar_at_far
 
-
 KINDS = ("type_1", "type_2")
 NO_PAIRS = "no person has two photos, or there is but one person"
-NOTHING = dict.fromkeys(("value", "ci95_low", "ci95_high", "accepted", "n"))  # where there is no attempt or no threshold
+NOTHING = dict.fromkeys(("value", "ci95_low", "ci95_high", "accepted", "n"))  # without attempts or a threshold
 
 
 class Accepted(NamedTuple):
@@ -33,7 +32,7 @@ def has_pairs(identities: np.ndarray) -> bool:
 
 
 def unattacked(templates: np.ndarray, identities: np.ndarray, far: float) -> dict:
-    """The system before the attack: its TAR at `far` and its threshold, as `tar_at_far` gives them, on all pairs (N, D).
+    """The system before the attack, on all pairs of templates (N, D): TAR at `far` and threshold, see `tar_at_far`.
 
     Rows with NaN have no template, and no pairs. Both are None, with a `threshold_note`, where `has_pairs` is false.
     """
@@ -77,11 +76,12 @@ def attack_summary(
     samples: int,
     seed: int,
 ) -> dict:
-    """What decoders reach as attacks on one recognizer, by decoder and type: the share accepted, `value`, its 95 % interval
-    over identities, `accepted` and `n` comparisons; and for each of the decoder's references `minus_<reference>`, paired.
+    """What decoders reach as attacks on one recognizer, by decoder and type: the share accepted, `value`, its 95 %
+    interval over identities, `accepted` and `n` comparisons; and for each of the decoder's references
+    `minus_<reference>`, paired.
 
-    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D). before:
-    the system, see `unattacked`, on these photos or more. Without a threshold all is null, with a note.
+    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D).
+    before: the system, see `unattacked`, on these photos or more. Without a threshold all is null, with a note.
     """
     if before["threshold"] is None:
         return {name: no_attack(before["threshold_note"], references[name]) for name in attacks}
@@ -108,8 +108,8 @@ def no_attack(note: str, references: Sequence[str] = ()) -> dict:
 
 
 def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
-    """The interval resamples people (see `mean_interval`). Where all comparisons end alike that sees no width: the interval
-    is then the exact one of a binomial with a trial per identity (Clopper & Pearson, 1934), whose open end is
+    """The interval resamples people (see `mean_interval`). Where all comparisons end alike that sees no width: the
+    interval is then the exact one of a binomial with a trial per identity (Clopper & Pearson, 1934), whose open end is
     1 − 0.025^(1/identities) away: a person's photos are alike, and count once.
     """
     share = mean_interval(values, people, samples, generator=np.random.default_rng(seed))
@@ -123,5 +123,9 @@ def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> d
 def _difference(values: np.ndarray, others: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
     found = paired_interval(values, others, people, samples, generator=np.random.default_rng(seed))
     if np.ptp(values - others) == 0:
-        found |= {"ci95_low": None, "ci95_high": None, "ci95_note": "every comparison differs alike: no width to resample"}
+        found |= {
+            "ci95_low": None,
+            "ci95_high": None,
+            "ci95_note": "every comparison differs alike: no width to resample",
+        }
     return found

@@ -1,4 +1,5 @@
-"""Painted noise: what a decoder that learned from a recognizer's eyes draws, which no person and no other recognizer sees as a face.
+"""Painted noise: what a decoder that learned from a recognizer's eyes draws, which no person and no other recognizer
+sees as a face.
 
 A reconstruction has as much fine detail as a photo, or less where it is blurred. More is noise.
 """
@@ -21,9 +22,10 @@ BATCH = 64
 def gradient_energy(images: torch.Tensor) -> dict[str, torch.Tensor]:
     """The energy of the images' (N, C, H, W) gradient by band of radial frequency, (N,) float64, summed over channels.
 
-    It is the integral over the band of |f|² S(f), f in cycles a pixel, S the power spectrum of the image under a Hann window,
-    which keeps the edges of the picture from counting as detail. White noise of variance σ² has S = σ². Diagonal frequencies
-    beyond 0.5 belong to no octave. For images with values in [0, 1] the unit is (1/pixel)², but for a factor of 4π².
+    It is the integral over the band of |f|² S(f), f in cycles a pixel, S the power spectrum of the image under a Hann
+    window, which keeps the edges of the picture from counting as detail. White noise of variance σ² has S = σ².
+    Diagonal frequencies beyond 0.5 belong to no octave. For images with values in [0, 1] the unit is (1/pixel)², but
+    for a factor of 4π².
     """
     down, across = (torch.hann_window(side, dtype=torch.float64, device=images.device) for side in images.shape[-2:])
     window = down[:, None] * across
@@ -55,17 +57,20 @@ def chroma(images: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def noise(images: torch.Tensor, photos: torch.Tensor) -> dict:
-    """How much fine detail images (N, 3, H, W) have for each one of the photos, of the same size, both RGB in [0, 1]: `top_octave`
-    and `second_octave` of luma, `chroma_top_octave` of colour, as the ratio of the gradient energies of all images and all photos.
+    """How much fine detail images (N, 3, H, W) have for each one of the photos, of the same size, both RGB in [0, 1]:
+    `top_octave` and `second_octave` of luma, `chroma_top_octave` of colour, as the ratio of the gradient energies of
+    all images and all photos.
 
-    1 is natural, less is blur, more than 1.3 in the top octave painted noise. Null, with a note, where the photos have less than
-    rounding to 8 bits leaves of any image: grey photos have no colour. Raises ValueError for other sizes.
+    1 is natural, less is blur, more than 1.3 in the top octave painted noise. Null, with a note, where the photos have
+    less than rounding to 8 bits leaves of any image: grey photos have no colour. Raises ValueError for other sizes.
     """
     if images.shape[1:] != photos.shape[1:]:
         raise ValueError(f"images {tuple(images.shape)} and photos {tuple(photos.shape)} must have the same size")
     seen = {"luma": luma, "chroma": chroma}
     theirs, ours = ({name: _mean_energy(see(faces)) for name, see in seen.items()} for faces in (photos, images))
-    least = {band: ROUNDING * float(weight.mean()) for band, weight in _weights(images.shape[-2:], images.device).items()}
+    least = {
+        band: ROUNDING * float(weight.mean()) for band, weight in _weights(images.shape[-2:], images.device).items()
+    }
     found: dict = {}
     for name, (what, band) in MEASURES.items():
         if theirs[what][band] > least[band]:
