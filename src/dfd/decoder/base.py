@@ -57,5 +57,7 @@ class Whitening(nn.Module):
         self.matrix.copy_(matrix)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
-        white = ((templates - self.mean) @ self.matrix).clamp(-CLIP, CLIP)
+        # What bfloat16 rounds off would come out larger than the noise along small axes, and only while learning.
+        with torch.autocast(templates.device.type, enabled=False):
+            white = ((templates - self.mean) @ self.matrix).clamp(-CLIP, CLIP)
         return white + NOISE * torch.randn_like(white) if self.training else white
