@@ -61,9 +61,8 @@ def main(name: str) -> None:
         "## Reconstructions of unseen people",
         markdown_table(quality_table(quality, name)),
         f"PSNR minus the linear decoder's, paired: {', '.join(differences)}.",
-        ("Validation loss (Eq. 2) of the network by epoch, and the validation error (mean squared grey levels) of the network, of the "
-        "decoder in closed form, and of their mix:"),
-        markdown_table(_losses(params.variants, trained)),
+        "Validation loss (Eq. 2) by epoch:",
+        markdown_table(_losses(params.variants)),
     ]
     if results["findings"]:
         parts += ["## What the paper's text claims, as far as its stages ran", findings_markdown(results["findings"]).rstrip()]
@@ -106,13 +105,12 @@ def _all_pairs(verification: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _losses(variants, trained: dict[str, dict]) -> pd.DataFrame:
+def _losses(variants) -> pd.DataFrame:
     rows = []
     for variant in variants:
         history = pd.read_csv(f"plots/train_decoder/{variant}.csv").query("split == 'validation'")
-        row = {"variant": variant} | {f"epoch {epoch}": f"{loss:.0f}" for epoch, loss in zip(history["epoch"], history["total"])}
-        mix = trained[variant].get("mix", {})
-        rows.append(row | {key: f"{value:.4g}" for key, value in mix.items() if isinstance(value, float)})
+        losses = {f"epoch {epoch}": f"{loss:.0f}" for epoch, loss in zip(history["epoch"], history["total"])}
+        rows.append({"variant": variant} | losses)
     return pd.DataFrame(rows)
 
 
