@@ -193,6 +193,9 @@ def test_an_experiment_opens_its_own_folders():
 # 2. Params, which DVC compares by name
 
 
+DERIVED = {"loss_of": ("loss", "variants.*"), "decoders": ("variants", "import_decoder")}  # what else Params gives, from what
+
+
 def reads(path: Path) -> set[str]:
     """The params that a stage's source reads: `section`, `section.key`, and `section.*` for one entry of a section.
 
@@ -211,7 +214,7 @@ def reads(path: Path) -> set[str]:
         if keys[0] == "entry":
             assert isinstance(up, ast.Call) and isinstance(up.args[0], ast.Constant)
             keys = [*up.args[0].value.split("."), "*"]
-        found.add(".".join(known(keys)))
+        found |= set(DERIVED.get(keys[0], [".".join(known(keys))]))
     return found
 
 
