@@ -18,7 +18,7 @@ class Corners(Recognizer):
     """A recognizer whose template is some of the face's pixels, at half the resolution."""
 
     def __init__(self, first: int, count: int):
-        super().__init__(SIDE // 2, "pixels", "pixels", (127.5,) * 3, 1 / 127.5)
+        super().__init__(SIDE // 2, "pixels", "pixels", (127.5,) * 3, 1 / 127.5, window="box")
         self.some = slice(first, first + count)
 
     def _layers(self, x):
