@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dfd.core.devices import float32
 from dfd.faces.examples import Examples, mean_face
 from dfd.templates.linear import soft_whitening
 
@@ -58,6 +59,6 @@ class Whitening(nn.Module):
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         # What bfloat16 rounds off would come out larger than the noise along small axes, and only while learning.
-        with torch.autocast(templates.device.type, enabled=False):
+        with float32(templates.device):
             white = ((templates - self.mean) @ self.matrix).clamp(-CLIP, CLIP)
         return white + NOISE * torch.randn_like(white) if self.training else white

@@ -30,6 +30,7 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1),
         )  # fmt: skip
         nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.layers(x)
