@@ -96,13 +96,13 @@ def training_step(params: Params, dimension: int, perceptual: torch.nn.Module) -
     def step() -> None:
         optimizer.zero_grad()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            total = loss.total(loss.terms(decoder(templates), images))
+            total = loss.total(loss.terms(decoder(templates), images, templates))
         total.backward()
         optimizer.step()
 
     @torch.no_grad()
     def validate() -> None:
-        loss.terms(decoder(templates[:1]), images[:1])
+        loss.terms(decoder(templates[:1]), images[:1], templates[:1])
 
     seconds, flops = measured(step)
     parameters = sum(parameter.numel() for parameter in decoder.parameters())

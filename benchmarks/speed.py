@@ -75,7 +75,7 @@ def decoder_step() -> None:
     options = {"size": load_params().decoder.size} | load_params().decoder.options
 
     def stepper(layout: torch.memory_format, fused: bool) -> Callable:
-        decoder = build_decoder("inverted-vgg", 128, options).to(memory_format=layout).train()
+        decoder = build_decoder(load_params().decoder.architecture, 128, options).to(memory_format=layout).train()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3, fused=fused)
         templates, images = torch.randn(32, 128), torch.rand(32, 3, options["size"], options["size"]).contiguous(memory_format=layout)
 

@@ -1,4 +1,4 @@
-"""Measure what each part of the loss is worth (Table 1): the rows' decoders on the same faces, paired."""
+"""Measure what each part of the loss is worth (Table 1): the rows' decoders on the same faces, paired, also by seed."""
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
@@ -21,18 +21,17 @@ OTHERS = ("global", "perceptual")  # also compared with: for what each loss is w
 
 def main() -> None:
     params = load_params()
-    device, losses = pick_device(params.device), params.experiments.ablation.losses
+    device, losses, seeds = pick_device(params.device), params.experiments.ablation.losses, params.experiments.ablation.seeds
     key = params.experiments.ablation.variant
     variant = params.entry("variants", key)
     folders, missing = told_apart({loss: EXPERIMENT.format("ablation", loss) for loss in losses})
-    decoders = {loss: load_decoder(f"{folder}/decoder.safetensors", device) for loss, folder in folders.items()}
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
-        references=against(decoders, FULL, *(other for other in OTHERS if other in losses)),
+        references=against(folders, FULL, *(other for other in OTHERS if other in losses)),
         samples=params.evaluate.bootstrap,
         seed=params.seed,
         size=params.decoder.size,
@@ -42,16 +41,21 @@ def main() -> None:
         faces = FaceStore(FACES.format(dataset))
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
         rows = stores[variant.template].rows("test")[: params.experiments.faces]
-        if not len(rows) or not decoders:
+        if not len(rows) or not folders:
             notes[f"{dataset}_note"] = "left out: no test face with a template, or no decoder"
             continue
         templates = {name: store.template[rows] for name, store in stores.items()}
-        images = {loss: decode(decoder, templates[variant.template]) for loss, decoder in decoders.items()}
+        decoders = {loss: [f"{folder}/decoder-{seed}.safetensors" for seed in seeds] for loss, folder in folders.items()}
+        images = {  # one seed's at a time: those of all rows and seeds would take gigabytes
+            loss: (decode(load_decoder(file, device), templates[variant.template]) for file in files)
+            for loss, files in decoders.items()
+        }
         picks = spread(faces.identities(rows), params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
+        metrics[dataset]["n_seeds"] = len(seeds)
     write_json(f"metrics/ablation/{key}.json", metrics | notes)
     histories = {loss: f"{folder}/history.csv" for loss, folder in folders.items()}
-    title = f"Losses of {key}, the network alone"
+    title = f"Losses of {key}"
     draw_comparison("plots/ablation", title, FULL, metrics, shown, missing, histories)
 
 

@@ -27,7 +27,7 @@ def main() -> None:
         template_layer=params.experiments.template_layer.recognizer,
         layers=tuple(params.experiments.template_layer.layers),
         competitors=tuple(params.experiments.competitors.variants),
-        decoders=tuple(params.experiments.competitors.decoders),
+        decoders=tuple(name for name, other in params.experiments.competitors.decoders.items() if other.training),
         far=params.experiments.competitors.far,
         psnr_margin=params.experiments.findings.psnr_margin,
         rate_margin=params.experiments.findings.rate_margin,

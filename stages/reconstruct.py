@@ -1,4 +1,4 @@
-"""Draw reconstructions: of all variants (Fig. 3), and of perturbed faces without and with the map (Figs. 8–10)."""
+"""Draw reconstructions: by all decoders (Fig. 3), and of perturbed faces without and with the map (Figs. 8–10)."""
 
 from collections.abc import Iterable
 
@@ -25,22 +25,25 @@ FAMILIES = {"rotate": "rotated", "translate": "translated", "scale": "scaled"}
 def main() -> None:
     params = load_params()
     device = pick_device(params.device)
-    stores = {name: FaceStore(FACES.format(name)) for name in params.datasets}
+    # Faces of a data set that no decoder is trained on come first: they are the hardest.
+    datasets = sorted(params.datasets, key=lambda name: name == params.roles.decoders)
+    stores = {name: FaceStore(FACES.format(name)) for name in datasets}
     shown = {name: faces for name, faces in stores.items() if len(faces.rows("test"))}
     opened = {
         data: {name: TemplateStore(TEMPLATES.format(data, name), faces) for name in params.recognizers}
         for data, faces in shown.items()
     }
     picks = {data: _picks(faces, opened[data].values(), params.reconstruct.faces) for data, faces in shown.items()}
-    size = params.decoder.size
-    decoders = {variant: load_decoder(DECODER.format(variant), device) for variant in params.variants}
+    every = params.import_decoder | params.variants
+    decoders = {name: load_decoder(DECODER.format(name), device) for name in every}
+    size = max([params.decoder.size, *(decoder.size for decoder in decoders.values())])
     linear = {name: load_decoder(CLOSED_FORM.format(name, "linear"), device) for name in params.recognizers}
     templates = {
         name: torch.cat([opened[data][name].template[rows] for data, rows in picks.items()]) for name in params.recognizers
     }
 
     rows = [("original", torch.cat([shown[data].views(rows, size) for data, rows in picks.items()]))]
-    rows += [(variant, _decoded(decoders[variant], templates[v.template])) for variant, v in params.variants.items()]
+    rows += [(name, _decoded(decoders[name], templates[decodes.template])) for name, decodes in every.items()]
     rows += [(f"linear ({name})", _decoded(decoder, templates[name])) for name, decoder in linear.items()]
     columns = [data for data, rows_of in picks.items() for _ in rows_of]
     starts = np.cumsum([0] + [len(rows_of) for rows_of in picks.values()])[:-1].tolist()

@@ -51,7 +51,7 @@ def main(variant: str) -> None:
             "variant": variant,
             "templates": templates.attributes["weights_sha256"],
             "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
-            "identity": recognizers.identity and file_sha256(RECOGNIZER.format(recognizers.identity)),
+            "identity": file_sha256(RECOGNIZER.format(recognizers.identity)) if identity else None,
             "index": file_sha256(faces.path.with_suffix(".parquet")),  # it holds the splits
         },
         identity=identity,

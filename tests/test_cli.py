@@ -104,7 +104,7 @@ def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp
 
 def test_decode_gives_the_decoders_images(dfd, project, tmp_path):
     decoder = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU)
-    vectors = torch.randn(3, len(decoder.template_mean), generator=torch.Generator().manual_seed(0))
+    vectors = torch.randn(3, decoder.dimension, generator=torch.Generator().manual_seed(0))
     expected = (decode(decoder, vectors) * 255).round().byte()
     np.save(tmp_path / "plain.npy", vectors.double().numpy())
     np.save(tmp_path / "one.npy", vectors[1].numpy())
@@ -166,7 +166,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(dfd, project, photos, tmp_path, mistake):
-    dimension = len(load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).template_mean)
+    dimension = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).dimension
     np.save(tmp_path / "wide.npy", np.zeros((2, 7)))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
@@ -188,11 +188,11 @@ def test_a_full_folder_of_params_is_needed(dfd, tmp_path, monkeypatch):
 def test_a_profile_is_shown_then_applied(dfd, project):
     before = (project / "params.yaml").read_text()
     (project / "profiles").mkdir()
-    (project / "profiles/small.yaml").write_text("decoder: {width: 0.5}\n")
+    (project / "profiles/small.yaml").write_text("decoder: {options: {channels: 40}}\n")
     code, out, _ = dfd("profile", "small")
-    assert code == 0 and "decoder.width: 0.125 -> 0.5" in out and (project / "params.yaml").read_text() == before
+    assert code == 0 and "decoder.options.channels: 80 -> 40" in out and (project / "params.yaml").read_text() == before
     assert dfd("profile", "small", "--apply")[0] == 0
-    assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["width"] == 0.5
+    assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["options"]["channels"] == 40
     (project / "params.yaml").write_text(before)
     code, _, err = dfd("profile", "large")
     assert code == 1 and "there are: small" in err

@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,11 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
+from dfd.core.artefacts import read_module
 from dfd.core.errors import DfdError
 from dfd.core.left_out import left_out, write_left_out
 from dfd.decoder.learning import fresh_decoder, learning_examples
-from dfd.decoder.registry import save_decoder
+from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.perturbations.geometry import perturbations
@@ -28,7 +30,10 @@ from dfd.templates.store import TemplateStore, write_templates
 
 ROOT = Path(__file__).parents[1]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
-DECODER = {"size": 14, "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64]}
+DECODER = {"hidden": 16, "channels": 16}
+INVERTED_VGG = {
+    "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64], "dropout": 0.0, "normalise": "batch", "output": "linear"
+}  # fmt: skip
 LOSSES = {
     "full": {"terms": ["pixel", "gradient", "perceptual"], "local": True},
     "pixel": {"terms": ["pixel"], "local": False},
@@ -38,7 +43,8 @@ LOSSES = {
 def changed(values: dict) -> dict:
     values["precision"] = "float32"
     values["recognizers"] |= {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
-    values["decoder"] |= DECODER | {"mix": "none"}
+    values["decoder"] |= {"size": 14, "options": DECODER}
+    values["import_decoder"] = {}
     values["train_decoder"] |= {"epochs": 2, "batch_size": 8}
     values["evaluate"]["bootstrap"], values["reconstruct"]["faces"] = 100, 2
     experiments = values["experiments"]
@@ -49,8 +55,11 @@ def changed(values: dict) -> dict:
     }  # fmt: skip
     experiments["template_layer"] |= {"epochs": 1}
     experiments["competitors"] |= {"variants": ["vgg-resnet"], "far": 0.1}
-    for settings in experiments["competitors"]["decoders"].values():
-        settings |= {"width": 0.03, "batch_size": 8}
+    for name, competitor in experiments["competitors"]["decoders"].items():
+        if name == "inverted-vgg":
+            competitor["options"] = INVERTED_VGG
+        else:
+            competitor["options"]["width"], competitor["training"]["batch_size"] = 0.03, 8
     return values
 
 
@@ -81,13 +90,22 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
             arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
             write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, attributes)
             if dataset == "synthetic":
-                options = DECODER | {"dropout": 0.0, "normalise": "batch", "output": "linear"}
-                training, _ = learning_examples(store, template, mirrored, 14, 1.0)
-                config = {"architecture": "inverted-vgg", "dimension": template.shape[1], "options": options}
+                options = {"size": 14} | DECODER
+                learned_from = learning_examples(store, template, mirrored, 14, 1.0)
+                config = {"architecture": "residual", "dimension": template.shape[1], "options": options}
                 for number, phi in enumerate(("vgg", "resnet")):
-                    decoder = fresh_decoder("inverted-vgg", options, training, number)
+                    decoder = fresh_decoder("residual", options, *learned_from, number)
+                    torch.nn.init.normal_(decoder.to_rgb.weight, std=0.02)  # else those of one recognizer start alike
                     save_decoder(f"data/decoders/{name}-{phi}.safetensors", decoder, config)
     return tmp_path
+
+
+def change(edit: Callable[[dict], object]) -> None:
+    """Change params.yaml, where the stages run."""
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    edit(values)
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
 
 
 def stage(name: str, *arguments: str) -> None:
@@ -118,7 +136,7 @@ def test_the_ablation(project):
     stage("ablation")
     metrics = read("ablation/vgg-resnet")
     assert set(metrics) == {"synthetic", "orl"} and set(metrics["orl"]["decoders"]) == set(LOSSES)
-    assert metrics["orl"]["n_identities"] == 4 and metrics["orl"]["leaked_identities"] == 0
+    assert metrics["orl"]["n_identities"] == 4 and metrics["orl"]["leaked_identities"] == 0 and metrics["orl"]["n_seeds"] == 1
     full, pixel = (metrics["orl"]["decoders"][loss] for loss in LOSSES)
     assert set(full) == {"psnr", "ssim", "lpips", "cosine-vgg", "cosine-resnet"}
     assert full["lpips"]["mean"] is None and "alexnet" in full["lpips"]["lpips_note"]
@@ -126,6 +144,43 @@ def test_the_ablation(project):
     drawn("ablation", "faces", "psnr", "ssim", "psnr-minus-full")
     trained("ablation")
     assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_the_ablation_by_several_seeds(project):
+    """A row is the mean over its trainings, and a difference that of the same seeds."""
+    change(lambda values: values["experiments"]["ablation"].update(seeds=[0, 3, 1]))
+    for loss in LOSSES:
+        stage("train_ablation", loss)
+    stage("ablation")
+    found = read("ablation/vgg-resnet")["orl"]
+    assert found["n_seeds"] == 3
+    folder = Path("data/experiments/ablation/pixel")
+    assert {path.name for path in folder.iterdir()} == {"decoder-0.safetensors", "decoder-1.safetensors", "decoder-3.safetensors", "history.csv"}
+    history = pd.read_csv(folder / "history.csv")
+    assert history["seed"].tolist() == [0, 0, 3, 3, 1, 1] and len(set(history["total"])) == 6
+    assert set(pd.read_csv("plots/ablation/training.csv")["seed"]) == {0, 1, 3}
+    assert not list(Path(".checkpoints").glob("*"))
+
+    singles = {}
+    for seed in (0, 1, 3):
+        change(lambda values, seed=seed: values["experiments"]["ablation"].update(seeds=[seed]))
+        stage("ablation")
+        singles[seed] = read("ablation/vgg-resnet")["orl"]["decoders"]
+    for loss in LOSSES:
+        psnr = found["decoders"][loss]["psnr"]
+        assert psnr["mean"] == pytest.approx(sum(single[loss]["psnr"]["mean"] for single in singles.values()) / 3, abs=1e-4)
+    difference = found["decoders"]["pixel"]["psnr"]["minus_full"]
+    assert difference["mean"] == pytest.approx(sum(s["pixel"]["psnr"]["minus_full"]["mean"] for s in singles.values()) / 3, abs=1e-4)
+    assert len({single["full"]["psnr"]["mean"] for single in singles.values()}) == 3
+
+
+def test_a_seed_is_added_to_that_of_all(project):
+    change(lambda values: values["experiments"]["ablation"].update(seeds=[1]))
+    stage("train_ablation", "pixel")
+    weights = Path("data/experiments/ablation/pixel/decoder-1.safetensors").read_bytes()
+    change(lambda values: values["experiments"]["ablation"].update(seeds=[0]) or values.update(seed=1))
+    stage("train_ablation", "pixel")
+    assert Path("data/experiments/ablation/pixel/decoder-0.safetensors").read_bytes() == weights
 
 
 def test_features_that_teach_alone_teach_from_every_face(project, monkeypatch):
@@ -153,7 +208,9 @@ def test_a_phi_without_gradients_leaves_its_rows_out(project, monkeypatch):
     assert list(found) == ["pixel"] and found["pixel"]["psnr"]["minus_full"]["mean"] is None
     stage("train_competitor", "nbnet", "vgg-resnet")
     stage("train_competitor", "residual-deconvolution", "vgg-resnet")
+    stage("train_competitor", "inverted-vgg", "vgg-resnet")
     stage("competitors", "vgg-resnet")
+    assert not [name for name in pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv") if "percept" in name]
     assert "resnet gives no gradients" in read("competitors/vgg-resnet")["perceptual_note"]
     history = pd.read_csv("data/experiments/competitors/nbnet-vgg-resnet/history.csv")
     assert set(history["phase"]) == {"pixel"} and history["epoch"].max() == 2
@@ -222,11 +279,12 @@ def test_the_layers_of_templates(project, monkeypatch):
 
 
 def test_the_competitors(project):
-    for name in ("nbnet", "residual-deconvolution"):
+    for name in ("inverted-vgg", "nbnet", "residual-deconvolution"):
         stage("train_competitor", name, "vgg-resnet")
     stage("competitors", "vgg-resnet")
     metrics = read("competitors/vgg-resnet")
-    assert set(metrics["orl"]["decoders"]) == {"ours", "nbnet", "nbnet-pixel", "residual-deconvolution"}
+    assert set(metrics["orl"]["decoders"]) == {"ours", "inverted-vgg", "nbnet", "nbnet-pixel", "residual-deconvolution"}
+    assert metrics["orl"]["decoders"]["inverted-vgg"]["psnr"]["minus_ours"]["mean"] is not None
     acceptance = metrics["acceptance"]
     assert acceptance["unattacked"]["far"] <= 0.1 and set(acceptance["decoders"]) == set(metrics["orl"]["decoders"])
     for kinds in acceptance["decoders"].values():
@@ -236,6 +294,49 @@ def test_the_competitors(project):
     drawn("competitors/vgg-resnet", "faces", "psnr", "acceptance")
     trained("competitors/vgg-resnet")
     assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_the_papers_decoder_learns_as_ours_do(project):
+    """From the variant's own losses, the identity among them, for train_decoder's epochs."""
+    own = {"identity": 1.0, "gradient": 0.0, "local": False}
+    change(lambda values: values["variants"]["vgg-resnet"].update(identity="resnet", loss=own))
+    change(lambda values: values["train_decoder"].update(epochs=3, averaging=0.5))
+    stage("train_competitor", "inverted-vgg", "vgg-resnet")
+    history = pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv")
+    assert set(history) == {"epoch", "split", "total", "pixel", "perceptual", "identity"} and history["epoch"].max() == 3
+    stage("train_decoder", "vgg-resnet")
+    ours = pd.read_csv("plots/train_decoder/vgg-resnet.csv")
+    assert list(ours) == list(history) and len(ours) == len(history)
+    config, _ = read_module("data/experiments/competitors/inverted-vgg-vgg-resnet/decoder.safetensors")
+    assert config["architecture"] == "inverted-vgg" and config["options"] == {"size": 14} | INVERTED_VGG
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_sizes(project, monkeypatch):
+    """Strangers first: ORL, of which no decoder learns."""
+    imported = {"larger": {"weights": "x", "template": "resnet"}}
+    change(lambda values: values.update(import_decoder=imported))
+    fit_maps()
+    for name in ("vgg", "resnet"):
+        dimension = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5")).dimension
+        linear = build_decoder("linear", dimension, {"size": 14})
+        config = {"architecture": "linear", "dimension": dimension, "options": {"size": 14}}
+        save_decoder(f"data/closed_form/{name}/linear.safetensors", linear, config)
+    save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, config["options"] | {"size": 28}),
+                 config | {"options": {"size": 28}})  # fmt: skip
+    module, grids = importlib.import_module("stages.reconstruct"), {}
+    draw = module.image_grid
+    monkeypatch.setattr(module, "image_grid", lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or draw(path, *a, **k))
+    stage("reconstruct")
+    (rows, columns, _), named = grids["variants"]
+    variants = ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"]
+    assert [label for label, _ in rows] == ["original", "larger", *variants, "linear (resnet)", "linear (vgg)"]
+    assert columns == ["orl"] * 2 + ["synthetic"] * 2 and named["groups"] == [0, 2]
+    sizes = {label: {image.shape[-1] for image in images} for label, images in rows}
+    assert sizes["original"] == sizes["larger"] == {28} and sizes["vgg-vgg"] == sizes["linear (vgg)"] == {14}
+    with Image.open("plots/reconstruct/variants.png") as image:
+        assert min(image.size) > 400
+    assert {"rotate-orl", "scale-synthetic"} <= set(grids)
 
 
 def test_the_backbones(project):
@@ -304,5 +405,7 @@ def test_the_findings(project):
     assert better["effect"] in [value["mean"] for key, value in difference.items() if key.startswith("minus_resnet")]
     assert claims["vgg-decodes-better-lpips"]["effect"] is None and "alexnet" in claims["vgg-decodes-better-lpips"]["effect_note"]
     assert "no ablation" in claims["local-terms-help-psnr"]["effect_note"]
+    assert {"better-than-nbnet", "better-than-residual-deconvolution"} <= set(claims)
+    assert "better-than-inverted-vgg" not in claims  # of itself the paper claims no such thing
     assert len(pd.read_csv("plots/findings/findings.csv")) >= len(claims)
     assert Path("plots/findings/findings.md").read_text(encoding="utf-8").count("\n| ") == len(claims) + 2

@@ -38,14 +38,14 @@ def changed(tmp_path):
 
 def test_the_shipped_file_loads():
     params = load_params(SHIPPED)
-    assert params.seed >= 0 and params.decoder.dropout >= 0
+    assert params.seed >= 0 and params.decoder.options
     for recognizer in params.recognizers:
         assert (recognizer in params.import_recognizer) != (recognizer in params.train_recognizer)
 
 
 def test_a_change_reaches_the_value(changed):
-    params = load_params(changed({"decoder.width": 0.5, "variants.a": {"template": "vgg", "perceptual": "vgg"}}))
-    assert params.decoder.width == 0.5 and params.entry("variants", "a").template == "vgg"
+    params = load_params(changed({"decoder.options.channels": 40, "variants.a": {"template": "vgg", "perceptual": "vgg"}}))
+    assert params.decoder.options["channels"] == 40 and params.entry("variants", "a").template == "vgg"
 
 
 @pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("1.0e-3", 1e-3), ("1", 1.0), ("2E-4", 2e-4)])
@@ -58,6 +58,13 @@ def test_numbers_are_read_as_numbers(tmp_path, text, value):
     assert params.train_recognizer["vgg"].learning_rate == value
 
 
+INVERTED_VGG = {
+    "decoder.architecture": "inverted-vgg",
+    "decoder.options": {
+        "width": 0.5, "hidden": 64, "channels": [8] * 5, "dropout": 0.0, "normalise": "batch", "output": "linear"
+    },
+}  # fmt: skip
+COMPETITORS = "experiments.competitors.decoders"
 # changes -> what the message must name
 MISTAKES = {
     "unknown key": ({"decoder.depth": 3}, "decoder.depth"),
@@ -73,7 +80,16 @@ MISTAKES = {
     "a list for a number": ({"loss.pixel": [1.0]}, "loss.pixel"),
     "a number for a section": ({"loss": 1.0}, "loss"),
     "below its range": ({"train_decoder.epochs": 0}, "train_decoder.epochs"),
-    "above its range": ({"decoder.dropout": 1.0}, "decoder.dropout"),
+    "above its range": ({"loss.perceptual_share": 1.5}, "loss.perceptual_share"),
+    "averages of nothing new": ({"train_decoder.averaging": 1.0}, "train_decoder.averaging"),
+    "a clip below zero": ({"train_decoder.clip": -1.0}, "train_decoder.clip"),
+    "an option below its range": ({"decoder.options.channels": 0}, "decoder.options.channels"),
+    "an option of another architecture": ({"decoder.options.width": 0.5}, "decoder.options.width"),
+    "an option missing": ({"decoder.options.hidden": ...}, "decoder.options.hidden"),
+    "options of another architecture": ({"decoder.architecture": "inverted-vgg"}, "decoder.options.dropout"),
+    "dropout of everything": (INVERTED_VGG | {"decoder.options.dropout": 1.0}, "decoder.options.dropout"),
+    "four stages": (INVERTED_VGG | {"decoder.options.channels": [8, 8, 8, 8]}, "decoder.options.channels"),
+    "no such norm": (INVERTED_VGG | {"decoder.options.normalise": "layer"}, "decoder.options.normalise"),
     "not a number": ({"loss.pixel": float("nan")}, "loss.pixel"),
     "infinite": ({"train_decoder.learning_rate": float("inf")}, "train_decoder.learning_rate"),
     "no choice": ({"faces.geometry": "cropped"}, "faces.geometry"),
@@ -90,6 +106,17 @@ MISTAKES = {
     "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),
     "variant of no recognizer": ({"variants.vgg-vgg.perceptual": "arcface"}, "variants.vgg-vgg.perceptual"),
+    "a variant's unknown loss": ({"variants.vgg-vgg.loss": {"ssim": 1.0}}, "variants.vgg-vgg.loss.ssim: Extra inputs"),
+    "a variant's negative loss": ({"variants.vgg-vgg.loss": {"pixel": -1.0}}, "variants.vgg-vgg.loss.pixel"),
+    "a variant's losses in two mistakes": ({"variants.vgg-vgg.loss": {"ssim": 1.0, "local": 1}}, "; variants.vgg-vgg.loss."),
+    "an identity loss of nobody": ({"variants.vgg-vgg.loss": {"identity": 0.1}}, "variants.vgg-vgg: loss.identity"),
+    "an identity loss of nobody for all": ({"loss.identity": 0.1}, "variants.vgg-vgg: loss.identity"),
+    "an identity that is no recognizer": ({"variants.vgg-vgg.identity": "arcface"}, "variants.vgg-vgg.identity"),
+    "a decoder trained and imported": (
+        {"import_decoder.vgg-vgg": {"weights": "x", "template": "vgg"}}, "vgg-vgg is in both variants and import_decoder"
+    ),
+    "imported decoder of no recognizer": ({"import_decoder.a": {"weights": "x", "template": "senet"}}, "import_decoder.a.template"),
+    "imported decoder from nowhere": ({"import_decoder.a": {"weights": "", "template": "vgg"}}, "import_decoder.a.weights"),
     "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
     "teacher that is none": ({"train_recognizer.vgg.teacher": "senet"}, "train_recognizer.vgg.teacher"),
     "its own teacher": ({"train_recognizer.vgg.teacher": "vgg"}, "train_recognizer.vgg.teacher"),
@@ -121,7 +148,16 @@ MISTAKES = {
     "more draws decoded than drawn": ({"aggregation.decoded_draws": 100}, "aggregation"),
     "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
     "ablation of no term": ({"experiments.ablation.losses": {"a": {"terms": [], "local": True}}}, "experiments.ablation.losses.a"),
+    "no seed": ({"experiments.ablation.seeds": []}, "experiments.ablation.seeds"),
+    "a seed below zero": ({"experiments.ablation.seeds": [-1]}, "experiments.ablation.seeds"),
     "unknown competitor": ({"experiments.competitors.decoders.gan": {}}, "experiments.competitors.decoders.gan"),
+    "a competitor's wrong option": ({f"{COMPETITORS}.nbnet.options": {"width": 0.0}}, f"{COMPETITORS}.nbnet.options.width"),
+    "another competitor's option": ({f"{COMPETITORS}.inverted-vgg.options.growth": 8}, f"{COMPETITORS}.inverted-vgg.options.growth"),
+    "a competitor's wrong training": ({f"{COMPETITORS}.nbnet.training.batch_size": 1}, f"{COMPETITORS}.nbnet.training.batch_size"),
+    "other losses of the paper's decoder": (
+        {f"{COMPETITORS}.inverted-vgg.training": {"batch_size": 8, "learning_rate": 0.1, "beta1": 0.9, "schedule": "constant"}},
+        f"{COMPETITORS}.inverted-vgg.training",
+    ),
 }
 
 TEMPLATES = {"synthetic": "a.npz", "orl": "b.parquet"}
@@ -136,6 +172,10 @@ MISTAKES |= {
         "templates as perceptual features": (
             {"variants.vgg-mine": {"template": "vgg", "perceptual": "mine"}},
             "variants.vgg-mine.perceptual: mine is precomputed",
+        ),
+        "templates as the identity of pictures": (
+            {"variants.mine-vgg": {"template": "mine", "perceptual": "vgg", "identity": "mine", "loss": {"identity": 0.1}}},
+            "variants.mine-vgg.identity: mine is precomputed",
         ),
         "a network with precomputed weights": ({"recognizers.mine": {"architecture": "vgg16"}}, "recognizers.mine: "),
         "precomputed with a network's weights": ({"import_recognizer.mine": {"weights": "x.h5"}}, "recognizers.mine: "),
@@ -203,8 +243,29 @@ def test_settings_do_not_change():
 def test_without_local_terms_their_weights_are_zero(changed):
     weights = load_params(changed({"loss.local": False, "loss.pixel": 2.0, "loss.perceptual": 1.0})).loss.weights()
     local = {"local_pixel": 0, "local_gradient": 0, "local_perceptual": 0}
-    assert weights == {"pixel": 2, "gradient": 1, "perceptual": 1} | local
-    assert all(load_params(changed({"loss.local": True})).loss.weights().values())
+    beyond = {"chroma": 0, "identity": 0}  # of Eq. 2
+    assert weights == {"pixel": 2, "gradient": 1, "perceptual": 1} | local | beyond
+    weights = load_params(changed({"loss.local": True})).loss.weights()
+    assert {term for term, weight in weights.items() if weight == 0} == set(beyond)
+
+
+def test_a_variants_own_losses_replace_those_of_all(changed):
+    own = {"gradient": 2.0, "chroma": 20.0, "identity": 0.1, "local": False}
+    variant = {"template": "resnet", "perceptual": "vgg", "identity": "resnet", "loss": own}
+    params = load_params(changed({"variants.resnet-white-box": variant}))
+    assert params.loss_of("vgg-vgg") == params.loss
+    loss = params.loss_of("resnet-white-box")
+    assert loss.model_dump() == params.loss.model_dump() | own
+    assert loss.weights()["identity"] == 0.1 and loss.weights()["local_pixel"] == 0
+
+
+def test_the_other_architectures_options_are_known(changed):
+    assert load_params(changed(INVERTED_VGG)).decoder.options["channels"] == [8] * 5
+
+
+def test_decoders_are_those_trained_here_and_those_imported(changed):
+    params = load_params(changed({"import_decoder": {"a": {"weights": "x", "template": "vgg"}}}))
+    assert params.decoders == {name: variant.template for name, variant in params.variants.items()} | {"a": "vgg"}
 
 
 # Profiles
@@ -222,14 +283,14 @@ def test_an_empty_profile_changes_not_a_character(tmp_path):
 
 
 def test_a_profile_replaces_adds_and_removes(tmp_path):
-    patch = "decoder: {size: 112, width: 0.125}\nvariants:\n  vgg-vgg: null\n  new: {template: vgg, perceptual: vgg}\nseed: 0\n"
+    patch = "decoder: {size: 112, architecture: residual}\nvariants:\n  vgg-vgg: null\n  new: {template: vgg, perceptual: vgg}\nseed: 0\n"
     text, changes = patched(profile(tmp_path, patch), SHIPPED)
     assert changes["decoder.size"] == (56, 112) and changes["variants.vgg-vgg"][1] is None
     assert set(changes) == {"decoder.size", "variants.vgg-vgg", "variants.new"}  # what it only repeats is no change
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     params = load_params(tmp_path / "params.yaml")
     assert params.decoder.size == 112 and "new" in params.variants and "vgg-vgg" not in params.variants
-    assert "# pixels; 224 in the paper" in text
+    assert "# pixels: 7 to 13, doubled; 224 in the paper" in text
 
 
 @pytest.mark.parametrize("text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("a: [", "YAML")])
@@ -267,7 +328,9 @@ def test_the_ablation_is_table_1():
 
 
 def test_epochs_are_shared_out_to_phases():
-    nbnet, residual = load_params(SHIPPED).experiments.competitors.decoders.values()
+    decoders = load_params(SHIPPED).experiments.competitors.decoders
+    assert decoders["inverted-vgg"].training is None  # as ours
+    nbnet, residual = (decoders[name].training for name in ("nbnet", "residual-deconvolution"))
     rate, later = nbnet.learning_rate, nbnet.perceptual_learning_rate
     assert rate != later
     assert nbnet.epochs_and_rates(["pixel", "perceptual"], 5) == {"pixel": (4, rate), "perceptual": (1, later)}

@@ -193,6 +193,9 @@ def test_an_experiment_opens_its_own_folders():
 # 2. Params, which DVC compares by name
 
 
+DERIVED = {"loss_of": ("loss", "variants.*")}  # what else Params gives, from what
+
+
 def reads(path: Path) -> set[str]:
     """The params that a stage's source reads: `section`, `section.key`, and `section.*` for one entry of a section.
 
@@ -214,6 +217,9 @@ def reads(path: Path) -> set[str]:
             keys = [*up.args[0].value.split("."), "*"]
         elif isinstance(up, ast.Compare) and isinstance(up.ops[0], ast.In) and up.comparators[0] is node:
             keys.append("*")
+        if keys[0] in DERIVED:
+            found |= set(DERIVED[keys[0]])
+            continue
         found |= {".".join(known([section, *keys[1:]])) for section in GATHERED.get(keys[0], keys[:1])}
     return found
 

@@ -46,8 +46,8 @@ CHANGES = {
     "train_recognizer": {},
     "variants": {name: {"template": name.partition("-")[0], "perceptual": "vgg"} for name in ("vgg-vgg", "mine-vgg")},
     "decoder.size": SIZE,
-    "decoder.width": 0.05,
-    "decoder.hidden": 64,
+    "import_decoder": {},
+    "decoder.options": {"hidden": 64, "channels": 16},
     "train_decoder.epochs": 1,
     "transforms.faces": 4,
     "transforms.held_out": 2,
@@ -183,8 +183,8 @@ def test_decoders_learn_from_the_faces_that_have_a_template_and_from_nothing_els
         assert state.keys() == decoder.state_dict().keys()
         assert all(torch.equal(state[name], value) for name, value in decoder.state_dict().items())
     assert project.json("train_decoder/mine-vgg")["n_faces"] == len(rows) == len(faces.rows("train")) - WITHOUT
-    network = load_decoder(project.folder / "data/decoders/mine-vgg.safetensors", CPU).network
-    torch.testing.assert_close(network.template_mean, computed.template[rows].mean(0))
+    network = load_decoder(project.folder / "data/decoders/mine-vgg.safetensors", CPU)
+    torch.testing.assert_close(network.whitening.mean, computed.template[rows].mean(0))
     assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 

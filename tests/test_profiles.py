@@ -42,6 +42,7 @@ COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", ".dvc/config",
 VARIANTS, RECOGNIZERS = ("vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"), ("vgg", "resnet")
 TESTED = {"lfw": 13, "celeba-hq": 8}  # people
 FOLDS = 10
+EQ_2 = [term for term in TERMS if term not in ("chroma", "identity")]
 
 
 def jpeg(pixels: np.ndarray) -> bytes:
@@ -122,7 +123,7 @@ SIZES = {
     "recognizers.resnet.options.size": 64,
     "recognizers.resnet.options.width": 1 / 16,
     "decoder.size": 28,
-    "decoder.width": 1 / 16,
+    "decoder.options.width": 1 / 16,
     "train_decoder.epochs": 2,
     "transforms.faces": 40,
     "transforms.held_out": 15,
@@ -214,12 +215,14 @@ def test_only_paths_and_sizes_differ_from_the_profile(paper):
     values = YAML(typ="safe", pure=True).load(full)
     params = load_params(paper.folder / "params.yaml")
     assert params.faces.geometry == values["faces"]["geometry"] == "box"
-    assert (params.decoder.mix, params.decoder.normalise, params.decoder.dropout) == ("none", "none", 0.5)
+    assert params.decoder.architecture == "inverted-vgg" and params.import_decoder == {}
+    assert (params.decoder.options["normalise"], params.decoder.options["dropout"]) == ("none", 0.5)
     assert (params.loss.features, params.loss.perceptual_share) == ("raw", 1.0)
-    assert set(params.loss.weights().values()) == {1.0} and set(params.loss.weights()) == set(TERMS)
+    assert params.loss.weights() == dict.fromkeys(EQ_2, 1.0) | {"chroma": 0.0, "identity": 0.0}
     training = params.train_decoder.model_dump() | {"epochs": values["train_decoder"]["epochs"]}
     assert training == values["train_decoder"] == {
-        "epochs": 10, "patience": 3, "batch_size": 64, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant"
+        "epochs": 10, "patience": 3, "batch_size": 64, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant",
+        "averaging": 0.0, "clip": 0.0,
     }  # fmt: skip
     layers = {name: (r.options["layer"], r.options["tap"]) for name, r in params.recognizers.items()}
     assert layers == {"vgg": ("fc7", "conv4_3"), "resnet": ("avg_pool", "conv4_3_3x3")}
@@ -264,22 +267,23 @@ def test_the_files_with_and_without_top_are_imported(paper):
         assert ("head.weight" in state) == head and config["options"]["width"] == 1 / 16
 
 
-def test_only_the_linear_decoder_is_fitted_in_closed_form(paper):
+def test_both_decoders_are_fitted_in_closed_form(paper):
     for name in RECOGNIZERS:
-        assert [path.name for path in (paper.folder / "data/closed_form" / name).iterdir()] == ["linear.safetensors"]
+        found = {path.name for path in (paper.folder / "data/closed_form" / name).iterdir()}
+        assert found == {"linear.safetensors", "quadratic.safetensors"}
 
 
 def test_the_decoders_are_the_papers(paper):
     for variant in VARIANTS:
         config, state = read_module(paper.folder / f"data/decoders/{variant}.safetensors")
-        assert config["mix"] is None and config["perceptual_gain"] == 1
+        assert config["perceptual_gain"] == 1
         assert config["architecture"] == "inverted-vgg" and config["options"]["hidden"] == 4096
         assert config["dimension"] == {"vgg": 256, "resnet": 128}[variant.split("-")[0]]
         assert all(torch.isfinite(tensor).all() for tensor in state.values())
         metrics = paper.json(f"metrics/train_decoder/{variant}.json")
-        assert metrics["epochs"] == 2 and "mix" not in metrics
-        assert set(metrics["validation"]) == {"total", *TERMS}
-        assert metrics["validation"]["total"] == pytest.approx(sum(metrics["validation"][term] for term in TERMS), rel=1e-4)
+        assert metrics["epochs"] == 2
+        assert set(metrics["validation"]) == {"total", *EQ_2}
+        assert metrics["validation"]["total"] == pytest.approx(sum(metrics["validation"][term] for term in EQ_2), rel=1e-4)
 
 
 def test_both_data_sets_are_evaluated_with_every_variant(paper):

@@ -132,6 +132,33 @@ class ImportDecoder(Settings):
     adapter: Text | None = None
 
 
+class ResidualOptions(Settings):
+    hidden: Count
+    channels: Count
+
+
+class InvertedVGGOptions(Settings):
+    width: Positive
+    hidden: Count
+    channels: Annotated[list[Count], Field(min_length=5, max_length=5)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    normalise: Literal["none", "batch", "group"]
+    output: Literal["linear", "bounded"]
+
+
+class CompetitorOptions(Settings):
+    width: Positive
+
+
+# architecture -> its options in params.yaml, beside the size
+OPTIONS: dict[str, type[Settings]] = {
+    "residual": ResidualOptions,
+    "inverted-vgg": InvertedVGGOptions,
+    "nbnet": CompetitorOptions,
+    "residual-deconvolution": CompetitorOptions,
+}
+
+
 class Decoder(Settings):
     architecture: str
     size: Count
@@ -277,6 +304,7 @@ class LossTerms(Settings):
 class Ablation(Settings):
     variant: str
     epochs: Count
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     losses: Annotated[dict[str, LossTerms], Field(min_length=1)]
 
 
@@ -302,8 +330,7 @@ class TemplateLayer(Settings):
     epochs: Count
 
 
-class Competitor(Settings):
-    width: Positive
+class CompetitorTraining(Settings):
     perceptual_epochs: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive
@@ -328,10 +355,18 @@ class Competitor(Settings):
         }
 
 
+class Competitor(Settings):
+    """options: of the architecture, beside the size. training: with the losses that it was published with; without it a
+    decoder learns as ours do, from their losses."""
+
+    options: dict[str, Any]
+    training: CompetitorTraining | None = None
+
+
 class Competitors(Settings):
     variants: Annotated[list[str], Field(min_length=1)]
     far: Annotated[float, Field(gt=0, lt=1)]
-    decoders: dict[Literal["nbnet", "residual-deconvolution"], Competitor]
+    decoders: dict[Literal["inverted-vgg", "nbnet", "residual-deconvolution"], Competitor]
 
 
 class Findings(Settings):
@@ -387,7 +422,7 @@ class Params(Settings):
 
     def loss_of(self, variant: str) -> Loss:
         """The losses that a variant is trained with: `loss`, with the variant's own entries. Raises ValueError for a wrong one."""
-        return Loss.model_validate(self.loss.model_dump() | self.variants[variant].loss)
+        return _validated(Loss, self.loss.model_dump() | self.variants[variant].loss, f"variants.{variant}.loss")
 
     @property
     def decoders(self) -> dict[str, str]:
@@ -421,10 +456,23 @@ class Params(Settings):
         for where, name in named:
             _known(where, name, "data set", self.datasets)
         self._precomputed_fit()
+        self._options_fit()
         turn, step = self.verify.rotate, self.transforms.rotate
         if turn % step or turn == 0 or not -180 < turn <= 180 or self.verify.scale not in self.transforms.scale:
             raise ValueError("verify: its rotation and scale must be among those of transforms")
         return self
+
+    def _options_fit(self) -> None:
+        """Of decoders, whose architecture decides what options they have."""
+        decoders = {"decoder": (self.decoder.architecture, self.decoder.options)}
+        for name, competitor in self.experiments.competitors.decoders.items():
+            where = f"experiments.competitors.decoders.{name}"
+            decoders[where] = (name, competitor.options)
+            if competitor.training and name == "inverted-vgg":
+                raise ValueError(f"{where}.training: it was published with the losses that are ours; leave `training` out")
+        for where, (architecture, options) in decoders.items():
+            if architecture in OPTIONS:
+                _validated(OPTIONS[architecture], options, f"{where}.options")
 
     def _precomputed_fit(self) -> None:
         """A recognizer that is templates alone computes none: what needs that is refused here, not hours later."""
@@ -449,6 +497,10 @@ class Params(Settings):
             if variant.perceptual in given:
                 raise ValueError(
                     f"variants.{key}.perceptual: {variant.perceptual} is {PRECOMPUTED}, templates without a network; name another"
+                )
+            if variant.identity in given:
+                raise ValueError(
+                    f"variants.{key}.identity: {variant.identity} is {PRECOMPUTED}, templates without a network; name another"
                 )
         for name, train in self.train_recognizer.items():
             if train.objective == "distil" and train.dataset not in given.get(train.teacher, {train.dataset: ""}):
@@ -508,5 +560,17 @@ def _checked(values, path: str | Path) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        problems = (".".join(map(str, problem["loc"])) + ": " + problem["msg"] for problem in error.errors())
-        raise DfdError(f"{path}: " + "; ".join(p.removeprefix(": ").replace("Value error, ", "") for p in problems)) from error
+        raise DfdError(f"{path}: {_problems(error)}") from error
+
+
+def _validated(model: type[Settings], values, where: str) -> Any:
+    """Values as a model of their own, where another's decides which. Raises ValueError, in one line that names `where`."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_problems(error, f"{where}.")) from error
+
+
+def _problems(error: ValidationError, where: str = "") -> str:
+    problems = (where + ".".join(map(str, problem["loc"])) + ": " + problem["msg"] for problem in error.errors())
+    return "; ".join(problem.removeprefix(": ").replace("Value error, ", "") for problem in problems)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfd.core import devices
-from dfd.core.devices import autocast, pick_device, profits_from_bfloat16
+from dfd.core.devices import autocast, float32, pick_device, profits_from_bfloat16
 from dfd.core.errors import DfdError
 
 CPU = torch.device("cpu")
@@ -45,9 +45,28 @@ def test_auto_is_bfloat16_where_the_device_profits(monkeypatch, profits):
         assert (torch.ones(4, 4) @ torch.ones(4, 4)).dtype == (torch.bfloat16 if profits else torch.float32)
 
 
-@pytest.mark.parametrize("present", ["_is_avx512_bf16_supported", "_is_amx_tile_supported", None])
-def test_a_cpu_profits_if_it_has_tiles_for_it(monkeypatch, present):
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+ASKED = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+@pytest.mark.parametrize("present", [*ASKED, None])
+def test_a_cpu_profits_if_it_has_instructions_for_it(monkeypatch, present):
+    for name in ASKED:
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name == present, raising=False)
-    assert profits_from_bfloat16(CPU) == (present == "_is_amx_tile_supported")
+    assert profits_from_bfloat16(CPU) == (present is not None)
     assert not profits_from_bfloat16(torch.device("mps"))
+
+
+def test_a_cpu_that_cannot_be_asked_does_not_profit(monkeypatch):
+    for name in ASKED:
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert not profits_from_bfloat16(CPU)
+
+
+def test_float32_within_bfloat16():
+    x = torch.ones(4, 4)
+    with autocast(CPU, "bfloat16"):
+        with float32(CPU):
+            assert (x @ x).dtype == torch.float32
+        assert (x @ x).dtype == torch.bfloat16
+    with float32(torch.device("meta")):  # where there is no autocast
+        assert (x.to("meta") @ x.to("meta")).dtype == torch.float32

@@ -56,13 +56,18 @@ def test_it_is_scikit_learns_ridge_at_the_strength_it_chose(examples, batch, mon
     assert 0.2 < found.r2 < 1  # templates of pixels do say something of pixels
 
 
-def test_it_keeps_the_mean_face_and_the_mean_template(examples):
-    decoder, _ = fitted(examples)
-    x, y = arrays(examples[0])
+@pytest.mark.parametrize("decoder", [None, QuadraticDecoder(15, SIZE, axes=3)], ids=["linear", "quadratic"])
+def test_it_keeps_the_mean_face(examples, decoder):
+    decoder, _ = fitted(examples, decoder)
+    _, y = arrays(examples[0])
     np.testing.assert_allclose(decoder.mean_face.flatten(), y.mean(0), atol=1e-6)
-    np.testing.assert_allclose(decoder.template_mean, x.mean(0), rtol=1e-5)
-    # least squares with an intercept: the mean template decodes to the mean face
-    np.testing.assert_allclose(decoder(decoder.template_mean[None])[0].detach(), decoder.mean_face, atol=1e-4)
+
+
+def test_the_mean_template_decodes_to_the_mean_face(examples):
+    """Least squares with an intercept."""
+    decoder, _ = fitted(examples)
+    x, _ = arrays(examples[0])
+    np.testing.assert_allclose(decoder(torch.from_numpy(x.mean(0))[None])[0].detach(), decoder.mean_face, atol=1e-4)
     torch.testing.assert_close(decoder.mean_face, decoder.mean_face.flip(2), atol=1e-6, rtol=0)
 
 
@@ -78,7 +83,7 @@ def test_templates_that_say_nothing_decode_to_the_mean_face(examples):
 def test_quadratic_features_are_scikit_learns(examples):
     decoder = QuadraticDecoder(examples[0].targets.shape[1], SIZE, axes=4)
     templates = examples[0].targets
-    decoder.set_statistics(templates)
+    decoder.set_statistics(templates, torch.rand(3, SIZE, SIZE))
     features = decoder.features(templates).double().numpy()
     white = PCA(whiten=True).fit(templates.double().numpy()).transform(templates.double().numpy())
     white *= np.sqrt(len(white) / (len(white) - 1)) * np.sign((white * features[:, : white.shape[1]]).sum(0))
@@ -122,7 +127,7 @@ def test_the_scales_are_those_with_which_scikit_learns_ridge_tells_most_of_the_v
 def test_without_axes_only_the_whitened_template_is_left(examples):
     templates = examples[0].targets
     decoder = QuadraticDecoder(templates.shape[1], SIZE, axes=0)
-    decoder.set_statistics(templates)
+    decoder.set_statistics(templates, torch.rand(3, SIZE, SIZE))
     features = decoder.features(templates).double()
     assert features.shape == templates.shape
     torch.testing.assert_close(features.T @ features / len(features), torch.eye(features.shape[1]).double(), atol=1e-3, rtol=0)

@@ -73,7 +73,7 @@ def test_identity_loss_is_the_squared_chord():
 def test_every_phase_has_a_loss_per_face_and_gradients(architecture, phase, phi):
     loss = CompetingLoss(phi, PHASES[architecture][phase])
     guess, targets = images(0).requires_grad_(), images(1)
-    terms = loss.terms(guess, targets)
+    terms = loss.terms(guess, targets, None)
     assert list(terms) == list(PHASES[architecture][phase])
     assert all(value.shape == (3,) and (value >= 0).all() for value in terms.values())
     total = loss.total(terms)
@@ -81,7 +81,7 @@ def test_every_phase_has_a_loss_per_face_and_gradients(architecture, phase, phi)
     torch.testing.assert_close(total, expected)
     total.backward()
     assert guess.grad.isfinite().all() and (guess.grad.abs().amax((1, 2, 3)) > 0).all()
-    same = loss.terms(targets, targets)
+    same = loss.terms(targets, targets, None)
     assert all(value.abs().max() < 1e-5 for value in same.values())
 
 
@@ -93,7 +93,7 @@ def test_the_published_weights():
 
 def test_each_term_alone_is_what_its_function_gives(phi):
     a, b = images(0), images(1)
-    terms = CompetingLoss(phi, PHASES["residual-deconvolution"]["all"], scale=3.0).terms(a, b)
+    terms = CompetingLoss(phi, PHASES["residual-deconvolution"]["all"], scale=3.0).terms(a, b, None)
     torch.testing.assert_close(terms["absolute"], absolute_loss(a, b))
     torch.testing.assert_close(terms["ssim"], ssim_loss(a, b))
     torch.testing.assert_close(terms["perceptual"], 3 * (phi.perceptual(a) - phi.perceptual(b)).square().mean((1, 2, 3)))
@@ -113,4 +113,4 @@ def test_without_features_needs_no_phi():
         kept = without_features(phases)
         assert kept and all(set(weights) <= {"absolute", "ssim"} for weights in kept.values()), architecture
         for weights in kept.values():
-            CompetingLoss(None, weights).terms(images(0), images(1))
+            CompetingLoss(None, weights).terms(images(0), images(1), None)

@@ -5,14 +5,16 @@ import pytest
 import torch
 
 from dfd.decoder.inverted_vgg import InvertedVGG
-from dfd.decoder.learning import learn, learning_examples, stamp, without_perceptual
-from dfd.decoder.losses import TERMS
+from dfd.decoder.learning import fresh_decoder, learn, learning_examples, stamp, without_perceptual
+from dfd.decoder.losses import PERCEPTUAL, TERMS
 from dfd.decoder.registry import load_decoder
+from dfd.decoder.residual import ResidualDecoder
 
 OPTIONS = {
     "size": 14, "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64],
     "dropout": 0.0, "normalise": "batch", "output": "linear",
 }  # fmt: skip
+WITHOUT_IDENTITY = dict.fromkeys(TERMS, 1.0) | {"identity": 0.0}
 SETTINGS = {"epochs": 2, "patience": 2, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant"}
 
 
@@ -41,7 +43,7 @@ def lesson(synthetic_store, tmp_path):
 
 
 def test_it_learns_and_its_file_gives_the_decoder_back(lesson, phi, tmp_path):
-    learned = lesson(phi, dict.fromkeys(TERMS, 1.0))
+    learned = lesson(phi, WITHOUT_IDENTITY)
     assert isinstance(learned.decoder, InvertedVGG) and learned.gain > 0
     assert learned.history["epoch"].tolist() == [1, 1, 2, 2]
     best = learned.best()
@@ -66,9 +68,28 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(lesson, ph
 def test_what_is_left_without_perceptual_terms_needs_no_gradients(lesson):
     weights = without_perceptual(dict.fromkeys(TERMS, 0.5))
     assert weights == {term: 0.0 if "perceptual" in term else 0.5 for term in TERMS}
-    learned = lesson(NoGradients(), weights)
+    assert {term for term, weight in weights.items() if not weight} == set(PERCEPTUAL)
+    learned = lesson(NoGradients(), weights | {"identity": 0.0})
     assert learned.gain == 1.0
     assert not [column for column in learned.history if "perceptual" in column]
+
+
+def test_through_another_recognizer_it_learns_the_identity(lesson, phi):
+    weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0, "identity": 1.0}
+    learned = lesson(phi, weights, identity=phi, white_box=False)
+    assert set(learned.history) == {"epoch", "split", "total", "pixel", "identity"} and learned.gain == 1.0
+    assert (learned.history["identity"] > 0).all()
+
+
+def test_the_residual_decoder_is_trained_from_where_a_linear_one_ends(lesson, phi, tmp_path):
+    weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0}
+    residual = {"architecture": "residual", "options": {"size": 14, "hidden": 16, "channels": 16}}
+    learned = lesson(phi, weights, **residual, settings={"learning_rate": 1e-9})
+    fresh = fresh_decoder(**residual, training=learned.training, validation=learned.validation, seed=0)
+    assert isinstance(learned.decoder, ResidualDecoder) and fresh.linear.weight.abs().max() > 0
+    templates = learned.validation.targets
+    with torch.no_grad():
+        torch.testing.assert_close(learned.decoder.eval()(templates), fresh.eval()(templates), atol=1e-4, rtol=0)
 
 
 def test_faces_without_a_template_are_no_examples(synthetic_store):

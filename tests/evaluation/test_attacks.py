@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
+from dfd.decoder.base import Decoder
 from dfd.evaluation import attacks
 from dfd.evaluation.attacked_verification import (
     attacked_pairs,
@@ -96,13 +96,12 @@ class Colours(Recognizer):
         yield "template", F.adaptive_avg_pool2d(x, 2).flatten(1)
 
 
-class Blocks(nn.Module):
+class Blocks(Decoder):
     """Decodes such templates to quarters of one colour: embedded again, they are the same templates."""
 
     def __init__(self, brightness: float = 1.0):
-        super().__init__()
+        super().__init__(12, 16)
         self.brightness = brightness
-        self.register_buffer("template_mean", torch.zeros(12))
 
     def forward(self, templates):
         return F.interpolate(templates.view(-1, 3, 2, 2) * self.brightness, (16, 16), mode="nearest")

@@ -113,3 +113,36 @@ def test_a_comparison_on_a_store(orl_store):
     assert metrics["n_faces"] == 10 and metrics["leaked_identities"] == 0
     assert metrics["decoders"]["b"]["ssim"]["minus_a"]["mean"] < 0
     assert torch.equal(originals, images["a"][[0, 3]]) and torch.equal(shown["b"], images["b"][[0, 3]])
+
+
+def test_several_trainings_count_as_their_mean_with_the_noise_between_them():
+    single = {"a": faces(0) + 0.1 * faces(1), "b": faces(0) + 0.2 * faces(2)}
+    assert summary({name: [image] for name, image in single.items()}) == summary(single)
+    several = {"a": [faces(0) + 0.1 * faces(seed) for seed in (1, 2, 3)], "b": [faces(0) + s * faces(4) for s in (0.1, 0.3, 0.2)]}
+    found = summary({name: iter(images) for name, images in several.items()})
+    values = {name: np.stack([psnr(image, faces(0)).numpy() for image in images]) for name, images in several.items()}
+    for name, own in values.items():
+        psnrs = found["decoders"][name]["psnr"]
+        assert psnrs["mean"] == pytest.approx(own.mean())
+        assert psnrs["ci95_low"] <= own.mean(1).min() + 1e-3 or name == "a"
+    difference = found["decoders"]["b"]["psnr"]["minus_a"]
+    assert difference == paired_interval(values["b"], values["a"], PEOPLE, 200, generator=np.random.default_rng(0))
+    assert (found["n_faces"], found["n_identities"]) == (12, 6)
+
+
+def test_one_trainings_pictures_are_held_at_a_time_and_the_firsts_are_shown(orl_store):
+    rows, decoded = orl_store.rows("test")[:10], []
+    views = orl_store.views(rows, 14)
+
+    def trainings(name: str):
+        for factor in (0.9, 0.8, 0.7):
+            decoded.append((name, factor))
+            yield views * factor
+
+    comparison = Comparison({}, {}, False, (None, "none"), against("ab", "a"), 50, 0, 14)
+    images = {name: trainings(name) for name in "ab"}
+    assert not decoded
+    metrics, (_, shown) = comparison.on(orl_store, rows, images, {}, [0, 3])
+    assert decoded == [(name, factor) for name in "ab" for factor in (0.9, 0.8, 0.7)]
+    assert torch.equal(shown["a"], (views * 0.9)[[0, 3]]) and set(shown) == {"a", "b"}
+    assert metrics["decoders"]["b"]["psnr"]["minus_a"]["mean"] == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dfd.decoder.base import Decoder
 from dfd.evaluation.disentanglement import (
     Probe,
     balanced_accuracy,
@@ -114,12 +115,11 @@ class Colours(Recognizer):
         yield "colour", x.mean((2, 3))
 
 
-class Painter(torch.nn.Module):
+class Painter(Decoder):
     """A decoder: the first three numbers are a colour."""
 
     def __init__(self):
-        super().__init__()
-        self.register_buffer("template_mean", torch.zeros(3))
+        super().__init__(3, 8)
 
     def forward(self, templates):
         return templates[:, :3, None, None].expand(-1, -1, 8, 8)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dfd.evaluation.intervals import bootstrap_weights, mean_interval, paired_interval, within_between
+from dfd.evaluation.intervals import _training_shares, bootstrap_weights, mean_interval, paired_interval, within_between
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -131,3 +131,76 @@ def test_what_one_or_two_people_cannot_tell():
     assert found[2]["value"] is None and "ratio_note" in found[2] and found[1]["mean"] == 0
     with pytest.raises(ValueError, match="not empty"):
         within_between(np.zeros(0), np.zeros((0, 0)), np.divide, generator=rng())
+
+
+# Several trainings
+
+
+def trainings(count: int, people: int, between: float, seed: int = 0) -> np.ndarray:
+    """(count, people): what a person is worth, and what a training is, with deviations 1 and `between`."""
+    random = rng(seed)
+    return 3 + random.normal(0, 1, people) + random.normal(0, between, count)[:, None]
+
+
+def test_of_one_training_it_is_what_it_is_without_seeds():
+    identities = np.repeat(np.arange(40), 2)
+    values = rng(1).normal(3, 1, 80)
+    _, codes = np.unique(identities, return_inverse=True)
+    weights = bootstrap_weights(40, 500, rng())
+    replicates = (weights @ np.bincount(codes, weights=values)) / (weights @ np.bincount(codes))
+    low, high = np.percentile(replicates, [2.5, 97.5])
+    expected = {"mean": float(values.mean()), "ci95_low": low, "ci95_high": high}
+    for given in (values, values[None]):
+        assert mean_interval(given, identities, 500, generator=rng()) == expected  # to the last bit
+
+
+def test_the_interval_holds_the_noise_of_training_too():
+    """Its squared width is the sum of that over people and of that over trainings: both are drawn independently."""
+    count, people = 25, 100
+    for between in (0.0, 0.1, 0.5):
+        values = trainings(count, people, between)
+        interval = mean_interval(values, np.arange(people), samples=4000, generator=rng())
+        effects = values.mean(1)
+        error = 1.96 * np.sqrt(values.mean(0).var() / people + effects.var(ddof=1) / count)
+        assert interval["mean"] == pytest.approx(values.mean())
+        assert width(interval) == pytest.approx(2 * error, rel=0.07)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_of_few_trainings_the_spread_of_their_mean_is_not_underrated(count):
+    """Its expectation is the unbiased s² / S, where drawing S of S would give (S − 1) / S of that."""
+    shares = _training_shares(count, 200_000, rng())
+    np.testing.assert_allclose(shares.sum(1), 1)
+    effects = rng(1).normal(0, 1, count)
+    assert (shares @ effects).var() == pytest.approx(effects.var(ddof=1) / count, rel=0.02)
+    assert (shares @ effects).mean() == pytest.approx(effects.mean(), abs=0.01)
+
+
+def test_people_and_trainings_are_drawn_as_written_out():
+    values, identities = rng(1).random((3, 12)), np.repeat(list("abcd"), 3)
+    generator = rng(5)
+    weights, draws = bootstrap_weights(4, 200, generator), generator.multinomial(2, [1 / 3] * 3, size=200)
+    means = []
+    for people, seeds in zip(weights, draws, strict=True):
+        drawn = np.concatenate([np.flatnonzero(identities == name) for name in np.repeat(list("abcd"), people)])
+        means.append(values[np.repeat(np.arange(3), seeds)][:, drawn].mean())
+    interval = mean_interval(values, identities, 200, generator=rng(5))
+    assert [interval["ci95_low"], interval["ci95_high"]] == pytest.approx(np.percentile(means, [2.5, 97.5]))
+
+
+def test_what_a_seed_does_to_both_cancels():
+    a, b = trainings(3, 50, between=1.0), trainings(3, 50, between=1.0) - 0.5
+    paired = paired_interval(a, b, np.arange(50), generator=rng())
+    assert (paired["mean"], width(paired)) == (pytest.approx(0.5), pytest.approx(0, abs=1e-9))
+    with pytest.raises(ValueError, match="must measure the same faces"):
+        paired_interval(a, b[:2], np.arange(50), generator=rng())
+
+
+def test_several_trainings_on_one_person_have_no_interval():
+    assert mean_interval(np.ones((3, 4)), np.zeros(4), generator=rng())["ci95_low"] is None
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (4, 3), (0, 4), ()])
+def test_values_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match="must be alike"):
+        mean_interval(np.ones(shape), np.zeros(4), generator=rng())

@@ -43,6 +43,13 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
+def float32(device: torch.device) -> contextlib.AbstractContextManager:
+    """Within `autocast`: float32 all the same."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
 def exact_convolutions() -> contextlib.AbstractContextManager:
     """No TF32 on CUDA, whose 10-bit mantissa is too coarse for differences of nearly equal numbers."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dfd.core.devices import float32
 from dfd.faces.examples import Examples, mean_face
 from dfd.templates.linear import soft_whitening
 
@@ -57,5 +58,7 @@ class Whitening(nn.Module):
         self.matrix.copy_(matrix)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
-        white = ((templates - self.mean) @ self.matrix).clamp(-CLIP, CLIP)
+        # What bfloat16 rounds off would come out larger than the noise along small axes, and only while learning.
+        with float32(templates.device):
+            white = ((templates - self.mean) @ self.matrix).clamp(-CLIP, CLIP)
         return white + NOISE * torch.randn_like(white) if self.training else white

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from dfd.core.devices import float32
 from dfd.decoder.losses import perceptual_loss
 from dfd.recognizers.base import Recognizer
 
@@ -22,7 +23,7 @@ def absolute_loss(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def ssim_loss(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """1 − SSIM (Wang et al., 2004: σ = 1.5, K1 = 0.01, K2 = 0.03), (N,), in [0, 2]."""
     # Local variances are differences of nearly equal numbers: no reduced precision.
-    with torch.autocast(images.device.type, enabled=False):
+    with float32(images.device):
         similarity = structural_similarity_index_measure(images.float(), targets.float(), data_range=1.0, reduction="none")
     return 1 - similarity.reshape(-1)
 

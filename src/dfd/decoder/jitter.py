@@ -7,6 +7,7 @@ live in fine detail, in exact places and in colour.
 import torch
 import torch.nn.functional as F
 
+from dfd.core.devices import float32
 from dfd.recognizers.base import Recognizer
 
 TURN, SCALE, SHIFT = 0.1, 0.08, 0.06  # at most: radians, share of the size, of the window's half side
@@ -18,6 +19,11 @@ NOISE = 0.02  # standard deviation, in [0, 1]
 def jittered(images: torch.Tensor, recognizer: Recognizer) -> torch.Tensor:
     """The recognizer's windows (N, 3, *size) in plain views (N, 3, H, W), RGB in [0, 1]: each turned, scaled, shifted,
     shrunk to a size drawn for all and enlarged again, some grey, with noise. Gradients reach the images."""
+    with float32(images.device):  # bfloat16's coordinates would be a fifth of a pixel apart
+        return _jittered(images, recognizer)
+
+
+def _jittered(images: torch.Tensor, recognizer: Recognizer) -> torch.Tensor:
     n, device = len(images), images.device
     turn = _within(TURN, n, device=device)
     scale = 1 + _within(SCALE, n, device=device)

@@ -106,8 +106,8 @@ def learn(
 
     options: of the architecture, `size` among them. weights: λ by term. features: `balanced` or `raw`. settings: of
     `train`: epochs, patience, batch_size, learning_rate, weight_decay, schedule, averaging, clip. identity, white_box: as
-    `ReconstructionLoss` takes them. decides: what else decides the outcome
-    (the files that were read): a checkpoint of another training is not resumed.
+    `ReconstructionLoss` takes them. decides: what else decides the outcome (the files that were read): a checkpoint of
+    another training is not resumed.
     """
     training, validation = learning_examples(faces, template, mirrored, options["size"], memory_gb)
     decoder = fresh_decoder(architecture, options, training, validation, seed)

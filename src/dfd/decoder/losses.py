@@ -131,7 +131,6 @@ class ReconstructionLoss:
             wanted = self.perceptual.perceptual(targets).float()
         return self.gain * perceptual_loss(self.perceptual.perceptual(images).float(), wanted)
 
-
     def _identity(self, images: torch.Tensor, targets: torch.Tensor, templates: torch.Tensor) -> torch.Tensor:
         if not self.white_box:
             with torch.no_grad():

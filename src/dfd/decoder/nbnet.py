@@ -76,7 +76,8 @@ class NbNet(Decoder):
         nn.init.zeros_(self.to_rgb.bias)
 
     def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
-        """Take centre and scale from training templates (M, D); the mean face has no place in this decoder."""
+        """Take centre and scale from training templates (M, D); the mean face is kept, but has no part in decoding."""
+        self.mean_face.copy_(mean_face)
         self.template_mean.copy_(templates.mean(0))
         self.template_scale.copy_(spread(templates))
 

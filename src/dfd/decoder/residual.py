@@ -1,6 +1,7 @@
 """A decoder that learns in few epochs on a CPU: dense layers, one residual block per resolution, and a linear skip."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,7 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1),
         )  # fmt: skip
         nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.layers(x)
@@ -60,7 +62,7 @@ class ResidualDecoder(Decoder):
         shuffles = size >= SHUFFLED
         widths = [max(min(16, channels), channels >> max(0, k - 1)) for k in range(doublings + 1 - shuffles)]
         layers: list[nn.Module] = [ResidualBlock(widths[0])]
-        for inputs, outputs in zip(widths, widths[1:]):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2), ResidualBlock(outputs)]
         self.convolutions = nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), nn.ReLU())
         last = nn.Conv2d(widths[-1], 3 * 4**shuffles, 3, padding=1)

@@ -59,9 +59,10 @@ def train(
     The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
     schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0), `constant`, or `halving` every ten
     epochs. weight_decay: of matrices and kernels, not of biases and norms. averaging: the share of the old in the running
-    mean of the weights, which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm,
-    of the loss in [0, 1] units (grey levels² / 255²); 0: unlimited. A killed training goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an
-    uninterrupted one. Raises DfdError where no epoch has a finite validation loss.
+    mean of the weights, which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm
+    for a loss in squared grey levels, over 255²: as if images and loss were in [0, 1]; 0: unlimited. A killed training
+    goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Raises
+    DfdError where no epoch has a finite validation loss.
     """
     decoder.to(device, memory_format=torch.channels_last)
     groups = [
@@ -97,9 +98,9 @@ def train(
                 terms = loss.terms(decoder(templates).float(), on_device(images, device), templates)
             total = loss.total(terms)
             optimizer.zero_grad()
-            (total / 255**2).backward()
+            total.backward()
             if clip:
-                nn.utils.clip_grad_norm_(decoder.parameters(), clip)
+                nn.utils.clip_grad_norm_(decoder.parameters(), 255**2 * clip)
             optimizer.step()
             if averaging:
                 average.update_parameters(decoder)

@@ -16,7 +16,8 @@ from dfd.templates.embedding import embed_images
 
 NOTHING = dict.fromkeys(("mean", "ci95_low", "ci95_high"))
 
-Images = Mapping[str, torch.Tensor]  # reconstructions (N, 3, S, S) by decoder, of the same faces in the same order
+# Reconstructions (N, 3, S, S) by decoder, of the same faces in the same order; or of several trainings of it, one after another
+Images = Mapping[str, torch.Tensor | Iterable[torch.Tensor]]
 
 
 def measured(
@@ -55,8 +56,8 @@ def compared(
     """By decoder and measure: the mean and its 95 % interval over identities (N,), and `minus_<reference>` for each of
     the decoder's references.
 
-    values: by decoder, by measure, (N,), of the same faces in the same order. The differences are paired: what makes a
-    face easy or hard cancels out. Where a measure has no finite value, or a reference is missing, numbers are null and a
+    values: by decoder, by measure, (N,), of the same faces in the same order, or (S, N) of S trainings, by the same seeds
+    in the same order. The differences are paired: what makes a face easy or hard cancels out. Where a measure has no finite value, or a reference is missing, numbers are null and a
     note says why.
     """
     found: dict = {}
@@ -99,17 +100,25 @@ def compare(
 ) -> dict:
     """The metrics of several decoders on one data set: `n_faces`, `n_identities` and `decoders`, see `compared`.
 
-    originals: (N, 3, S, S) in [0, 1]. recognizers: as in `measured`. `lpips` is null, with a note, where its network is
+    originals: (N, 3, S, S) in [0, 1]. What several trainings of a decoder reach is their mean, and its interval holds the
+    noise of training. recognizers: as in `measured`. `lpips` is null, with a note, where its network is
     not to be had; so is the cosine under a recognizer that embeds no images.
     """
     network, note = lpips
-    values = {name: measured(image, originals, recognizers, network) for name, image in images.items()}
+    values = {}
+    for name, trainings in images.items():
+        measures = [measured(image, originals, recognizers, network) for image in _trainings(trainings)]
+        values[name] = {measure: np.stack([training[measure] for training in measures]) for measure in measures[0]}
     decoders = compared(values, identities, references, samples, seed)
     nulls = {} if network else {"lpips": NOTHING | {"lpips_note": note}}
     blind = [name for name, (recognizer, _) in recognizers.items() if not recognizer.embeds_images]
     nulls |= {f"cosine-{name}": NOTHING | {"cosine_note": NO_IMAGES} for name in blind}
     decoders = {name: measures | nulls for name, measures in decoders.items()}
     return {"n_faces": len(originals), "n_identities": len(np.unique(identities)), "decoders": decoders}
+
+
+def _trainings(images: torch.Tensor | Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:
+    return [images] if isinstance(images, torch.Tensor) else images
 
 
 class Comparison(NamedTuple):
@@ -133,16 +142,23 @@ class Comparison(NamedTuple):
         self, faces: FaceStore, rows: np.ndarray, images: Images, templates: Mapping[str, torch.Tensor], picks: Sequence[int]
     ) -> tuple[dict, tuple[torch.Tensor, dict[str, torch.Tensor]]]:
         """The metrics of `compare` on rows (N,) of `faces`, with `leaked_identities`; and of `picks`, positions among the
-        rows, the originals and the reconstructions by decoder, to be shown.
+        rows, the originals and the reconstructions by decoder (the first training's), to be shown.
 
         templates: (N, D) of the originals by recognizer. Raises DfdError for people who were seen in training.
         """
         leaked = refuse_leakage(self.learned, faces, rows, self.allow_leakage)
         originals = faces.views(rows, self.size)
         judges = {name: (recognizer, templates[name]) for name, recognizer in self.recognizers.items()}
+        shown: dict[str, torch.Tensor] = {}
+
+        def keeping(name: str, trainings: torch.Tensor | Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:
+            for image in _trainings(trainings):
+                shown.setdefault(name, image[picks])
+                yield image
+
         metrics = compare(
             originals,
-            images,
+            {name: keeping(name, trainings) for name, trainings in images.items()},
             faces.identities(rows),
             judges,
             self.lpips,
@@ -150,5 +166,4 @@ class Comparison(NamedTuple):
             self.samples,
             self.seed,
         )
-        shown = originals[picks], {name: image[picks] for name, image in images.items()}
-        return metrics | {"leaked_identities": leaked}, shown
+        return metrics | {"leaked_identities": leaked}, (originals[picks], shown)

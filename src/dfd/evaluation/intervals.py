@@ -1,4 +1,7 @@
-"""95 % intervals by resampling identities: photos of one person are alike, so they are no independent observations."""
+"""95 % intervals by resampling identities: photos of one person are alike, so they are no independent observations.
+
+Where a measure is of several trainings that differ in their seed alone, these are resampled beside the identities.
+"""
 
 from collections.abc import Callable
 
@@ -27,28 +30,42 @@ def mean_interval(
 ) -> dict:
     """The mean of values (N,) and its interval over identities (N,), of any type: `mean`, `ci95_low`, `ci95_high`.
 
+    values: or (S, N), of S trainings of the same network: their mean, and an interval that holds what one training
+    differs from the next by. Each replicate draws S − 1 of them with replacement, for all identities alike: S of so few
+    would spread too little, by (S − 1)/S (Rao & Wu, 1988).
+
     Each drawn identity brings all its values (cluster bootstrap; Field & Welsh, 2007), whose mean is then taken. With
     one identity there is no interval: both ends are None, and `ci95_note` says so.
     Raises ValueError for no values, for NaN or infinity, and for lengths that differ.
     """
     values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or len(values) != len(identities) or not len(values):
-        raise ValueError(f"values {values.shape} and identities ({len(identities)},) must be alike, (N,) and not empty")
+    if values.ndim not in (1, 2) or values.shape[-1] != len(identities) or not values.size:
+        raise ValueError(f"values {values.shape} and identities ({len(identities)},) must be alike, (N,) or (S, N), and not empty")
     if not np.isfinite(values).all():
-        raise ValueError(f"{int((~np.isfinite(values)).sum())} of {len(values)} values are NaN or infinite")
+        raise ValueError(f"{int((~np.isfinite(values)).sum())} of {values.size} values are NaN or infinite")
+    trainings = np.atleast_2d(values)
     _, codes = np.unique(np.asarray(identities), return_inverse=True)
-    counts, sums = np.bincount(codes), np.bincount(codes, weights=values)
-    mean = {"mean": float(values.mean())}
+    counts = np.bincount(codes)
+    mean = {"mean": float(trainings.mean(1).mean())}
     if len(counts) < 2:
         return mean | NO_INTERVAL
     weights = bootstrap_weights(len(counts), samples, generator)
-    return mean | percentiles((weights @ sums) / (weights @ counts))
+    replicates = np.stack([(weights @ np.bincount(codes, weights=row)) / (weights @ counts) for row in trainings], 1)
+    return mean | percentiles((replicates * _training_shares(len(trainings), samples, generator)).sum(1))
+
+
+def _training_shares(trainings: int, samples: int, generator: np.random.Generator) -> np.ndarray:
+    """The share of each training in each replicate, (samples, trainings); rows sum to 1."""
+    if trainings == 1:
+        return np.ones((samples, 1))
+    return generator.multinomial(trainings - 1, np.full(trainings, 1 / trainings), size=samples) / (trainings - 1)
 
 
 def paired_interval(
     a: np.ndarray, b: np.ndarray, identities: np.ndarray, samples: int = 1000, *, generator: np.random.Generator
 ) -> dict:
-    """`mean_interval` of a − b, for two measures (N,) and (N,) of the same faces in the same order."""
+    """`mean_interval` of a − b, for two measures (N,) of the same faces in the same order, or two (S, N), of trainings by
+    the same seeds in the same order."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"a {a.shape} and b {b.shape} must measure the same faces")

@@ -1,9 +1,7 @@
 """What all claims share: names, margins, and how parts are looked up.
 
 Paths are those of metrics/<stage>/<key>.json, without the ending. `vgg` and `resnet` are the paper's recognizers, by the
-names that params.yaml gives them; a metric of another name is missing. Where decoders are compared with one another (Figs. 3
-to 7, Table 1) they stand without the closed form that they may be mixed with: the paper's have none. What they are used for
-elsewhere (Figs. 11 to 17) is measured with the decoders as they are.
+names that params.yaml gives them; a metric of another name is missing.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +27,7 @@ class Names(NamedTuple):
     template_layer: str  # recognizer
     layers: tuple[str, ...]
     competitors: tuple[str, ...]  # variants
-    decoders: tuple[str, ...]
+    decoders: tuple[str, ...]  # published ones, with their own losses
     far: float  # of the recognizer whose acceptance counts as a recovered identity
     psnr_margin: float
     rate_margin: float

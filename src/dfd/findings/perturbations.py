@@ -252,7 +252,7 @@ def attack_claims(names: Names) -> dict[str, Claim]:
         "white-box-like-black-box-attacked": Claim(
             "White-box and black-box decoders do not differ on attacked photos",
             "4.3.3, Fig. 12",
-            f"{share} after decoding (by the decoders as they are, mixed), white-box minus black-box",
+            f"{share} after decoding, white-box minus black-box",
             "share",
             -names.rate_margin,
             names.rate_margin,

@@ -33,7 +33,7 @@ def backbone_claims(names: Names) -> dict[str, Claim]:
         f"white-box-like-black-box-{recognizer}": Claim(
             f"White-box and black-box decoders of {recognizer} templates reconstruct alike",
             "4.2.1, Fig. 3",
-            "PSNR of the white-box minus the black-box network",
+            "PSNR of the white-box minus the black-box decoder",
             "dB",
             -names.psnr_margin,
             names.psnr_margin,
@@ -46,7 +46,7 @@ def backbone_claims(names: Names) -> dict[str, Claim]:
         f"vgg-decodes-better-{measure}": Claim(
             f"VGG templates give reconstructions closer to the photo than ResNet templates ({measure.upper()})",
             "4.2.1, Fig. 3; Table 1",
-            f"{measure.upper()} of the network for VGG minus that for ResNet templates, φ being the same",
+            f"{measure.upper()} of the decoder of VGG minus that of ResNet templates, φ being the same",
             unit,
             *better(measure),
             partial(template, measure),
@@ -111,10 +111,8 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
     """Figs. 6 and 7."""
 
     def ahead(metrics: Mapping, path: Sequence[str], decoder: str, measure: str) -> Effect:
-        """Ours minus another decoder's; of ours the network alone, where it is mixed."""
-        found = look_up(metrics, *path, decoder, measure)
-        reference = "minus_ours-network" if "minus_ours-network" in found else "minus_ours"
-        return negated(number(metrics, *path, decoder, measure, reference))
+        """Ours minus another decoder's."""
+        return negated(number(metrics, *path, decoder, measure, "minus_ours"))
 
     def quality(decoder: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
         parts = {}
@@ -145,7 +143,7 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
         f"better-than-{decoder}": Claim(
             f"DFD yields a higher PSNR than the decoder {decoder}",
             where.get(decoder, "4.2.2"),
-            f"PSNR of our network minus {decoder}, also as it is after an earlier phase of its training, on the same templates",
+            f"PSNR of our decoder minus {decoder}, also as it is after an earlier phase of its training, on the same templates",
             "dB",
             0,
             inf,
@@ -157,7 +155,7 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
     claims["identity-recovered-as-well"] = Claim(
         "DFD recovers identities as well as its competitors",
         "4.2.2",
-        f"share of reconstructions accepted against the same photo at {100 * names.far:g} % FAR, our network minus a competitor",
+        f"share of reconstructions accepted against the same photo at {100 * names.far:g} % FAR, our decoder minus a competitor",
         "share",
         -names.rate_margin,
         inf,

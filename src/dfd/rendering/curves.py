@@ -14,12 +14,12 @@ from dfd.core.artefacts import replacing
 
 # Okabe and Ito (2008), "Color Universal Design": told apart with every common colour blindness. Yellow comes last: it
 # is faint on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442", "#8C564B")
 
 MAPS = {"without": "-", "with": "--"}  # of the linear map M, see dfd.templates
 SPLITS = {"train": ("-", "o"), "validation": ("--", "x")}  # line, and the mark of a single epoch
 # One colour per term in every loss figure, whichever terms a variant is trained with.
-TERMS = ("total", "pixel", "gradient", "perceptual", "local_pixel", "local_gradient", "local_perceptual")
+TERMS = ("total", "pixel", "gradient", "perceptual", "local_pixel", "local_gradient", "local_perceptual", "chroma", "identity")
 OPERATING_POINTS = {1e-3: "0.1 %", 1e-2: "1 %"}  # the FARs at which the tables state the TAR
 
 DPI = 100
