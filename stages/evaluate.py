@@ -4,6 +4,7 @@ import numpy as np
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import decode, load_decoder
 from dfd.evaluation.quality import load_lpips
 from dfd.evaluation.reconstruction import evaluate
@@ -24,6 +25,7 @@ def main(variant: str) -> None:
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
     lpips = load_lpips(device)
     learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)
+    learned["this decoder"] = whom_it_saw(decoder)
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))

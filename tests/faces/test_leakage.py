@@ -126,7 +126,7 @@ def test_verify_refuses_before_it_opens_a_template(same_people_twice):
 def test_evaluate_refuses_or_counts(same_people_twice, monkeypatch):
     stage = importlib.import_module("stages.evaluate")
     store = {"template": torch.zeros(20, 2), "rows": lambda split: np.arange(20)}
-    blank = SimpleNamespace(mean_face=torch.zeros(3, 1, 1), **store)
+    blank = SimpleNamespace(mean_face=torch.zeros(3, 1, 1), config={"dataset": "copy", "people": []}, **store)
     for name in ("load_decoder", "load_recognizer", "load_lpips", "TemplateStore", "decode"):
         monkeypatch.setattr(stage, name, lambda *_: blank)
     monkeypatch.setattr(stage, "evaluate", lambda *_: {"psnr": {"mean": 1.0, "linear": 1.0}})
