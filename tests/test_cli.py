@@ -17,8 +17,9 @@ from dfd.faces.datasets import orl_photos
 from dfd.faces.detection import Detector
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
-from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer
+from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer, weights_sha256
 from dfd.templates.embedding import embed_faces
+from dfd.templates.files import read_templates_file
 
 ROOT = Path(__file__).parents[1]
 SIZE = 28
@@ -33,7 +34,7 @@ def project(tmp_path_factory) -> Path:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["device"] = "cpu"
-    params["decoder"]["size"] = SIZE
+    params["recognizers"]["vgg"]["options"] = VGG
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
@@ -77,7 +78,7 @@ def image(path: Path) -> torch.Tensor:
 
 
 def test_every_command_explains_itself(dfd):
-    for command in ("reconstruct", "embed", "decode"):
+    for command in ("reconstruct", "embed", "decode", "release"):
         code, out, _ = dfd(command, "--help")
         assert code == 0 and f"Example: dfd {command}" in " ".join(out.split())
 
@@ -94,16 +95,19 @@ def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp
     assert keys == [f"{photos.name}/{name}" for name in ("anna/1.pgm", "anna/2.pgm", "zoë k.pgm")]
 
     write_photos(tmp_path / "a.tar", [(key, (photos.parent / key).read_bytes()) for key in keys])
-    detector = Detector(tuple(load_params(project / "params.yaml").faces.detection_sides), 0.3, CPU)
-    to_store(tmp_path / "a.tar", tmp_path / "a.h5", size=112, detector=detector)
-    module = load_recognizer(project / cli.RECOGNIZER.format("vgg"), CPU)
+    settings = load_params(project / "params.yaml").faces
+    detector = Detector(tuple(settings.detection_sides), 0.3, CPU)
+    to_store(tmp_path / "a.tar", tmp_path / "a.h5", size=112, detector=detector, geometry=settings.geometry)
+    module = load_recognizer(project / cli.RECOGNIZER.format("vgg"), CPU, settings.geometry)
     expected, _ = embed_faces(module, FaceStore(tmp_path / "a.h5"))
     np.testing.assert_allclose(templates, expected, atol=1e-3)
+    read = read_templates_file(file)
+    assert (read.recognizer, read.weights_sha256) == ("vgg", weights_sha256(module))
 
 
 def test_decode_gives_the_decoders_images(dfd, project, tmp_path):
     decoder = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU)
-    vectors = torch.randn(3, len(decoder.template_mean), generator=torch.Generator().manual_seed(0))
+    vectors = torch.randn(3, decoder.dimension, generator=torch.Generator().manual_seed(0))
     expected = (decode(decoder, vectors) * 255).round().byte()
     np.save(tmp_path / "plain.npy", vectors.double().numpy())
     np.save(tmp_path / "one.npy", vectors[1].numpy())
@@ -150,7 +154,8 @@ def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
 
 MISTAKES = {
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
-    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "no face in 1 photos"),
+    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "wall.png: no face in 1 photos"),
+    "no face to reconstruct": (("reconstruct", "{photos}/wall.png", "--variant", "vgg-resnet", "--out", "o"), "wall.png: no face in 1"),
     "an unknown recognizer": (("embed", "{photos}", "--recognizer", "arcface", "--out", "t.h5"), "no arcface"),
     "another file type": (("embed", "{photos}", "--recognizer", "vgg", "--out", "t.csv"), "t.csv: templates are kept in"),
     "an unknown variant": (("decode", "{tmp}/wide.npy", "--variant", "x", "--out", "o"), "no x"),
@@ -165,7 +170,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(dfd, project, photos, tmp_path, mistake):
-    dimension = len(load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).template_mean)
+    dimension = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).dimension
     np.save(tmp_path / "wide.npy", np.zeros((2, 7)))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
@@ -187,11 +192,11 @@ def test_a_full_folder_of_params_is_needed(dfd, tmp_path, monkeypatch):
 def test_a_profile_is_shown_then_applied(dfd, project):
     before = (project / "params.yaml").read_text()
     (project / "profiles").mkdir()
-    (project / "profiles/small.yaml").write_text("decoder: {width: 0.5}\n")
+    (project / "profiles/small.yaml").write_text("decoder: {size: 64}\n")
     code, out, _ = dfd("profile", "small")
-    assert code == 0 and "decoder.width: 0.125 -> 0.5" in out and (project / "params.yaml").read_text() == before
+    assert code == 0 and "decoder.size: 56 -> 64" in out and (project / "params.yaml").read_text() == before
     assert dfd("profile", "small", "--apply")[0] == 0
-    assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["width"] == 0.5
+    assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["size"] == 64
     (project / "params.yaml").write_text(before)
     code, _, err = dfd("profile", "large")
     assert code == 1 and "there are: small" in err

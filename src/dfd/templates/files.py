@@ -19,7 +19,6 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 
-
 SOURCE = ("recognizer", "weights_sha256")  # what may say whose templates a file holds
 
 
