@@ -1,4 +1,4 @@
-"""Bring a decoder that was trained elsewhere into the project; refuse one of another recognizer or of faces cut otherwise."""
+"""Bring a decoder that was trained elsewhere into the project, if it is of the recognizer and the geometry used here."""
 
 from pathlib import Path
 
@@ -19,6 +19,7 @@ def main(variant: str) -> None:
     decoder = load_decoder(Path(settings.weights).expanduser(), cpu)
     recognizer = load_recognizer(RECOGNIZER.format(settings.template), cpu, geometry)
     refuse_other_faces(decoder.config, settings.weights, settings.template, weights_sha256(recognizer), geometry)
+    # Here `settings.adapter`, where there is one, comes before the decoder; what is checked above is then the adapter's.
     save_decoder(DECODER.format(variant), decoder, decoder.config | {"variant": variant})
     facts = decoder_facts(decoder)
     write_json(f"metrics/import_decoder/{variant}.json", facts)

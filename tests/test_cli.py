@@ -154,8 +154,8 @@ def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
 
 MISTAKES = {
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
-    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "wall.png: no face in 1 photos"),
-    "no face to reconstruct": (("reconstruct", "{photos}/wall.png", "--variant", "vgg-resnet", "--out", "o"), "wall.png: no face in 1"),
+    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "wall.png: no face in 1"),
+    "no face in it": (("reconstruct", "{photos}/wall.png", "--variant", "vgg-resnet", "--out", "o"), "wall.png: no face in 1"),
     "an unknown recognizer": (("embed", "{photos}", "--recognizer", "arcface", "--out", "t.h5"), "no arcface"),
     "another file type": (("embed", "{photos}", "--recognizer", "vgg", "--out", "t.csv"), "t.csv: templates are kept in"),
     "an unknown variant": (("decode", "{tmp}/wide.npy", "--variant", "x", "--out", "o"), "no x"),

@@ -1,4 +1,4 @@
-"""Released files: made from what was trained, used in a fresh clone, imported into a pipeline, and refused where they do not belong."""
+"""Released files: made from what was trained, used in a fresh clone, imported; and refused where they do not belong."""
 
 import json
 import shutil
@@ -23,7 +23,13 @@ from dfd.faces.datasets import orl_photos
 from dfd.faces.store import FaceStore
 from dfd.faces.synthetic import synthetic_photos
 from dfd.params import load_params
-from dfd.recognizers.registry import build_recognizer, import_recognizer, load_recognizer, save_recognizer, weights_sha256
+from dfd.recognizers.registry import (
+    build_recognizer,
+    import_recognizer,
+    load_recognizer,
+    save_recognizer,
+    weights_sha256,
+)
 from dfd.templates.embedding import embed_views
 from dfd.templates.files import write_templates_file
 from dfd.templates.store import TemplateStore, write_templates
@@ -69,7 +75,9 @@ def trained(tmp_path_factory, to_store) -> SimpleNamespace:
     write_photos(folder / "data/raw/synthetic.tar", synthetic_photos(24, seed=0))
     to_store(folder / "data/raw/synthetic.tar", folder / "data/faces/synthetic.h5", geometry="portrait")
     faces = FaceStore(folder / "data/faces/synthetic.h5")
-    dlib = import_recognizer("dlib-resnet", params.recognizers["resnet"].options, "dlib-face-recognition").place("portrait")
+    dlib = import_recognizer("dlib-resnet", params.recognizers["resnet"].options, "dlib-face-recognition").place(
+        "portrait"
+    )
     source = {"recognizer": "resnet", "layer": dlib.layer, "weights_sha256": weights_sha256(dlib)}
     template = embed_views(dlib, faces, np.arange(len(faces)))
     write_templates(folder / "t.h5", faces, template.numpy(), None, source)
@@ -88,7 +96,10 @@ def trained(tmp_path_factory, to_store) -> SimpleNamespace:
     figures = {"mean": 15.2, "ci95_low": 15.0, "ci95_high": 15.4, "linear": 14.9}
     accepted = {"type_1": {"value": 0.995, "ci95_low": 0.99, "ci95_high": 1.0}}
     metrics = {
-        "evaluate/resnet-resnet": {"orl": {"n_faces": 400, "psnr": figures, "ssim": figures, "acceptance": accepted}, "lfw": None},
+        "evaluate/resnet-resnet": {
+            "orl": {"n_faces": 400, "psnr": figures, "ssim": figures, "acceptance": accepted},
+            "lfw": None,
+        },
         "train_decoder/resnet-resnet": {"epochs": 7, "best_epoch": 6},
         "train_recognizer/vgg": {"n_faces": 20, "verification": {"orl": {"eer": {"value": 0.125}}}},
     }
@@ -134,7 +145,9 @@ def test_a_released_decoder_is_the_trained_one_as_float16(trained, released):
     assert state["dense.2.weight"].dtype == torch.float16 and state["whitening.matrix"].dtype == torch.float32
     loaded = load_decoder(released, CPU)
     assert all(p.dtype == torch.float32 for p in loaded.parameters()) and "state_sha256" not in loaded.config
-    torch.testing.assert_close(decode(loaded, trained.training), decode(trained.decoder, trained.training), atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        decode(loaded, trained.training), decode(trained.decoder, trained.training), atol=2e-3, rtol=0
+    )
 
 
 def test_the_card_says_what_the_file_is(trained, released):
@@ -144,7 +157,8 @@ def test_the_card_says_what_the_file_is(trained, released):
     for text in (
         "# resnet-identity", "28 px", "templates of `resnet`", trained.header["weights_sha256"], "geometry portrait",
         f"{len(trained.training)} training faces of {people} people", f"never seen: {test} faces of {test} people",
-        "gradient 1,", "perceptual 0.1,", "pixel 1,", "7 epochs, the weights of epoch 6", "| orl | 400 | 15.20 [15.00, 15.40] | 14.90 |",
+        "gradient 1,", "perceptual 0.1,", "pixel 1,", "7 epochs, the weights of epoch 6",
+        "| orl | 400 | 15.20 [15.00, 15.40] | 14.90 |",
         "99.5 [99.0, 100.0] | – |", "## Intended use", "must not be used to identify people", "## Licence", "SHA-256",
     ):  # fmt: skip
         assert text in card, text
@@ -154,7 +168,9 @@ def test_the_card_says_what_the_file_is(trained, released):
 def test_lfws_licence_and_folds_are_named(trained, tmp_path):
     settings = {"source": "lfw", "test_folds": [8, 9, 10]}
     source = trained.folder / "data/decoders/resnet-resnet.safetensors"
-    releasing.release_decoder(source, tmp_path / "d.safetensors", settings, trained.folder / "data/faces/synthetic.h5", tmp_path)
+    releasing.release_decoder(
+        source, tmp_path / "d.safetensors", settings, trained.folder / "data/faces/synthetic.h5", tmp_path
+    )
     card = (tmp_path / "d.md").read_text(encoding="utf-8")
     assert "Labeled Faces in the Wild" in card and "research only" in card and "folds 8, 9, 10" in card
     assert "No figures were measured" in card and "epoch" not in card
@@ -191,7 +207,9 @@ def test_a_released_recognizer_is_imported_like_published_weights(trained, dfd, 
     before = load_recognizer(trained.folder / "data/recognizers/vgg.safetensors", CPU, "portrait")
     assert torch.cosine_similarity(module.embed(images), before.embed(images)).min() > 0.999
     assert import_recognizer("vgg16", VGG | {"tap": "conv2_2", "dropout": 0.2}, str(out)).tap == "conv2_2"
-    with pytest.raises(DfdError, match=r"vgg\.safetensors: made with other options: width is 0.05 in it, 0.1 in params"):
+    with pytest.raises(
+        DfdError, match=r"vgg\.safetensors: made with other options: width is 0.05 in it, 0.1 in params"
+    ):
         import_recognizer("vgg16", VGG | {"width": 0.1}, str(out))
     with pytest.raises(DfdError, match=r"vgg\.safetensors: a file of the architecture vgg16, not of resnet50"):
         import_recognizer("resnet50", {}, str(out))
@@ -207,7 +225,12 @@ def test_a_photo_is_reconstructed_without_any_training(clone, photos, dfd, tmp_p
         assert image.width > 2 * 112  # the face and one reconstruction: the other file is not there
     assert not (clone / "data").exists()
     code, _, err = dfd(clone, "reconstruct", photos / "wall.png", "--out", tmp_path / "none")
-    assert code == 1 and err.count("\n") == 1 and "wall.png: no face in 1 photos" in err and not (tmp_path / "none").exists()
+    assert (
+        code == 1
+        and err.count("\n") == 1
+        and "wall.png: no face in 1 photos" in err
+        and not (tmp_path / "none").exists()
+    )
     code, _, err = dfd(clone, "reconstruct", photos, "--variant", "resnet-fidelity", "--out", tmp_path / "none")
     assert code == 1 and "released/resnet-fidelity.safetensors: no such" in err
     shutil.rmtree(clone / "released")
@@ -232,8 +255,10 @@ def test_encodings_are_decoded_by_the_first_decoder_that_fits(clone, trained, df
 def test_doubtful_templates_are_a_warning_and_anothers_an_error(clone, trained, dfd, tmp_path):
     templates = trained.training.numpy().copy()
     np.save(tmp_path / "t.npy", 10 * templates)
-    code, out, err = dfd(clone, "decode", tmp_path / "t.npy", "--out", tmp_path / "faces")
-    assert code == 0 and err.startswith("warning: ") and err.count("\n") == 1 and "t.npy: they look scaled by about" in err
+    code, _, err = dfd(clone, "decode", tmp_path / "t.npy", "--out", tmp_path / "faces")
+    assert (
+        code == 0 and err.startswith("warning: ") and err.count("\n") == 1 and "t.npy: they look scaled by about" in err
+    )
     np.save(tmp_path / "half.npy", templates.astype(np.float16))
     assert "rounded to float16" in dfd(clone, "decode", tmp_path / "half.npy", "--out", tmp_path / "faces")[2]
     keys = [str(row) for row in range(len(templates))]
@@ -339,7 +364,10 @@ def test_an_imported_decoder_is_a_variant_of_the_project(stage, clone, trained, 
 def test_an_imported_decoder_of_other_templates_or_faces_is_refused(stage, clone, trained):
     for change, message in (
         (lambda params: params["faces"].update(geometry="aligned"), "geometry portrait, and faces.geometry is aligned"),
-        (lambda params: params["import_decoder"]["resnet-identity"].update(template="vgg"), "learned from templates of resnet"),
+        (
+            lambda params: params["import_decoder"]["resnet-identity"].update(template="vgg"),
+            "learned from templates of resnet",
+        ),
     ):
         shutil.copy(trained.folder / "data/recognizers/vgg.safetensors", clone / "data/recognizers/vgg.safetensors")
         write_params(clone, change)

@@ -45,7 +45,7 @@ Folder = Annotated[Path, typer.Option("--out", help="The folder that the images 
 
 @app.callback()
 def about() -> None:
-    """Deep Face Decoder: faces from templates. Run it in the project's folder; what `make repro` trained is not needed."""
+    """Deep Face Decoder: faces from templates. Run it in the project's folder; nothing need be trained before."""
 
 
 @app.command(epilog="Example: dfd reconstruct anna.jpg 'holiday/*.jpg' --variant vgg-resnet --out reconstructions")
@@ -54,7 +54,7 @@ def reconstruct(
     out: Folder,
     variant: Annotated[
         list[str] | None,
-        typer.Option(help="A decoder: of variants or import_decoder in params.yaml; give it again for more. [all imported ones]"),
+        typer.Option(help="A decoder that params.yaml names; give it again for more. [all imported ones]"),
     ] = None,
 ) -> None:
     """Photo to template to face: writes, for each photo, its face beside its reconstructions."""
@@ -98,7 +98,7 @@ def decode(
     out: Folder,
     variant: Annotated[
         str | None,
-        typer.Option(help="A decoder: of variants or import_decoder in params.yaml. [the first imported one that fits]"),
+        typer.Option(help="A decoder that params.yaml names. [the first imported one that fits]"),
     ] = None,
 ) -> None:
     """Template to face: writes one image per template; says what makes templates doubtful."""
@@ -122,7 +122,7 @@ def decode(
 def release(
     out: Annotated[Path, typer.Option(help="A file .safetensors; its card is written beside it, as .md.")],
     variant: Annotated[str | None, typer.Argument(help="A variant that was trained here.")] = None,
-    recognizer: Annotated[str | None, typer.Option(help="Instead of a variant: a recognizer that was trained here.")] = None,
+    recognizer: Annotated[str | None, typer.Option(help="Instead: a recognizer that was trained here.")] = None,
 ) -> None:
     """What was trained here as a small file (float16) for others, with a card that says what it is."""
     params = load_params()
@@ -195,13 +195,16 @@ def _shown(value: object) -> str:
 
 
 def _fitting(project: Workspace, file: TemplatesFile) -> str:
-    """The first decoder at hand for a file's templates: of their dimension, and of their recognizer where the file says it."""
+    """The first decoder at hand for a file's templates: of their dimension, and of their recognizer where that is said."""
     headers = {name: read_config(project.decoder_file(name)) for name in project.decoders_at_hand()}
     dimension = file.template.shape[1]
     fitting = [name for name, header in headers.items() if header.get("dimension") == dimension]
     if not fitting:
         there = ", ".join(f"{name} ({header.get('dimension')})" for name, header in headers.items())
-        raise DfdError(f"{file.path}: templates of shape {file.template.shape}; none of the decoders at hand takes such ({there}); name another with --variant")
+        raise DfdError(
+            f"{file.path}: templates of shape {file.template.shape}; none of the decoders at hand takes such ({there}); "
+            "name another with --variant"
+        )
     own = [name for name in fitting if headers[name].get("weights_sha256") == file.weights_sha256]
     return (own or fitting)[0]
 

@@ -1,4 +1,4 @@
-"""The door to a project's recognizers and decoders: what the pipeline wrote, or else what was published and released."""
+"""The door to a project's recognizers and decoders: what the pipeline wrote, or else what was released or published."""
 
 from functools import cached_property
 from pathlib import Path
@@ -65,10 +65,11 @@ class Workspace:
         raise DfdError(f"no decoder is here ({looked}); get the released files, or run `dvc repro`")
 
     def recognizer(self, name: str) -> Recognizer:
-        """A recognizer that can embed photos, placed in faces of the params' geometry: as the pipeline wrote it, or else read
-        from its published weights.
+        """A recognizer that can embed photos, placed in faces of the params' geometry: as the pipeline wrote it, or else
+        read from its published weights.
 
-        Raises DfdError for an unknown name, where it can be had neither way, and for a file of other options than the params'.
+        Raises DfdError for an unknown name, where it can be had neither way, and for a file that was made with other
+        options than the params'.
         """
         if name not in self._recognizers:
             self._recognizers[name] = self._open(name)
@@ -79,7 +80,9 @@ class Workspace:
         if network.architecture == PRECOMPUTED:
             raise DfdError(f"recognizer {name}: {NO_IMAGES}; decode its templates with `dfd decode`")
         if path.is_file():
-            refuse_other_options(read_config(path), network.architecture, network.options, f"{path}, which `dvc repro` writes anew")
+            refuse_other_options(
+                read_config(path), network.architecture, network.options, f"{path}, which `dvc repro` writes anew"
+            )
         elif name in self.params.import_recognizer:
             weights = self.params.import_recognizer[name].weights
             source = str(fetch(weights)) if weights in MANIFEST else weights
@@ -88,7 +91,7 @@ class Workspace:
         return load_recognizer(path, self.device, self.params.faces.geometry)
 
     def pair(self, name: str) -> tuple[Recognizer, Decoder]:
-        """A decoder and the recognizer whose templates it decodes. Raises DfdError also where they do not belong together."""
+        """A decoder, and the recognizer whose templates it decodes. Raises DfdError where they do not belong together."""
         template = self.params.entry("decoders", name)
         decoder, recognizer = self.decoder(name), self.recognizer(template)
         where = str(self.decoder_file(name))

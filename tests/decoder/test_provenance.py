@@ -37,7 +37,14 @@ def test_the_hash_is_of_all_that_decides_a_template_and_of_nothing_else(tmp_path
     with_head.head = torch.nn.Linear(with_head.dimension, 3)
     assert weights_sha256(with_head) == digest
     assert weights_sha256(vgg().place("portrait").to(memory_format=torch.channels_last)) == digest
-    others = [vgg(seed=1), vgg(layer="fc6"), vgg(size=64), vgg(window="dlib"), vgg(bgr=False), vgg(mean=(1.0, 2.0, 3.0))]
+    others = [
+        vgg(seed=1),
+        vgg(layer="fc6"),
+        vgg(size=64),
+        vgg(window="dlib"),
+        vgg(bgr=False),
+        vgg(mean=(1.0, 2.0, 3.0)),
+    ]
     assert len({digest, *map(weights_sha256, others)}) == 1 + len(others)
     resnets = []
     for options in ({}, {"padding": "caffe"}, {"epsilon": 1e-5}):
@@ -51,7 +58,11 @@ def test_the_hash_is_of_all_that_decides_a_template_and_of_nothing_else(tmp_path
 
 def test_points_of_a_window_count_as_numbers():
     points = [[10, 12], [20, 12], [15, 16], [11, 22], [19, 22]]
-    assert weights_sha256(vgg(window=points)) == weights_sha256(vgg(window=np.array(points, float))) != weights_sha256(vgg())
+    assert (
+        weights_sha256(vgg(window=points))
+        == weights_sha256(vgg(window=np.array(points, float)))
+        != weights_sha256(vgg())
+    )
 
 
 def test_templates_alone_have_a_hash(tmp_path):
@@ -78,18 +89,26 @@ def decoder(store, synthetic_store, tmp_path):
     training = store.template[store.rows("train")]
     network.set_statistics(training, torch.full((3, 14, 14), 0.5))
     header = provenance(network, synthetic_store, store, training, len(training))
-    save_decoder(tmp_path / "d.safetensors", network, header | {"architecture": "residual", "dimension": 2, "options": OPTIONS})
+    save_decoder(
+        tmp_path / "d.safetensors", network, header | {"architecture": "residual", "dimension": 2, "options": OPTIONS}
+    )
     return load_decoder(tmp_path / "d.safetensors", CPU)
 
 
 def test_the_header_says_what_was_learned_from(decoder, synthetic_store, store):
     config = decoder.config
-    assert config["format"] == 1 and (config["recognizer"], config["weights_sha256"], config["layer"]) == ("vgg", "a" * 64, "fc7")
+    assert config["format"] == 1 and (config["recognizer"], config["weights_sha256"], config["layer"]) == (
+        "vgg",
+        "a" * 64,
+        "fc7",
+    )
     assert (config["geometry"], config["fill"], config["dataset"]) == (synthetic_store.geometry, "edge", "synthetic")
     assert config["n_faces"] == config["training_templates"]["n"] == len(store.rows("train"))
     seen = np.concatenate([synthetic_store.rows(split) for split in ("train", "validation")])
     assert config["people"] == sorted({person_hash(name) for name in synthetic_store.identities(seen)})
-    assert all(len(person) == 8 for person in config["people"]) and len(json.dumps(config)) < 2000 + 12 * len(config["people"])
+    assert all(len(person) == 8 for person in config["people"]) and len(json.dumps(config)) < 2000 + 12 * len(
+        config["people"]
+    )
     distances = axes(decoder).distances(store.template[store.rows("train")])
     assert config["training_templates"]["distance"]["high"] == pytest.approx(distances.max(), rel=0.01)
     assert axes(build_decoder("linear", 2, {"size": 14})) is None
@@ -110,7 +129,9 @@ def test_nobody_whom_it_saw_is_evaluated_elsewhere(decoder, synthetic_store):
 def test_another_recognizer_or_geometry_is_refused(decoder):
     config = decoder.config
     refuse_other_faces(config, "d", "vgg", "a" * 64, config["geometry"])
-    with pytest.raises(DfdError, match=r"^d: learned from templates of vgg with the weights aaaaaaaaaaaa…; those of mine here are bbbb"):
+    with pytest.raises(
+        DfdError, match=r"^d: learned from templates of vgg with the weights aaaaaaaaaaaa…; those of mine here are bbbb"
+    ):
         refuse_other_faces(config, "d", "mine", "b" * 64, config["geometry"])
     with pytest.raises(DfdError, match=r"^d: learned faces of the geometry \w+, and faces.geometry is box"):
         refuse_other_faces(config, "d", "vgg", "a" * 64, "box")
@@ -130,7 +151,9 @@ def test_the_door_believes_a_file_that_says_whose_templates_it_holds(decoder, st
     assert door(SOURCE) == [] and door({}) == [] and door(SOURCE, 10.0) == []
     (warning,) = door({}, 10.0)
     assert warning.startswith(f"{path}: ") and "scaled" in warning
-    with pytest.raises(DfdError, match=r"templates of other with the weights bbbbbbbbbbbb…; d decodes those of vgg with aaaa"):
+    with pytest.raises(
+        DfdError, match=r"templates of other with the weights bbbbbbbbbbbb…; d decodes those of vgg with aaaa"
+    ):
         door({"recognizer": "other", "weights_sha256": "b" * 64})
     write_templates_file(path, keys, vectors[:, :1])
     with pytest.raises(DfdError, match=r"shape \(6, 1\); d decodes \(N, 2\)"):

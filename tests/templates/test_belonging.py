@@ -1,4 +1,4 @@
-"""Templates that are not what they seem: each change told on dlib's own templates, and nothing said of unseen faces' own."""
+"""Templates that are not what they seem: each change is told on dlib's own, and nothing said of unseen faces' own."""
 
 from itertools import islice
 
@@ -98,8 +98,12 @@ def test_every_change_is_told(training, unseen, change, count):
 
 def test_the_evidence_and_the_remedy_are_said(training, unseen):
     text = str(doubts((unseen / unseen.norm(dim=1, keepdim=True)).numpy(), *training)[0])
-    assert "L2-normalised" in text and "multiply them by 1.4" in text and "norms 1 ±" in text and "in training 1.4" in text
-    assert "scaled by about 10" in str(doubts((10 * unseen).numpy(), *training)[0]).replace("9.9", "10").replace("10.1", "10")
+    assert (
+        "L2-normalised" in text and "multiply them by 1.4" in text and "norms 1 ±" in text and "in training 1.4" in text
+    )
+    assert "scaled by about 10" in str(doubts((10 * unseen).numpy(), *training)[0]).replace("9.9", "10").replace(
+        "10.1", "10"
+    )
     fine, coarse = (str(rounding(np.round(unseen.numpy(), digits), training[1])) for digits in (5, 2))
     assert "5 decimals" in fine and "bears" in fine and "2 decimals" in coarse and "others'" in coarse
     assert "float16" in str(rounding(unseen.half().float().numpy(), None))

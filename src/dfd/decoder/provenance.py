@@ -15,14 +15,16 @@ from dfd.templates.files import TemplatesFile
 from dfd.templates.store import TemplateStore
 
 
-def provenance(decoder: Decoder, faces: FaceStore, templates: TemplateStore, training: torch.Tensor, n_faces: int) -> dict:
+def provenance(
+    decoder: Decoder, faces: FaceStore, templates: TemplateStore, training: torch.Tensor, n_faces: int
+) -> dict:
     """What a decoder's header says of its training.
 
     training: the templates (M, D) that it learned from, mirrored faces' among them; n_faces: of how many faces.
 
-    format; recognizer (its name), weights_sha256 and layer: whose templates it decodes; geometry and fill: of the faces that
-    it shows; dataset and n_faces; people: the hashes of everybody's name whom the training or its validation saw, sorted, so
-    that nobody of them is evaluated elsewhere either; training_templates: as `statistics` gives them.
+    format; recognizer (its name), weights_sha256 and layer: whose templates it decodes; geometry and fill: of the faces
+    that it shows; dataset and n_faces; people: the hashes of everybody's name whom the training or its validation saw,
+    sorted, so that nobody of them is evaluated elsewhere either; training_templates: as `statistics` gives them.
     """
     return {
         "format": FORMAT,
@@ -49,7 +51,11 @@ def axes(decoder: Decoder) -> Axes | None:
 def decoder_facts(decoder: Decoder) -> dict:
     """What a decoder is, as metrics."""
     config = decoder.config
-    facts = {"dimension": decoder.dimension, "size": decoder.size, "parameters": sum(p.numel() for p in decoder.parameters())}
+    facts = {
+        "dimension": decoder.dimension,
+        "size": decoder.size,
+        "parameters": sum(p.numel() for p in decoder.parameters()),
+    }
     if "people" in config:
         facts |= {"n_faces": config["n_faces"], "n_people": len(config["people"])}
         facts["training_note"] = f"learned from faces of {config['dataset']}, templates of {config['recognizer']}"
@@ -59,21 +65,22 @@ def decoder_facts(decoder: Decoder) -> dict:
 
 
 def whom_it_saw(decoder: Decoder) -> Seen:
-    """Whom a decoder's training saw, by the hashes in its header; for `refuse_leakage`. Raises DfdError where it does not say."""
+    """Whom a decoder's training saw, by the hashes in its header, for `refuse_leakage`. Raises DfdError where none are."""
     if "people" not in decoder.config:
         raise DfdError("this decoder's file does not say whom its training saw; train and release it again")
     return Seen(decoder.config["dataset"], frozenset(decoder.config["people"]))
 
 
 def refuse_other_faces(config: Mapping, where: str, recognizer: str, weights_sha256: str, geometry: str) -> None:
-    """Raise DfdError where a decoder (its header: config) learned other templates, or faces cut otherwise, than it is to get.
+    """Raise DfdError where a decoder learned other templates, or faces cut otherwise, than it is to get.
 
-    recognizer, weights_sha256: whose templates it is to decode; geometry: of params. A header without provenance is let pass.
+    config: its header, let pass where it has no provenance; where: what the message names first. recognizer,
+    weights_sha256: whose templates it is to decode; geometry: of params.
     """
     if config.get("weights_sha256", weights_sha256) != weights_sha256:
         raise DfdError(
-            f"{where}: learned from templates of {config['recognizer']} with the weights {config['weights_sha256'][:12]}…; those of "
-            f"{recognizer} here are {weights_sha256[:12]}…; train it again, or name its own recognizer as `template`"
+            f"{where}: learned from templates of {config['recognizer']} with the weights "
+            f"{config['weights_sha256'][:12]}…; those of {recognizer} here are {weights_sha256[:12]}…; train it again, or name its own recognizer as `template`"
         )
     if config.get("geometry", geometry) != geometry:
         raise DfdError(
@@ -85,7 +92,8 @@ def refuse_other_faces(config: Mapping, where: str, recognizer: str, weights_sha
 def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> list[str]:
     """The door to a decoder for templates from a file: what makes them doubtful, in words, [] for nothing.
 
-    A file that says whose templates they are is believed; of another, the numbers are looked at. name: the decoder's. Raises DfdError where they have another dimension, or another network than the decoder's gave them.
+    A file that says whose templates they are is believed; of another, the numbers are looked at. name: the decoder's.
+    Raises DfdError where they have another dimension, or another network than the decoder's gave them.
     """
     config, vectors = decoder.config, templates.template
     if vectors.shape[1] != decoder.dimension:
@@ -95,7 +103,8 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> list[str]:
             return []
         raise DfdError(
             f"{templates.path}: templates of {templates.recognizer or 'a recognizer'} with the weights "
-            f"{templates.weights_sha256[:12]}…; {name} decodes those of {config['recognizer']} with {config['weights_sha256'][:12]}…"
+            f"{templates.weights_sha256[:12]}…; {name} decodes those of {config['recognizer']} with "
+            f"{config['weights_sha256'][:12]}…"
         )
     if "training_templates" not in config:
         return []

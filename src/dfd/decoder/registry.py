@@ -43,7 +43,8 @@ def save_decoder(path: str | Path, decoder: Decoder, config: dict) -> None:
 def load_decoder(path: str | Path, device: torch.device) -> Decoder:
     """Read what `save_decoder` wrote: in eval mode, channels last, its header as `decoder.config`.
 
-    Raises DfdError, naming the file, where it is missing, damaged, no decoder's, of an unknown architecture or of a newer format.
+    Raises DfdError, naming the file, where it is missing, damaged or no decoder's, of an unknown architecture or a newer
+    format.
     """
     config, state = read_module(path)
     try:

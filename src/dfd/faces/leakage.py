@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 def person_hash(name: str) -> str:
-    """By what a released file names a person whom its training saw: the first 8 hexadecimal digits of the name's SHA-256."""
+    """How a released file names a person whom its training saw: the first 8 hexadecimal digits of the name's SHA-256."""
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
@@ -62,8 +62,10 @@ def refuse_leakage(trained: Mapping[str, Seen], faces: FaceStore, rows: Sequence
     again in CelebA-HQ, a person who has another name elsewhere is not. Raises DfdError for any such unless `allow`.
     """
     evaluated = set(faces.identities(rows))
-    hashes = {name: person_hash(name) for name in evaluated}
-    seen = {role: {name for name in evaluated if not own.people.isdisjoint({name, hashes[name]})} for role, own in trained.items()}
+    either = {name: {name, person_hash(name)} for name in evaluated}
+    seen = {
+        role: {name for name in evaluated if not own.people.isdisjoint(either[name])} for role, own in trained.items()
+    }
     leaked = set().union(*seen.values())
     if leaked and not allow:
         few = ", ".join(sorted(leaked)[:3]) + (", …" if len(leaked) > 3 else "")

@@ -132,29 +132,35 @@ def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict
 
 
 def _read_released(architecture: str, options: dict, path: Path) -> dict[str, torch.Tensor]:
-    """The state of a recognizer that this project trained and wrote. Raises DfdError where it is another than is asked for."""
+    """The state of a recognizer that this project trained and wrote. Raises DfdError where it is another than asked for."""
     config, state = read_module(path)
     refuse_other_options(config, architecture, options, str(path))
     return state
 
 
 def refuse_other_options(config: dict, architecture: str, options: dict, where: str) -> None:
-    """Raise DfdError where a recognizer's file is of another architecture than params.yaml's, or gives other templates by its options."""
-    written = config.get("architecture"), config.get("options")
-    if written[0] != architecture or not isinstance(written[1], dict):
-        raise DfdError(f"{where}: a file of the architecture {written[0]}, not of {architecture}")
-    asked, own = (
-        json.loads(json.dumps({name: value for name, value in part.items() if name not in TRIFLES})) for part in (options, written[1])
+    """Raise DfdError where a recognizer's file (its header: config) is of another architecture, or was made with other
+    options than the params', by which its templates are others."""
+    written = config.get("options")
+    if config.get("architecture") != architecture or not isinstance(written, dict):
+        raise DfdError(f"{where}: a file of the architecture {config.get('architecture')}, not of {architecture}")
+    own, asked = (
+        {name: json.loads(json.dumps(value)) for name, value in part.items() if name not in TRIFLES}
+        for part in (written, options)
     )
-    if different := [name for name in sorted(asked.keys() | own.keys()) if asked.get(name) != own.get(name)]:
-        shown = "; ".join(f"{name} is {own.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params" for name in different)
-        raise DfdError(f"{where}: made with other options: {shown}")
+    different = [
+        f"{name} is {own.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params"
+        for name in sorted(asked.keys() | own.keys())
+        if asked.get(name) != own.get(name)
+    ]
+    if different:
+        raise DfdError(f"{where}: made with other options: {'; '.join(different)}")
 
 
 def weights_sha256(recognizer: Recognizer) -> str:
-    """A digest of all that decides a recognizer's templates: architecture, layer, input, window, weights, preprocessing.
+    """A digest of all that decides a recognizer's templates: architecture, layer, input, window, weights, colours.
 
-    It does not depend on the file that the weights came from, nor on what no template depends on: the tap, a classifier.
+    It does not depend on the file that the weights came from, nor on what no template depends on: tap, classifier.
     """
     state = {
         name: value

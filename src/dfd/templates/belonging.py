@@ -1,8 +1,8 @@
 """Do these templates belong to this decoder? Where a file does not say whose they are, their statistics do.
 
-Cut out of a database, templates were often changed on the way: normalised, scaled, rounded, put into another order; or they
-are another network's. A decoder makes a face of anything. What the training templates were like is in its header, and what is
-unlike them is said, with the most likely cause.
+Templates of a database were often changed on the way: normalised, scaled, rounded, put into another order; or they are
+another network's. A decoder makes a face of anything. What the training templates were like is in its header, and what
+is unlike them is said, with the most likely cause.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,9 @@ from dfd.templates.files import named_rows
 # How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
 DISTANCE = (1 / 1.4, 1.6)
 NORM = (1 / 1.25, 1.25)
-PER_AXIS = 4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
+PER_AXIS = (
+    4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
+)
 SHARE = 0.4  # of a file's templates that may lie beyond: what is done to templates is done to all of a file
 MANY = 5  # templates, from which on their norms together say something
 GROSS = 4.0  # times the bounds: said even of a single one
@@ -25,7 +27,10 @@ OPPOSED = -0.5  # the cosine of the mean template to the training's, from which 
 CENTRED = 0.1  # norm of the training's mean, in norms of templates, below which a sign cannot be told
 DECIMALS = range(1, 6)
 LEVELS = 256  # of eight bits
-HARMLESS, LARGE = 0.05, 0.5  # standard deviations, of rounding along the decoder's axes: it learned with noise of the first
+HARMLESS, LARGE = (
+    0.05,
+    0.5,
+)  # standard deviations, of rounding along the decoder's axes: it learned with noise of the first
 
 ROWS = 1 << 14
 
@@ -40,7 +45,18 @@ class Doubt(NamedTuple):
         return self.text
 
 
-CAUSES = ("zero", "constant", "whole", "normalised", "unnormalised", "scaled", "negated", "other", "outliers", "rounded")
+CAUSES = (
+    "zero",
+    "constant",
+    "whole",
+    "normalised",
+    "unnormalised",
+    "scaled",
+    "negated",
+    "other",
+    "outliers",
+    "rounded",
+)
 
 
 class Axes(NamedTuple):
@@ -58,8 +74,8 @@ class Axes(NamedTuple):
 def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
     """What a decoder's header says of its training templates (M, D): numbers by name.
 
-    n; norm: mean, sd, and low and high, the quantiles 0.001 and 0.999; distance: such low and high of the whitened templates,
-    where the decoder whitens them (`axes`) and they are several times as many as their numbers: the axes fit few too well.
+    n; norm: mean, sd, and low and high, the quantiles 0.001 and 0.999; distance: such low and high of the whitened
+    templates' root mean squares, where the decoder whitens them (`axes`) and there are enough: the axes fit few too well.
     """
     norms = torch.cat([part.double().norm(dim=1) for part in templates.split(ROWS)]).numpy()
     found = {"n": len(norms), "norm": {"mean": norms.mean(), "sd": norms.std(), **_range(norms)}}
@@ -69,7 +85,7 @@ def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
 
 
 def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: np.dtype | None = None) -> list[Doubt]:
-    """What speaks against templates (N, D), finite, being such as a decoder learned from; the most likely first, [] for nothing.
+    """What speaks against templates (N, D), finite, being such as a decoder learned from; [] for nothing.
 
     training: what `statistics` gave. stored: the type of number in their file, where it is known.
     """
@@ -79,7 +95,9 @@ def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: 
     found = [Doubt("zero", f"{_which(zero)} only zeros")] if zero.any() else []
     found += [Doubt("constant", f"{_which(constant)} one number only, repeated")] if constant.any() else []
     # Each template once: what is repeated would look like numbers that someone made equal.
-    rows = np.array(sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int)
+    rows = np.array(
+        sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int
+    )
     if len(rest := templates[rows]):
         checked = _Checked(rest, norms[rows], rows, training, axes)
         found += [doubt for doubt in (checked.change(),) if doubt]
@@ -91,8 +109,14 @@ def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: 
 class _Checked:
     """Templates (N, D) held against the training's statistics; rows: their numbers in the file."""
 
-    def __init__(self, templates: np.ndarray, norms: np.ndarray, rows: np.ndarray, training: Mapping, axes: Axes | None):
-        self.templates, self.norms, self.rows = torch.from_numpy(np.ascontiguousarray(templates, np.float32)), norms, rows
+    def __init__(
+        self, templates: np.ndarray, norms: np.ndarray, rows: np.ndarray, training: Mapping, axes: Axes | None
+    ):
+        self.templates, self.norms, self.rows = (
+            torch.from_numpy(np.ascontiguousarray(templates, np.float32)),
+            norms,
+            rows,
+        )
         self.training = training
         self.axes = axes if "distance" in training else None
         self.distances = None if self.axes is None else self.axes.distances(self.templates)
@@ -119,16 +143,28 @@ class _Checked:
         varied = norm["sd"] > 10 * EQUAL * norm["mean"]
         if varied and self._made_equal() and self.fits(scale):
             name = "L2-normalised" if abs(length - 1) < EQUAL else f"normalised to the length {length:.3g}"
-            return self._doubt("normalised", f"look {name}: give them as the network does, or multiply them by {scale:.3g}")
+            return self._doubt(
+                "normalised", f"look {name}: give them as the network does, or multiply them by {scale:.3g}"
+            )
         if self._negated() and (self.fits(-1.0) or self.fits(-scale)):
-            text = "negated: multiply them by −1" if self.fits(-1.0) else f"negated and scaled: multiply them by −{scale:.3g}"
+            text = (
+                "negated: multiply them by −1"
+                if self.fits(-1.0)
+                else f"negated and scaled: multiply them by −{scale:.3g}"
+            )
             return self._doubt("negated", f"look {text}")
         usual = len(self.norms) < MANY or norm["low"] * (1 - EQUAL) <= length <= norm["high"] * (1 + EQUAL)
         if usual and self.beyond(self.norms, self.distances).mean() < SHARE:
             gross = self.beyond(self.norms, self.distances, GROSS)
-            return Doubt("outliers", f"{_which(gross, self.rows)} far from all templates of the training") if gross.any() else None
+            return (
+                Doubt("outliers", f"{_which(gross, self.rows)} far from all templates of the training")
+                if gross.any()
+                else None
+            )
         if _whole(self.templates.numpy()):
-            return self._doubt("whole", "are whole numbers, as eight bits hold them: multiply them by what they were divided by")
+            return self._doubt(
+                "whole", "are whole numbers, as eight bits hold them: multiply them by what they were divided by"
+            )
         if not varied and self.fits(norm["mean"] / self.norms):
             return self._doubt("unnormalised", "are not normalised, as the decoder's were: divide each by its length")
         if self.fits(scale):
@@ -136,7 +172,7 @@ class _Checked:
         return self._doubt("other", "look like another network's, or like this one's with the numbers in another order")
 
     def _made_equal(self) -> bool:
-        """Whether all have one norm, of which a few might by chance: these, whether they have the norm 1 and none of the training."""
+        """Whether all have one norm. A few might by chance: of these, whether it is 1, as no training template's."""
         bounds = self.training["norm"]
         if len(self.norms) < MANY and (np.abs(self.norms - 1).max() > EQUAL or bounds["low"] < 1 < bounds["high"]):
             return False
@@ -153,12 +189,14 @@ class _Checked:
         evidence = f"norms {_spread(self.norms)}, in training {norm['mean']:.3g} ± {norm['sd']:.2g}"
         if self.distances is not None:
             distance = self.training["distance"]
-            evidence += f"; distances {_spread(self.distances)}, in training {distance['low']:.2g} to {distance['high']:.2g}"
+            evidence += (
+                f"; distances {_spread(self.distances)}, in training {distance['low']:.2g} to {distance['high']:.2g}"
+            )
         return Doubt(cause, f"they {text} ({evidence})")
 
 
 def rounding(templates: np.ndarray, axes: Axes | None, stored: np.dtype | None = None) -> Doubt | None:
-    """To what templates (N, D) of float32 were rounded, and what that is along the axes that a decoder sees; None for nothing.
+    """To what templates (N, D) of float32 were rounded, and how much that is for a decoder; None for nothing.
 
     Told are float16, bfloat16, up to five decimals, and eight bits, by the type or by the numbers themselves.
     """

@@ -1,8 +1,9 @@
 """Templates in files of the user's own: .npy, .npz, HDF5 and Parquet, with the keys of the photos they are of.
 
 Arrays are named `key` (N,) and `template` (N, D); a Parquet file has a column `key` and either a column `template` of
-lists or a numeric column for each of the D numbers. Whose templates they are, `recognizer` and `weights_sha256`, may stand
-beside them: as arrays of one text in .npz, attributes in HDF5, metadata of the schema in Parquet. Nothing is unpickled.
+lists or a numeric column for each of the D numbers. Whose templates they are, `recognizer` and `weights_sha256`, may
+stand beside them: as arrays of one text in .npz, attributes in HDF5, metadata of the schema in Parquet. Nothing is
+unpickled.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +24,8 @@ SOURCE = ("recognizer", "weights_sha256")  # what may say whose templates a file
 
 
 class TemplatesFile(NamedTuple):
-    """A file of templates. key (N,), where it has any; template float32 (N, D), finite; stored: the type of its numbers;
-    recognizer and weights_sha256: whose they are, where it says so."""
+    """A file of templates. key (N,), where it has any; template float32 (N, D), finite; stored: the type of its
+    numbers; recognizer and weights_sha256: whose they are, where it says so."""
 
     path: Path
     key: list[str] | None
@@ -62,7 +63,8 @@ def read_templates_file(path: str | Path) -> TemplatesFile:
         bad = np.flatnonzero(~finite)
         first = f"row {bad[0]}" if keys is None or len(keys) != len(vectors) else keys[bad[0]]
         raise DfdError(
-            f"{path}: templates must be finite numbers; {len(bad)} are not, first that of {first} ({named_rows(bad)}, counted from 0)"
+            f"{path}: templates must be finite numbers; {len(bad)} are not, first that of {first} "
+            f"({named_rows(bad)}, counted from 0)"
         )
     if keys is not None and len(keys) != len(vectors):
         raise DfdError(f"{path}: {len(keys)} keys for {len(vectors)} templates")
@@ -89,7 +91,9 @@ def read_keyed_templates(path: str | Path) -> tuple[list[str], np.ndarray]:
     return keys, vectors
 
 
-def write_templates_file(path: str | Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str] | None = None) -> None:
+def write_templates_file(
+    path: str | Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str] | None = None
+) -> None:
     """Write keys (N,) and templates (N, D) as .npz, HDF5 or Parquet; source: whose they are, by the names in SOURCE.
 
     Raises DfdError for another suffix.
@@ -192,8 +196,9 @@ def _shape(vectors: np.ndarray) -> str:
 
 
 def _write_npz(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:
+    texts = {name: np.array(text) for name, text in source.items()}
     with replacing(path) as temporary:
-        np.savez(temporary, key=np.array(keys), template=templates, **{name: np.array(text) for name, text in source.items()})
+        np.savez(temporary, key=np.array(keys), template=templates, **texts)
 
 
 def _write_h5(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:
