@@ -1,11 +1,11 @@
 """Compute the templates of every face of a data set, and of mirrored training faces, by one recognizer; or look them up."""
 
-from dfd.core.artefacts import file_sha256, write_json
+from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
-from dfd.recognizers.registry import load_recognizer
+from dfd.recognizers.registry import load_recognizer, weights_sha256
 from dfd.templates.embedding import embed_faces
 from dfd.templates.lookup import look_up, matched
 from dfd.templates.store import write_templates
@@ -27,7 +27,7 @@ def main(dataset: str, recognizer: str) -> None:
     attributes = {
         "recognizer": recognizer,
         "layer": module.layer,
-        "weights_sha256": file_sha256(RECOGNIZER.format(recognizer)),
+        "weights_sha256": weights_sha256(module),
     }
     arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
     write_templates(TEMPLATES.format(dataset, recognizer), faces, *arrays, attributes)

@@ -2,6 +2,7 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import load_decoder
 from dfd.evaluation.acceptance import unattacked
 from dfd.evaluation.quality import load_lpips
@@ -27,8 +28,7 @@ def main(name: str) -> None:
         key: load_recognizer(RECOGNIZER.format(key), device, params.faces.geometry) for key in params.recognizers
     }
     lpips = load_lpips(device)
-    teachers = {"decoder": params.roles.decoders} if name in params.variants else {}
-    learned = learned_from(recognizers, params.train_recognizer, FACES, **teachers)
+    learned = learned_from(recognizers, params.train_recognizer, FACES) | {"decoder": whom_it_saw(decoder)}
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))

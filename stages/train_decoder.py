@@ -6,6 +6,7 @@ from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.decoder.learning import learn
+from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import save_decoder
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -58,14 +59,13 @@ def main(variant: str) -> None:
         white_box=recognizers.identity == recognizers.template,
     )
     decoder, history, best = learned.decoder, learned.history, learned.best()
-    config = {
+    config = provenance(decoder, faces, templates, learned.training.targets, len(learned.training.rows)) | {
         "architecture": params.decoder.architecture,
         "dimension": templates.dimension,
         "options": options,
         "variant": variant,
         "loss": loss.model_dump(),
         "perceptual_gain": learned.gain,
-        "templates_of": templates.attributes["weights_sha256"],
         "faces_fingerprint": faces.fingerprint,
     }
     metrics = {

@@ -17,8 +17,9 @@ from dfd.faces.datasets import orl_photos
 from dfd.faces.detection import Detector
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
-from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer
+from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer, weights_sha256
 from dfd.templates.embedding import embed_faces
+from dfd.templates.files import read_templates_file
 
 ROOT = Path(__file__).parents[1]
 SIZE = 28
@@ -33,7 +34,7 @@ def project(tmp_path_factory) -> Path:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["device"] = "cpu"
-    params["decoder"]["size"] = SIZE
+    params["recognizers"]["vgg"]["options"] = VGG
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
@@ -77,7 +78,7 @@ def image(path: Path) -> torch.Tensor:
 
 
 def test_every_command_explains_itself(dfd):
-    for command in ("reconstruct", "embed", "decode"):
+    for command in ("reconstruct", "embed", "decode", "release"):
         code, out, _ = dfd(command, "--help")
         assert code == 0 and f"Example: dfd {command}" in " ".join(out.split())
 
@@ -100,6 +101,8 @@ def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp
     module = load_recognizer(project / cli.RECOGNIZER.format("vgg"), CPU, settings.geometry)
     expected, _ = embed_faces(module, FaceStore(tmp_path / "a.h5"))
     np.testing.assert_allclose(templates, expected, atol=1e-3)
+    read = read_templates_file(file)
+    assert (read.recognizer, read.weights_sha256) == ("vgg", weights_sha256(module))
 
 
 def test_decode_gives_the_decoders_images(dfd, project, tmp_path):
@@ -151,7 +154,8 @@ def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
 
 MISTAKES = {
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
-    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "no face in 1 photos"),
+    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "wall.png: no face in 1"),
+    "no face in it": (("reconstruct", "{photos}/wall.png", "--variant", "vgg-resnet", "--out", "o"), "wall.png: no face in 1"),
     "an unknown recognizer": (("embed", "{photos}", "--recognizer", "arcface", "--out", "t.h5"), "no arcface"),
     "another file type": (("embed", "{photos}", "--recognizer", "vgg", "--out", "t.csv"), "t.csv: templates are kept in"),
     "an unknown variant": (("decode", "{tmp}/wide.npy", "--variant", "x", "--out", "o"), "no x"),

@@ -36,8 +36,8 @@ CHANGES = {
     "recognizers.vgg.options.width": 0.05,
     "train_recognizer.vgg.epochs": 1,
     "variants": {"vgg-resnet": {"template": "vgg", "perceptual": "resnet"}},  # starting a process takes longest here
+    "import_decoder": {},  # released files are of the recognizers as published, not of these
     "decoder.size": 28,
-    "import_decoder": {},
     "decoder.options": {"hidden": 64, "channels": 16},
     "loss.local": True,
     "train_decoder.epochs": 2,

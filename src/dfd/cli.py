@@ -1,6 +1,6 @@
-"""The command line `dfd`: what `make repro` trained, applied to one's own photos and templates.
+"""The command line `dfd`: released decoders, and what the pipeline trained, applied to one's own photos and templates.
 
-It runs in the project's folder, with the params.yaml that the pipeline ran with.
+It runs in the project's folder, with its params.yaml.
 """
 
 import glob
@@ -17,28 +17,25 @@ import torch
 import typer
 from PIL import Image
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import read_config, replacing
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError
+from dfd.decoder.provenance import admit
 from dfd.decoder.registry import decode as decode_templates
-from dfd.decoder.registry import load_decoder
 from dfd.faces.archives import read_photos, write_photos
 from dfd.faces.detection import Detector
 from dfd.faces.preprocessing import preprocess
 from dfd.faces.store import FaceStore
 from dfd.params import Params, load_params, patched
-from dfd.recognizers.base import NO_IMAGES, Recognizer
-from dfd.recognizers.registry import load_recognizer
+from dfd.recognizers.registry import weights_sha256
+from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
 from dfd.templates.embedding import embed_views
-from dfd.templates.files import WRITERS, by_suffix, read_templates, write_templates_file
+from dfd.templates.files import WRITERS, TemplatesFile, by_suffix, read_templates_file, write_templates_file
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
-
-# Where the pipeline leaves what is used here (dvc.yaml).
-RECOGNIZER = "data/recognizers/{}.safetensors"
-DECODER = "data/decoders/{}.safetensors"
+from dfd.workspace import DECODER, FACES, RECOGNIZER, Workspace
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -48,33 +45,32 @@ Folder = Annotated[Path, typer.Option("--out", help="The folder that the images 
 
 @app.callback()
 def about() -> None:
-    """Deep Face Decoder: faces from templates. Run `make repro` first, and this in the project's folder."""
+    """Deep Face Decoder: faces from templates. Run it in the project's folder; nothing need be trained before."""
 
 
 @app.command(epilog="Example: dfd reconstruct anna.jpg 'holiday/*.jpg' --variant vgg-resnet --out reconstructions")
 def reconstruct(
     photos: Photos,
     out: Folder,
-    variant: Annotated[list[str] | None, typer.Option(help="A variant of params.yaml; give it again for more. [all]")] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="A decoder that params.yaml names; give it again for more. [all imported ones]"),
+    ] = None,
 ) -> None:
     """Photo to template to face: writes, for each photo, its face beside its reconstructions."""
-    params = load_params()
-    names = variant or list(params.variants)
-    variants = {name: params.entry("variants", name) for name in names}
-    device = pick_device(params.device)
-    decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
-    templated = dict.fromkeys(variant.template for variant in variants.values())
-    recognizers = {name: _recognizer(name, device, params.faces.geometry) for name in templated}
+    project = Workspace()
+    names = list(dict.fromkeys(variant or project.decoders_at_hand()))
+    pairs = {name: project.pair(name) for name in names}
+    size = max(decoder.size for _, decoder in pairs.values())
     with tempfile.TemporaryDirectory() as folder:
-        faces = _faces(photos, params, Path(folder))
+        faces = _faces(photos, project.params, Path(folder))
         rows = np.arange(len(faces))
-        templates = {
-            name: embed_views(module, faces, rows) for name, module in recognizers.items()
-        }
-        images = [faces.views(rows, params.decoder.size)]
-        images += [decode_templates(decoders[name], templates[settings.template]) for name, settings in variants.items()]
+        recognizers = dict.fromkeys(recognizer for recognizer, _ in pairs.values())
+        templates = {recognizer: embed_views(recognizer, faces, rows) for recognizer in recognizers}
+        images = [faces.views(rows, size)]
+        images += [decode_templates(decoder, templates[recognizer]) for recognizer, decoder in pairs.values()]
     for name, *row in zip(_unique(faces.faces["key"]), *images, strict=True):
-        image_grid(out / f"{name}.png", [("", row)], ["face", *names], title=None, cell=max(112, params.decoder.size))
+        image_grid(out / f"{name}.png", [("", row)], ["face", *names], title=None, cell=max(112, size))
     typer.echo(f"wrote {len(rows)} images to {out}")
 
 
@@ -86,36 +82,65 @@ def embed(
 ) -> None:
     """Photo to template: writes the templates of the photos' faces."""
     by_suffix(out, WRITERS)  # before the work, not after it
-    params = load_params()
-    params.entry("recognizers", recognizer)
-    module = _recognizer(recognizer, pick_device(params.device), params.faces.geometry)
+    project = Workspace()
+    module = project.recognizer(recognizer)
     with tempfile.TemporaryDirectory() as folder:
-        faces = _faces(photos, params, Path(folder))
+        faces = _faces(photos, project.params, Path(folder))
         templates = embed_views(module, faces, np.arange(len(faces))).numpy()
-    write_templates_file(out, faces.faces["key"].tolist(), templates)
+    source = {"recognizer": recognizer, "weights_sha256": weights_sha256(module)}
+    write_templates_file(out, faces.faces["key"].tolist(), templates, source)
     typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
 
 
-@app.command(epilog="Example: dfd decode templates.npz --variant vgg-resnet --out faces")
+@app.command(epilog="Example: dfd decode encodings.npy --out faces")
 def decode(
     templates: Annotated[Path, typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any.")],
-    variant: Annotated[str, typer.Option(help="A variant of params.yaml.")],
     out: Folder,
+    variant: Annotated[
+        str | None,
+        typer.Option(help="A decoder that params.yaml names. [the first imported one that fits]"),
+    ] = None,
 ) -> None:
-    """Template to face: writes one image per template."""
-    params = load_params()
-    params.entry("variants", variant)
-    keys, vectors = read_templates(templates)
-    decoder = load_decoder(DECODER.format(variant), pick_device(params.device))
-    dimension = decoder.dimension
-    if vectors.shape[1] != dimension:
-        raise DfdError(f"{templates}: templates of shape {vectors.shape}; {variant} decodes (N, {dimension})")
-    keys = [str(number) for number in range(len(vectors))] if keys is None else keys
-    for name, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(vectors))):
+    """Template to face: writes one image per template; says what makes templates doubtful."""
+    project = Workspace()
+    if variant is not None:
+        project.decoder_file(variant)  # an unknown name is told before the templates are read
+    file = read_templates_file(templates)
+    name = variant or _fitting(project, file)
+    decoder = project.decoder(name)
+    if warnings := admit(decoder, file, name):
+        typer.echo(f"warning: {'; '.join(warnings)}", err=True)
+    keys = [str(number) for number in range(len(file.template))] if file.key is None else file.key
+    for key, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(file.template))):
         pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-        with replacing(out / f"{name}.png") as temporary:
+        with replacing(out / f"{key}.png") as temporary:
             Image.fromarray(pixels).save(temporary)
-    typer.echo(f"wrote {len(vectors)} faces to {out}")
+    typer.echo(f"wrote {len(file.template)} faces to {out}" + ("" if variant else f", decoded by {name}"))
+
+
+@app.command(epilog="Example: dfd release resnet-identity --out released/resnet-identity.safetensors")
+def release(
+    out: Annotated[Path, typer.Option(help="A file .safetensors; its card is written beside it, as .md.")],
+    variant: Annotated[str | None, typer.Argument(help="A variant that was trained here.")] = None,
+    recognizer: Annotated[str | None, typer.Option(help="Instead: a recognizer that was trained here.")] = None,
+) -> None:
+    """What was trained here as a small file (float16) for others, with a card that says what it is."""
+    params = load_params()
+    if (variant is None) == (recognizer is None):
+        raise DfdError("release either a variant or a --recognizer")
+    if variant is not None:
+        params.entry("variants", variant)
+        source = Path(DECODER.format(variant))
+        dataset = read_config(source).get("dataset", params.roles.decoders)
+    else:
+        training = params.entry("train_recognizer", recognizer)
+        source, dataset = Path(RECOGNIZER.format(recognizer)), training.dataset
+    about = (params.entry("datasets", dataset).model_dump(), Path(FACES.format(dataset)), Path("metrics"))
+    if variant is not None:
+        release_decoder(source, out, *about)
+    else:
+        release_recognizer(source, out, recognizer, training.model_dump(), *about)
+    typer.echo(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB) and {out.with_suffix('.md')}")
 
 
 @app.command(epilog="Example: dfd profile lfw --apply && dvc repro")
@@ -169,26 +194,36 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else json.dumps(value)
 
 
-def _recognizer(name: str, device: torch.device, geometry: str) -> Recognizer:
-    """A recognizer that can embed photos, placed in faces of this geometry."""
-    module = load_recognizer(RECOGNIZER.format(name), device, geometry)
-    if not module.embeds_images:
-        raise DfdError(f"recognizer {name}: {NO_IMAGES}; decode its templates with `dfd decode`")
-    return module
+def _fitting(project: Workspace, file: TemplatesFile) -> str:
+    """The first decoder at hand for a file's templates: of their dimension, and of their recognizer where that is said."""
+    headers = {name: read_config(project.decoder_file(name)) for name in project.decoders_at_hand()}
+    dimension = file.template.shape[1]
+    fitting = [name for name, header in headers.items() if header.get("dimension") == dimension]
+    if not fitting:
+        there = ", ".join(f"{name} ({header.get('dimension')})" for name, header in headers.items())
+        raise DfdError(
+            f"{file.path}: templates of shape {file.template.shape}; none of the decoders at hand takes such ({there}); "
+            "name another with --variant"
+        )
+    own = [name for name in fitting if headers[name].get("weights_sha256") == file.weights_sha256]
+    return (own or fitting)[0]
 
 
 def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
     """The faces of the photos, found as the pipeline finds them; says which photos have none."""
     write_photos(folder / "photos.tar", _read(photos))
     faces = params.faces
-    index = preprocess(
-        folder / "photos.tar",
-        folder / "faces.h5",
-        detector=Detector(tuple(faces.detection_sides), faces.min_face, pick_device(params.device)),
-        shares={"test": 1.0},
-        seed=params.seed,
-        **faces.model_dump(exclude={"detection_sides", "min_face"}),
-    )
+    try:
+        index = preprocess(
+            folder / "photos.tar",
+            folder / "faces.h5",
+            detector=Detector(tuple(faces.detection_sides), faces.min_face, pick_device(params.device)),
+            shares={"test": 1.0},
+            seed=params.seed,
+            **faces.model_dump(exclude={"detection_sides", "min_face"}),
+        )
+    except DfdError as error:  # it names the archive, a temporary file
+        raise DfdError(str(error).replace(str(folder / "photos.tar"), ", ".join(photos))) from error
     for photo in index[index["row"].isna()].itertuples():
         typer.echo(f"{photo.key}: left out ({photo.reason})", err=True)
     return FaceStore(folder / "faces.h5")

@@ -76,21 +76,61 @@ def _rounded(value, where: str):
     raise ValueError(f"{where}: {type(value).__name__} is no metric")
 
 
+FORMAT = 1  # of weights files; one with a higher number is of a newer version of this project
+
+
 def save_module(path: str | Path, module: torch.nn.Module, config: dict) -> None:
     """Write a module's state and the config that rebuilds it (kept in the header) as .safetensors."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_state(path, module.state_dict(), config)
+
+
+def save_state(path: str | Path, state: dict[str, torch.Tensor], config: dict) -> None:
+    """The same of a state dict."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with replacing(path) as temporary:
         # One header entry: safetensors keeps several in no fixed order, and equal inputs must give equal bytes.
         save_file(state, temporary, metadata={"config": json.dumps(config, sort_keys=True)})
 
 
 def read_module(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
-    """The (config, state) that `save_module` wrote. Raises DfdError for a missing or foreign file."""
+    """The (config, state) that `save_module` wrote, float16 as float32.
+
+    Raises DfdError for a missing, foreign or damaged file, and for one of a newer format.
+    """
+    config = read_config(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it cannot be iterated)
+    except SafetensorError as error:
+        raise DfdError(f"{path}: not a weights file written by this project ({error})") from error
+    written = config.pop("state_sha256", None)  # of released files
+    if written is not None and written != state_sha256(state):
+        raise DfdError(f"{path}: damaged, its numbers are not those that were written; get the file again")
+    return config, {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}
+
+
+def read_config(path: str | Path) -> dict:
+    """The config in the header alone. Raises DfdError for a missing or foreign file, and for one of a newer format."""
     if not Path(path).is_file():
         raise DfdError(f"{path}: no such weights file; run the stage that writes it (`dvc repro`)")
     try:
         with safe_open(path, framework="pt") as file:
             config = json.loads((file.metadata() or {})["config"])
-            return config, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it cannot be iterated)
+        if not isinstance(config, dict):
+            raise KeyError("config")
+        written = config.get("format", FORMAT)
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise DfdError(f"{path}: not a weights file written by this project ({error})") from error
+    if written not in range(1, FORMAT + 1):
+        raise DfdError(f"{path}: its format is {written}, and this version reads up to {FORMAT}; update the project")
+    return config
+
+
+def state_sha256(state: dict[str, torch.Tensor]) -> str:
+    """A digest of the names, types, shapes and numbers of a state dict, in whatever order and on whatever device."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        numbers = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {numbers.dtype} {list(numbers.shape)}\n".encode())
+        digest.update(numbers.numpy().tobytes())
+    return digest.hexdigest()

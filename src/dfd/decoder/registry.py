@@ -41,10 +41,19 @@ def save_decoder(path: str | Path, decoder: Decoder, config: dict) -> None:
 
 
 def load_decoder(path: str | Path, device: torch.device) -> Decoder:
-    """Read what `save_decoder` wrote: in eval mode, channels last, its header as `decoder.config`."""
+    """Read what `save_decoder` wrote: in eval mode, channels last, its header as `decoder.config`.
+
+    Raises DfdError, naming the file, where it is missing, damaged or no decoder's, of an unknown architecture or a newer
+    format.
+    """
     config, state = read_module(path)
-    decoder = build_decoder(config["architecture"], config["dimension"], config["options"])
-    decoder.load_state_dict(state)
+    try:
+        decoder = build_decoder(config["architecture"], config["dimension"], config["options"])
+        decoder.load_state_dict(state)
+    except DfdError as error:
+        raise DfdError(f"{path}: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:  # the last: a state of another network
+        raise DfdError(f"{path}: not a decoder's file, or damaged ({' '.join(str(error).split())[:200]})") from error
     decoder.config = config
     return decoder.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
 

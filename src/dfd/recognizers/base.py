@@ -68,6 +68,11 @@ class Recognizer(nn.Module):
             classes, features = state["head.weight"].shape
             self.head = nn.utils.skip_init(nn.Linear, features, classes).eval()
 
+    def decides(self) -> dict:
+        """What decides a template besides the weights and the preprocessing, which `state_dict` holds."""
+        window = self.window if isinstance(self.window, str) else np.asarray(self.window, float).tolist()
+        return {"class": type(self).__name__, "layer": self.layer, "size": list(self.size), "window": window}
+
     def place(self, geometry: str) -> "Recognizer":
         """See faces of this geometry from now on. Raises DfdError where they do not hold the recognizer's window."""
         self.seen = seen_window(self.window, self.size, geometry)

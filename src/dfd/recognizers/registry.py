@@ -1,12 +1,14 @@
 """The recognizers by name, and their files: a .safetensors whose header rebuilds the network."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from dfd.core.artefacts import read_module, save_module
+from dfd.core.artefacts import read_module, save_module, state_sha256
 from dfd.core.errors import DfdError
 from dfd.core.packages import package_file
 from dfd.recognizers.base import Recognizer
@@ -57,6 +59,9 @@ IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
     ("onnx", ".onnx"): read_onnx,
 }
 
+RELEASED = ".safetensors"  # of any architecture: a file that this project wrote
+TRIFLES = ("tap", "dropout")  # options that no template depends on
+
 PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a file need not hold
 
 
@@ -78,7 +83,7 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
 
     Raises DfdError where they are unknown, missing, damaged, unsafe, or do not fit the architecture and its options.
     """
-    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, Path(weights).expanduser())
+    read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, options, Path(weights).expanduser())
     recognizer = build_recognizer(architecture, options)
     state = read()
     try:
@@ -109,9 +114,9 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
     return recognizer
 
 
-def _importer(architecture: str, path: Path) -> Callable[[], dict[str, torch.Tensor]]:
+def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict[str, torch.Tensor]]:
     """What reads the state in a user's file."""
-    suffixes = [suffix for name, suffix in IMPORTERS if name == architecture]
+    suffixes = [*(suffix for name, suffix in IMPORTERS if name == architecture), RELEASED]
     if not path.suffix and not path.exists():
         raise DfdError(
             f"import_recognizer: no weights are called {path}; there are {', '.join(PUBLISHED)}, those of "
@@ -121,7 +126,49 @@ def _importer(architecture: str, path: Path) -> Callable[[], dict[str, torch.Ten
         raise DfdError(f"{path}: weights of {architecture} are imported from {' or '.join(suffixes)} files")
     if not path.is_file():
         raise DfdError(f"{path}: no such weights file; put it there, or correct the path in `import_recognizer`")
+    if path.suffix == RELEASED:
+        return lambda: _read_released(architecture, options, path)
     return lambda: IMPORTERS[architecture, path.suffix](path)
+
+
+def _read_released(architecture: str, options: dict, path: Path) -> dict[str, torch.Tensor]:
+    """The state of a recognizer that this project trained and wrote. Raises DfdError where it is another than asked for."""
+    config, state = read_module(path)
+    refuse_other_options(config, architecture, options, str(path))
+    return state
+
+
+def refuse_other_options(config: dict, architecture: str, options: dict, where: str) -> None:
+    """Raise DfdError where a recognizer's file (its header: config) is of another architecture, or was made with other
+    options than the params', by which its templates are others."""
+    written = config.get("options")
+    if config.get("architecture") != architecture or not isinstance(written, dict):
+        raise DfdError(f"{where}: a file of the architecture {config.get('architecture')}, not of {architecture}")
+    own, asked = (
+        {name: json.loads(json.dumps(value)) for name, value in part.items() if name not in TRIFLES}
+        for part in (written, options)
+    )
+    different = [
+        f"{name} is {own.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params"
+        for name in sorted(asked.keys() | own.keys())
+        if asked.get(name) != own.get(name)
+    ]
+    if different:
+        raise DfdError(f"{where}: made with other options: {'; '.join(different)}")
+
+
+def weights_sha256(recognizer: Recognizer) -> str:
+    """A digest of all that decides a recognizer's templates: architecture, layer, input, window, weights, colours.
+
+    It does not depend on the file that the weights came from, nor on what no template depends on: tap, classifier.
+    """
+    state = {
+        name: value
+        for name, value in recognizer.state_dict().items()
+        if not name.endswith("num_batches_tracked") and (recognizer.layer == "logits" or not name.startswith("head."))
+    }
+    decides = json.dumps(recognizer.decides(), sort_keys=True)
+    return hashlib.sha256(f"{decides}\n{state_sha256(state)}".encode()).hexdigest()
 
 
 def _shape(tensor: torch.Tensor) -> str:
@@ -161,13 +208,15 @@ def load_recognizer(path: str | Path, device: torch.device, geometry: str) -> Re
     """Read what `save_recognizer` wrote: in eval mode, without gradients for its weights, channels last, and placed in faces
     of this geometry (a key of GEOMETRIES). Raises DfdError also where they do not hold its window."""
     config, state = read_module(path)
-    if config["architecture"] == PRECOMPUTED:  # looked up, never computed with: whatever the device, in memory
-        return Precomputed.from_state(config["options"]["datasets"], state)
-    recognizer = build_recognizer(config["architecture"], config["options"])
-    recognizer.fit(state)
-    recognizer.load_state_dict(state)
     try:
+        if config["architecture"] == PRECOMPUTED:  # looked up, never computed with: whatever the device, in memory
+            return Precomputed.from_state(config["options"]["datasets"], state)
+        recognizer = build_recognizer(config["architecture"], config["options"])
+        recognizer.fit(state)
+        recognizer.load_state_dict(state)
         recognizer.place(geometry)
     except DfdError as error:
         raise DfdError(f"{path}: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:  # the last: a state of another network
+        raise DfdError(f"{path}: not a recognizer's file, or damaged ({' '.join(str(error).split())[:200]})") from error
     return recognizer.requires_grad_(False).to(device, memory_format=torch.channels_last)

@@ -80,7 +80,7 @@ class ResNet50(Recognizer):
         super().__init__(size, layer, tap, mean, scale, window, bgr)
         if padding not in ("tensorflow", "caffe"):
             raise DfdError(f"ResNet-50 pads as tensorflow or caffe does, not as {padding}")
-        self.padding = padding
+        self.padding, self.epsilon = padding, epsilon
         channels = max(1, round(64 * width))
         self.conv1 = nn.Conv2d(3, channels, 7, stride=2, bias=False)
         self.norm1 = nn.BatchNorm2d(channels, eps=epsilon)
@@ -94,6 +94,9 @@ class ResNet50(Recognizer):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+    def decides(self) -> dict:
+        return super().decides() | {"padding": self.padding, "epsilon": self.epsilon}
 
     def _layers(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         caffe = self.padding == "caffe"

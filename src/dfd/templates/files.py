@@ -1,30 +1,56 @@
 """Templates in files of the user's own: .npy, .npz, HDF5 and Parquet, with the keys of the photos they are of.
 
 Arrays are named `key` (N,) and `template` (N, D); a Parquet file has a column `key` and either a column `template` of
-lists or a numeric column for each of the D numbers. Nothing is unpickled.
+lists or a numeric column for each of the D numbers. Whose templates they are, `recognizer` and `weights_sha256`, may
+stand beside them: as arrays of one text in .npz, attributes in HDF5, metadata of the schema in Parquet. Nothing is
+unpickled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 
+SOURCE = ("recognizer", "weights_sha256")  # what may say whose templates a file holds
+
+
+class TemplatesFile(NamedTuple):
+    """A file of templates. key (N,), where it has any; template float32 (N, D), finite; stored: the type of its
+    numbers; recognizer and weights_sha256: whose they are, where it says so."""
+
+    path: Path
+    key: list[str] | None
+    template: np.ndarray
+    stored: np.dtype
+    recognizer: str | None
+    weights_sha256: str | None
+
 
 def read_templates(path: str | Path) -> tuple[list[str] | None, np.ndarray]:
-    """(keys or None, templates float32 (N, D)), N > 0; one vector (D,) is read as (1, D).
+    """(keys or None, templates float32 (N, D)) of a file; errors as `read_templates_file`."""
+    file = read_templates_file(path)
+    return file.key, file.template
+
+
+def read_templates_file(path: str | Path) -> TemplatesFile:
+    """All that a file of templates says, N > 0; one vector (D,) is read as (1, D).
 
     Raises DfdError for a missing, unreadable or foreign file, for what is no finite number, and for another number of
     keys than of templates.
     """
     path = Path(path).expanduser()
-    keys, vectors = by_suffix(path, READERS)(path)
+    keys, vectors, source = by_suffix(path, READERS)(path)
     vectors = np.asarray(vectors)
+    stored = vectors.dtype
     if vectors.ndim == 1 and vectors.dtype != object:
         vectors = vectors[None]
     if vectors.dtype == object or vectors.ndim != 2 or not vectors.size:
@@ -34,12 +60,21 @@ def read_templates(path: str | Path) -> tuple[list[str] | None, np.ndarray]:
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told
         vectors = vectors.astype(np.float32)
     if not (finite := np.isfinite(vectors).all(1)).all():
-        first = np.flatnonzero(~finite)[0]
-        which = f"row {first}" if keys is None or len(keys) != len(vectors) else keys[first]
-        raise DfdError(f"{path}: templates must be finite numbers; {int((~finite).sum())} are not, first that of {which}")
+        bad = np.flatnonzero(~finite)
+        first = f"row {bad[0]}" if keys is None or len(keys) != len(vectors) else keys[bad[0]]
+        raise DfdError(
+            f"{path}: templates must be finite numbers; {len(bad)} are not, first that of {first} "
+            f"({named_rows(bad)}, counted from 0)"
+        )
     if keys is not None and len(keys) != len(vectors):
         raise DfdError(f"{path}: {len(keys)} keys for {len(vectors)} templates")
-    return keys, vectors
+    return TemplatesFile(path, keys, vectors, stored, *(source.get(name) for name in SOURCE))
+
+
+def named_rows(rows: Sequence[int]) -> str:
+    """Numbers of rows as words: `row 3`, or `rows 3, 7, 8, 9, 12 and 2 more`."""
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return f"row{'s' * (len(rows) > 1)} {', '.join(str(row) for row in rows[:5])}{more}"
 
 
 def read_keyed_templates(path: str | Path) -> tuple[list[str], np.ndarray]:
@@ -56,9 +91,14 @@ def read_keyed_templates(path: str | Path) -> tuple[list[str], np.ndarray]:
     return keys, vectors
 
 
-def write_templates_file(path: str | Path, keys: list[str], templates: np.ndarray) -> None:
-    """Write keys (N,) and templates (N, D) as .npz, HDF5 or Parquet. Raises DfdError for another suffix."""
-    by_suffix(Path(path), WRITERS)(Path(path), keys, templates)
+def write_templates_file(
+    path: str | Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str] | None = None
+) -> None:
+    """Write keys (N,) and templates (N, D) as .npz, HDF5 or Parquet; source: whose they are, by the names in SOURCE.
+
+    Raises DfdError for another suffix.
+    """
+    by_suffix(Path(path), WRITERS)(Path(path), keys, templates, source or {})
 
 
 def by_suffix(path: Path, functions: dict[str, Callable]) -> Callable:
@@ -68,22 +108,41 @@ def by_suffix(path: Path, functions: dict[str, Callable]) -> Callable:
     return functions[path.suffix.lower()]
 
 
-def _read_npy(path: Path) -> tuple[None, np.ndarray]:
-    return None, _load(path, np.load)
+Read = tuple[list[str] | None, np.ndarray, dict[str, str]]  # keys, templates, source
 
 
-def _read_npz(path: Path) -> tuple[list[str] | None, np.ndarray]:
+def _read_npy(path: Path) -> Read:
+    return None, _load(path, np.load), {}
+
+
+def _read_npz(path: Path) -> Read:
     with _load(path, np.load) as file:
-        return _parts(path, file)
+        return *_parts(path, file), _load(path, lambda _: _source(file))
 
 
-def _read_h5(path: Path) -> tuple[list[str] | None, np.ndarray]:
+def _read_h5(path: Path) -> Read:
     with _load(path, h5py.File) as file:
-        return _parts(path, file)
+        return *_parts(path, file), _source(file.attrs)
 
 
-def _read_parquet(path: Path) -> tuple[list[str] | None, np.ndarray]:
+def _source(texts: Mapping) -> dict[str, str]:
+    """What says whose templates they are, of arrays, attributes or metadata."""
+    values = {name: np.asarray(texts[name]) for name in SOURCE if name in texts}
+    return {name: _text(value.item()) for name, value in values.items() if value.size == 1}
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _read_parquet(path: Path) -> Read:
     table = _load(path, pd.read_parquet)
+    metadata = _load(path, pq.read_schema).metadata or {}
+    source = {name: _text(metadata[name.encode()]) for name in SOURCE if name.encode() in metadata}
+    return *_columns(path, table), source
+
+
+def _columns(path: Path, table: pd.DataFrame) -> tuple[list[str] | None, np.ndarray]:
     if table.index.name == "key":  # where pandas wrote it as the table's index
         table = table.reset_index()
     keys = _texts(path, table.pop("key")) if "key" in table else None
@@ -136,20 +195,23 @@ def _shape(vectors: np.ndarray) -> str:
     return "rows that differ in length or hold no numbers" if vectors.dtype == object else f"an array of shape {vectors.shape}"
 
 
-def _write_npz(path: Path, keys: list[str], templates: np.ndarray) -> None:
+def _write_npz(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:
+    texts = {name: np.array(text) for name, text in source.items()}
     with replacing(path) as temporary:
-        np.savez(temporary, key=np.array(keys), template=templates)
+        np.savez(temporary, key=np.array(keys), template=templates, **texts)
 
 
-def _write_h5(path: Path, keys: list[str], templates: np.ndarray) -> None:
+def _write_h5(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("key", data=keys, dtype=h5py.string_dtype())
         file.create_dataset("template", data=templates)
+        file.attrs.update(source)
 
 
-def _write_parquet(path: Path, keys: list[str], templates: np.ndarray) -> None:
+def _write_parquet(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:
+    table = pa.Table.from_pandas(pd.DataFrame({"key": keys, "template": list(templates)}), preserve_index=False)
     with replacing(path) as temporary:
-        pd.DataFrame({"key": keys, "template": list(templates)}).to_parquet(temporary, index=False)
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **source}), temporary)
 
 
 READERS = {".npy": _read_npy, ".npz": _read_npz, ".h5": _read_h5, ".hdf5": _read_h5, ".parquet": _read_parquet}

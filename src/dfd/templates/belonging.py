@@ -1,0 +1,264 @@
+"""Do these templates belong to this decoder? Where a file does not say whose they are, their statistics do.
+
+Templates of a database were often changed on the way: normalised, scaled, rounded, put into another order; or they are
+another network's. A decoder makes a face of anything. What the training templates were like is in its header, and what
+is unlike them is said, with the most likely cause.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dfd.templates.files import named_rows
+
+# How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
+DISTANCE = (1 / 1.4, 1.6)
+NORM = (1 / 1.25, 1.25)
+PER_AXIS = (
+    4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
+)
+SHARE = 0.4  # of a file's templates that may lie beyond: what is done to templates is done to all of a file
+MANY = 5  # templates, from which on their norms together say something
+GROSS = 4.0  # times the bounds: said even of a single one
+EQUAL = 1e-3  # relative: norms that differ by less were made equal
+OPPOSED = -0.5  # the cosine of the mean template to the training's, from which on they count as negated
+CENTRED = 0.1  # norm of the training's mean, in norms of templates, below which a sign cannot be told
+DECIMALS = range(1, 6)
+LEVELS = 256  # of eight bits
+HARMLESS, LARGE = (
+    0.05,
+    0.5,
+)  # standard deviations, of rounding along the decoder's axes: it learned with noise of the first
+
+ROWS = 1 << 14
+
+
+class Doubt(NamedTuple):
+    """Why templates may not be what they seem. cause: one of CAUSES. text: the same as words, with its evidence."""
+
+    cause: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+CAUSES = (
+    "zero",
+    "constant",
+    "whole",
+    "normalised",
+    "unnormalised",
+    "scaled",
+    "negated",
+    "other",
+    "outliers",
+    "rounded",
+)
+
+
+class Axes(NamedTuple):
+    """What a decoder whitens templates with: (e − mean) @ matrix; mean (D,), matrix (D, K), float32."""
+
+    mean: torch.Tensor
+    matrix: torch.Tensor
+
+    def distances(self, templates: torch.Tensor) -> np.ndarray:
+        """The root mean square of each whitened template (N, D), in standard deviations: (N,)."""
+        parts = [((part - self.mean) @ self.matrix).square().mean(1).sqrt() for part in templates.split(ROWS)]
+        return torch.cat(parts).double().numpy()
+
+
+def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
+    """What a decoder's header says of its training templates (M, D): numbers by name.
+
+    n; norm: mean, sd, and low and high, the quantiles 0.001 and 0.999; distance: such low and high of the whitened
+    templates' root mean squares, where the decoder whitens them (`axes`) and there are enough: the axes fit few too well.
+    """
+    norms = torch.cat([part.double().norm(dim=1) for part in templates.split(ROWS)]).numpy()
+    found = {"n": len(norms), "norm": {"mean": norms.mean(), "sd": norms.std(), **_range(norms)}}
+    if axes is not None and len(norms) >= PER_AXIS * templates.shape[1]:
+        found["distance"] = _range(axes.distances(templates))
+    return {name: value if isinstance(value, int) else _short(value) for name, value in found.items()}
+
+
+def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: np.dtype | None = None) -> list[Doubt]:
+    """What speaks against templates (N, D), finite, being such as a decoder learned from; [] for nothing.
+
+    training: what `statistics` gave. stored: the type of number in their file, where it is known.
+    """
+    norms = np.linalg.norm(templates.astype(np.float64), axis=1)
+    zero = norms == 0
+    constant = ~zero & (np.ptp(templates, axis=1) == 0) & (templates.shape[1] > 1)
+    found = [Doubt("zero", f"{_which(zero)} only zeros")] if zero.any() else []
+    found += [Doubt("constant", f"{_which(constant)} one number only, repeated")] if constant.any() else []
+    # Each template once: what is repeated would look like numbers that someone made equal.
+    rows = np.array(
+        sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int
+    )
+    if len(rest := templates[rows]):
+        checked = _Checked(rest, norms[rows], rows, training, axes)
+        found += [doubt for doubt in (checked.change(),) if doubt]
+        if not any(doubt.cause in ("whole", "other") for doubt in found):
+            found += [doubt for doubt in (rounding(rest, axes, stored),) if doubt]
+    return found
+
+
+class _Checked:
+    """Templates (N, D) held against the training's statistics; rows: their numbers in the file."""
+
+    def __init__(
+        self, templates: np.ndarray, norms: np.ndarray, rows: np.ndarray, training: Mapping, axes: Axes | None
+    ):
+        self.templates, self.norms, self.rows = (
+            torch.from_numpy(np.ascontiguousarray(templates, np.float32)),
+            norms,
+            rows,
+        )
+        self.training = training
+        self.axes = axes if "distance" in training else None
+        self.distances = None if self.axes is None else self.axes.distances(self.templates)
+
+    def beyond(self, norms: np.ndarray, distances: np.ndarray | None, factor: float = 1.0) -> np.ndarray:
+        """Which templates lie outside the training's bounds, widened by a factor (N,)."""
+
+        def outside(values: np.ndarray, bounds: Mapping, tolerance: tuple[float, float]) -> np.ndarray:
+            return (values < bounds["low"] * tolerance[0] / factor) | (values > bounds["high"] * tolerance[1] * factor)
+
+        out = outside(norms, self.training["norm"], NORM)
+        return out if distances is None else out | outside(distances, self.training["distance"], DISTANCE)
+
+    def fits(self, factors: float | np.ndarray) -> bool:
+        """Whether most templates lie within the bounds once they are multiplied."""
+        templates = self.templates * torch.as_tensor(factors, dtype=torch.float32).reshape(-1, 1)
+        distances = None if self.axes is None else self.axes.distances(templates)
+        return self.beyond(self.norms * np.abs(np.ravel(factors)), distances).mean() < 0.5
+
+    def change(self) -> Doubt | None:
+        """What was done to the templates as a whole; or which of them lie far out."""
+        norm, length = self.training["norm"], np.median(self.norms)
+        scale = norm["mean"] / length
+        varied = norm["sd"] > 10 * EQUAL * norm["mean"]
+        if varied and self._made_equal() and self.fits(scale):
+            name = "L2-normalised" if abs(length - 1) < EQUAL else f"normalised to the length {length:.3g}"
+            return self._doubt(
+                "normalised", f"look {name}: give them as the network does, or multiply them by {scale:.3g}"
+            )
+        if self._negated() and (self.fits(-1.0) or self.fits(-scale)):
+            text = (
+                "negated: multiply them by −1"
+                if self.fits(-1.0)
+                else f"negated and scaled: multiply them by −{scale:.3g}"
+            )
+            return self._doubt("negated", f"look {text}")
+        usual = len(self.norms) < MANY or norm["low"] * (1 - EQUAL) <= length <= norm["high"] * (1 + EQUAL)
+        if usual and self.beyond(self.norms, self.distances).mean() < SHARE:
+            gross = self.beyond(self.norms, self.distances, GROSS)
+            return (
+                Doubt("outliers", f"{_which(gross, self.rows)} far from all templates of the training")
+                if gross.any()
+                else None
+            )
+        if _whole(self.templates.numpy()):
+            return self._doubt(
+                "whole", "are whole numbers, as eight bits hold them: multiply them by what they were divided by"
+            )
+        if not varied and self.fits(norm["mean"] / self.norms):
+            return self._doubt("unnormalised", "are not normalised, as the decoder's were: divide each by its length")
+        if self.fits(scale):
+            return self._doubt("scaled", f"look scaled by about {1 / scale:.3g}: divide them by it")
+        return self._doubt("other", "look like another network's, or like this one's with the numbers in another order")
+
+    def _made_equal(self) -> bool:
+        """Whether all have one norm. A few might by chance: of these, whether it is 1, as no training template's."""
+        bounds = self.training["norm"]
+        if len(self.norms) < MANY and (np.abs(self.norms - 1).max() > EQUAL or bounds["low"] < 1 < bounds["high"]):
+            return False
+        return np.ptp(self.norms) <= EQUAL * self.norms.mean()
+
+    def _negated(self) -> bool:
+        """Whether the mean template points away from the training's."""
+        if self.axes is None or self.axes.mean.norm() < CENTRED * self.training["norm"]["mean"]:
+            return False
+        return float(torch.cosine_similarity(self.templates.mean(0), self.axes.mean, dim=0)) < OPPOSED
+
+    def _doubt(self, cause: str, text: str) -> Doubt:
+        norm = self.training["norm"]
+        evidence = f"norms {_spread(self.norms)}, in training {norm['mean']:.3g} ± {norm['sd']:.2g}"
+        if self.distances is not None:
+            distance = self.training["distance"]
+            evidence += (
+                f"; distances {_spread(self.distances)}, in training {distance['low']:.2g} to {distance['high']:.2g}"
+            )
+        return Doubt(cause, f"they {text} ({evidence})")
+
+
+def rounding(templates: np.ndarray, axes: Axes | None, stored: np.dtype | None = None) -> Doubt | None:
+    """To what templates (N, D) of float32 were rounded, and how much that is for a decoder; None for nothing.
+
+    Told are float16, bfloat16, up to five decimals, and eight bits, by the type or by the numbers themselves.
+    """
+    values = np.unique(np.abs(templates[templates != 0]))[-(1 << 20) :]
+    if len(values) == 0:
+        return None
+    exact = values.astype(np.float64)
+    decimals = next((d for d in DECIMALS if _has_decimals(exact, d)), None)
+    with np.errstate(over="ignore"):
+        halves = values.astype(np.float16)
+    if stored == np.float16 or (np.isfinite(halves).all() and (halves == values).all()):
+        name, step = "float16", np.spacing(halves[np.isfinite(halves)]).astype(np.float64)
+    elif (values.astype(np.float32).view(np.uint32) & 0xFFFF == 0).all():
+        name, step = "bfloat16", 2.0 ** (np.floor(np.log2(exact)) - 7)
+    elif decimals is not None:
+        name, step = f"{decimals} decimal{'s' * (decimals > 1)}", 10.0**-decimals
+    elif len(values) <= LEVELS and _repeated(templates):
+        name, step = "eight bits", np.diff(exact).min() if len(values) > 1 else exact[0]
+    else:
+        return None
+    told = f"they were rounded to {name}"
+    if axes is None:
+        return Doubt("rounded", told)
+    error = float(np.sqrt(np.mean(np.square(step)) / 12) * axes.matrix.double().square().mean(0).sum().sqrt())
+    effect = "so much that the faces will be others'"
+    if error < LARGE:
+        effect = "which this decoder bears" if error < HARMLESS else "which blurs the faces"
+    return Doubt("rounded", f"{told}, an error of {error:.2g} standard deviations along the decoder's axes, {effect}")
+
+
+def _has_decimals(values: np.ndarray, decimals: int) -> bool:
+    """Whether all values are the nearest float32 to one with so few decimals, and that says something at their size."""
+    if np.spacing(np.float32(values.max())) * 8 > 10.0**-decimals:
+        return False
+    return bool((np.round(values, decimals).astype(np.float32) == values.astype(np.float32)).all())
+
+
+def _repeated(templates: np.ndarray) -> bool:
+    """Whether far fewer numbers than there are differ, as no network's output does."""
+    nonzero = templates[templates != 0]
+    return len(np.unique(nonzero)) < 0.9 * len(nonzero)
+
+
+def _whole(templates: np.ndarray) -> bool:
+    return bool((templates == np.round(templates)).all())
+
+
+def _range(values: np.ndarray) -> dict[str, float]:
+    low, high = np.quantile(values, (0.001, 0.999))
+    return {"low": low, "high": high}
+
+
+def _short(values: Mapping) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
+
+
+def _spread(values: np.ndarray) -> str:
+    return f"{values[0]:.3g}" if len(values) == 1 else f"{np.median(values):.3g} ± {values.std():.2g}"
+
+
+def _which(flags: np.ndarray, rows: Sequence[int] | None = None) -> str:
+    """The rows that are flagged, with a verb: `rows 3, 7, 8 and 2 more hold`; counted from 0."""
+    found = np.flatnonzero(flags) if rows is None else np.asarray(rows)[flags]
+    verb = ("hold", "holds") if rows is None else ("lie", "lies")
+    return f"{named_rows(found)} {verb[len(found) == 1]}"
