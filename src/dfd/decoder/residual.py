@@ -42,11 +42,12 @@ class ResidualDecoder(Decoder):
     The linear part starts as the ridge regression of coarse pictures and the convolutions start at zero, so that training
     starts where a linear decoder ends.
 
-    size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. channels: of
+    size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. rank: of the matrix from
+    them to the first map. channels: of
     the first two maps; halved with every doubling after that, but no less than 16. Raises DfdError for another size.
     """
 
-    def __init__(self, dimension: int, size: int, hidden: int, channels: int):
+    def __init__(self, dimension: int, size: int, hidden: int, rank: int, channels: int):
         super().__init__(dimension, size)
         doublings = next((k for k in range(12) if size % 2**k == 0 and size >> k in SIDES), None)
         if doublings is None:
@@ -57,7 +58,8 @@ class ResidualDecoder(Decoder):
         self.linear = nn.Linear(dimension, 3 * self.coarse**2)
         self.dense = nn.Sequential(
             nn.Linear(dimension, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
-            nn.Linear(hidden, channels * self.side**2), nn.ReLU(),
+            # Most of the weights would be in this matrix, and templates hold too few numbers for all of its rank.
+            nn.Linear(hidden, rank, bias=False), nn.Linear(rank, channels * self.side**2), nn.ReLU(),
         )  # fmt: skip
         shuffles = size >= SHUFFLED
         widths = [max(min(16, channels), channels >> max(0, k - 1)) for k in range(doublings + 1 - shuffles)]
@@ -70,7 +72,8 @@ class ResidualDecoder(Decoder):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for start in (self.linear, last):
             nn.init.zeros_(start.weight)
             nn.init.zeros_(start.bias)
