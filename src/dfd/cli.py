@@ -21,18 +21,21 @@ from dfd.core.artefacts import replacing
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError
+from dfd.decoder.adapted import adapted, space_of
 from dfd.decoder.registry import decode as decode_templates
 from dfd.decoder.registry import load_decoder
-from dfd.faces.archives import read_photos, write_photos
+from dfd.faces.archives import is_archive, read_photos, write_photos
 from dfd.faces.detection import Detector
 from dfd.faces.preprocessing import preprocess
-from dfd.faces.store import FaceStore
+from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
+from dfd.templates.adapters import check_pairs, fit_adapter, load_adapter, save_adapter
 from dfd.templates.embedding import embed_views
-from dfd.templates.files import WRITERS, by_suffix, read_templates, write_templates_file
+from dfd.templates.files import WRITERS, by_suffix, read_keyed_templates, read_templates, write_templates_file
+from dfd.templates.lookup import few, match, people_of
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
 
@@ -98,23 +101,69 @@ def embed(
 @app.command(epilog="Example: dfd decode templates.npz --variant vgg-resnet --out faces")
 def decode(
     templates: Annotated[Path, typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any.")],
-    variant: Annotated[str, typer.Option(help="A variant of params.yaml.")],
+    variant: Annotated[str, typer.Option(help="A decoder: of variants or import_decoder in params.yaml.")],
     out: Folder,
+    adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
 ) -> None:
     """Template to face: writes one image per template."""
     params = load_params()
-    params.entry("variants", variant)
+    params.entry("decoders", variant)
     keys, vectors = read_templates(templates)
-    decoder = load_decoder(DECODER.format(variant), pick_device(params.device))
+    decoder, name = load_decoder(DECODER.format(variant), pick_device(params.device)), variant
+    if adapter is not None:
+        decoder, name = adapted(decoder, load_adapter(adapter, decoder.device)), f"{variant} behind {adapter}"
     dimension = decoder.dimension
     if vectors.shape[1] != dimension:
-        raise DfdError(f"{templates}: templates of shape {vectors.shape}; {variant} decodes (N, {dimension})")
+        raise DfdError(f"{templates}: templates of shape {vectors.shape}; {name} decodes (N, {dimension})")
     keys = [str(number) for number in range(len(vectors))] if keys is None else keys
     for name, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(vectors))):
         pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
         with replacing(out / f"{name}.png") as temporary:
             Image.fromarray(pixels).save(temporary)
     typer.echo(f"wrote {len(vectors)} faces to {out}")
+
+
+@app.command(epilog="Example: dfd adapt photos/ theirs.npz --decoder resnet-identity --out theirs.safetensors")
+def adapt(
+    photos: Photos,
+    templates: Annotated[Path, typer.Argument(help=".npz, .h5 or .parquet: another system's `template` (N, D) of photos `key` (N,).")],
+    decoder: Annotated[str, typer.Option(help="A decoder: of variants or import_decoder in params.yaml.")],
+    out: Annotated[Path, typer.Option(help="A file .safetensors, for `dfd decode --adapter`.")],
+) -> None:
+    """Another system's templates of known photos to an adapter, which opens all its templates to a decoder.
+
+    A template is of the photo that has its key, as `dfd embed` writes them, or its file name where no other has it. A photo's
+    person is its folder; where all photos lie in one folder, each is a person.
+    """
+    if out.suffix != ".safetensors":
+        raise DfdError(f"{out}: adapters are kept in .safetensors files")
+    params = load_params()
+    name = params.entry("decoders", decoder)
+    keys, vectors = read_keyed_templates(templates)
+    module, device = load_decoder(DECODER.format(decoder), pick_device(params.device)), pick_device(params.device)
+    recognizer = load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry)
+    with tempfile.TemporaryDirectory() as folder:
+        faces = _faces(photos, params, Path(folder))
+        places = match(keys, faces.faces["key"].tolist())
+        theirs, rows = np.flatnonzero(places >= 0), places[places >= 0]
+        unmatched = [key for key, place in zip(keys, places, strict=True) if place < 0]
+        if unmatched:
+            typer.echo(f"{templates}: left out {len(unmatched)} templates of no face among the photos: {few(unmatched)}", err=True)
+        if not len(rows):
+            raise DfdError(f"{templates}: none of {len(keys)} keys is a photo's: keys are like {keys[0]}, photos like {faces.faces['key'][0]}")
+        check_pairs(torch.from_numpy(vectors[theirs]), people := people_of(faces.faces["key"].iloc[rows].tolist()))
+        target, mirrored = embed_views(recognizer, faces, rows), embed_views(recognizer, faces, rows, MIRROR)
+    adapter = fit_adapter(torch.from_numpy(vectors[theirs]), target, people, space_of(module), mirrored, params.seed)
+    save_adapter(
+        out,
+        adapter,
+        source={"name": templates.stem},
+        target={"decoder": decoder, "recognizer": name, "weights_sha256": module.config.get("weights_sha256")},
+    )
+    typer.echo(
+        f"wrote {out}: {vectors.shape[1]}-d templates to {decoder}'s, fitted on {len(rows)} pairs of {adapter.config['n_people']} people; "
+        f"cosine to {name}'s own templates of people it was not fitted on: {adapter.config['cosine']:.3f}"
+    )
 
 
 @app.command(epilog="Example: dfd profile lfw --apply && dvc repro")
@@ -202,7 +251,7 @@ def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
         for path in paths:
             # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
             key = path.resolve().name.lstrip(".") or "photos"
-            if path.is_dir():
+            if path.is_dir() or is_archive(path):
                 yield from ((f"{key}/{name}", data) for name, data in read_photos(path))
                 continue
             try:

@@ -25,8 +25,9 @@ OPTIONS = {  # architecture -> its options beside the size
     "quadratic": {"axes": 3},
     "nbnet": {"width": 0.06},
     "residual-deconvolution": {"width": 0.06},
+    "adapted": {"architecture": "nbnet", "takes": 7, "options": {"width": 0.06}},
 }
-BOUNDED = ("nbnet", "residual-deconvolution")  # tanh or a sigmoid ends them
+BOUNDED = ("nbnet", "residual-deconvolution", "adapted")  # tanh or a sigmoid ends them
 PAPER = TINY | {"size": 224, "width": 1.0, "hidden": 4096, "dropout": 0.5, "normalise": "none"}
 
 
