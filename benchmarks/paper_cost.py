@@ -129,11 +129,13 @@ def main() -> None:
             seconds, flops = measured(lambda module=module, images=images: module(images))
         dimensions[name] = size = module.dimension
         row(name, size, f"{sum(p.numel() for p in module.parameters()) / 1e6:.0f}", f"{flops / BATCH / 1e9:.1f}", f"{seconds / BATCH:.2f}")
+        decoders = sum(variant.template == name for variant in params.variants.values())
         faces = {
             "embed": 2 * everyone,  # plain and mirrored
             "fit_transforms": views * (params.transforms.faces + params.transforms.held_out),
             "verify": 3 * PHOTOS["lfw"],
-            "evaluate": 4 * len(params.variants) * params.evaluate.faces,  # two reconstructions each, of two data sets
+            # three reconstructions each, of two data sets; and of its own templates four more, as stored
+            "evaluate": 6 * len(params.variants) * params.evaluate.faces + 8 * decoders * params.evaluate.storage_faces,
         }
         for stage, count in faces.items():
             work[stage] = work.get(stage, 0) + count * flops / BATCH

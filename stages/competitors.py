@@ -8,7 +8,7 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.acceptance import attack_summary
+from dfd.evaluation.acceptance import attack_summary, unattacked
 from dfd.evaluation.comparison import Comparison, against
 from dfd.evaluation.quality import load_lpips
 from dfd.faces.leakage import learned_from
@@ -62,15 +62,18 @@ def main(variant: str) -> None:
             attacked = recognizers[pair.template]
             acceptance = {"acceptance_note": f"left out: of {pair.template}, {NO_IMAGES}"}
             if attacked.embeds_images:
-                acceptance = attack_summary(
+                photos = templates[pair.template].numpy()
+                before = unattacked(photos, identities, settings.far)
+                found = attack_summary(
                     {name: embed_images(attacked, image).numpy() for name, image in images.items()},
-                    templates[pair.template].numpy(),
+                    photos,
                     identities,
-                    settings.far,
+                    before,
                     comparison.references,
                     params.evaluate.bootstrap,
                     params.seed,
                 )
+                acceptance = {"unattacked": before, "decoders": found}
     write_json(f"metrics/competitors/{variant}.json", metrics | notes | {"acceptance": acceptance})
     histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}
     title = f"Faces from templates of {pair.template} by ours and by competing decoders"

@@ -1,64 +1,88 @@
-"""Measure one variant's reconstructions of the test faces of every data set, beside two baselines."""
-
-import numpy as np
+"""Measure one decoder's reconstructions of every data set's test faces, beside three baselines and as attacks."""
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
-from dfd.decoder.registry import decode, load_decoder
+from dfd.decoder.registry import load_decoder
+from dfd.evaluation.acceptance import unattacked
 from dfd.evaluation.quality import load_lpips
-from dfd.evaluation.reconstruction import evaluate
+from dfd.evaluation.reconstruction import Judge, Reconstructions, evaluate, reconstructions, stored_reconstructions
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
+from dfd.templates.people import first_photos, spread
 from dfd.templates.store import TemplateStore
 from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
+THRESHOLD_FACES = 5000  # at least as many as are evaluated: twelve million pairs, of which 0.1 % set a threshold
 
-def main(variant: str) -> None:
+
+def main(name: str) -> None:
     params = load_params()
-    template = params.entry("variants", variant).template
+    template = params.entry("decoders", name)
     device = pick_device(params.device)
-    decoder = load_decoder(DECODER.format(variant), device)
-    linear = load_decoder(CLOSED_FORM.format(template, "linear"), device)
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    decoder = load_decoder(DECODER.format(name), device)
+    closed_form = {kind: load_decoder(CLOSED_FORM.format(template, kind), device) for kind in ("linear", "quadratic")}
+    recognizers = {
+        key: load_recognizer(RECOGNIZER.format(key), device, params.faces.geometry) for key in params.recognizers
+    }
     lpips = load_lpips(device)
-    learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)
+    teachers = {"decoder": params.roles.decoders} if name in params.variants else {}
+    learned = learned_from(recognizers, params.train_recognizer, FACES, **teachers)
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         if len(faces.rows("test")) == 0:
             log.info("%s has no test faces: left out", dataset)
             continue
-        stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
+        stores = {key: TemplateStore(TEMPLATES.format(dataset, key), faces) for key in recognizers}
         rows = stores[template].rows("test")
         missing = len(faces.rows("test")) - len(rows)
         if len(rows) == 0:
-            metrics |= {dataset: None, f"{dataset}_note": f"left out: {template} has no templates of its {missing} test faces"}
+            metrics |= {
+                dataset: None,
+                f"{dataset}_note": f"left out: {template} has no templates of its {missing} test faces",
+            }
             log.info("%s: %s", dataset, metrics[f"{dataset}_note"])
             continue
         rows = rows[: params.evaluate.faces]
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
-        templates = stores[template].template[rows]
-        images = {
-            "decoder": decode(decoder, templates),
-            "linear": decode(linear, templates),
-            "mean_face": linear.mean_face.cpu().clamp(0, 1).expand(len(rows), -1, -1, -1),
+        templates, identities = stores[template].template[rows], faces.identities(rows)
+        attempts = first_photos(identities, params.verify.photos)
+        stored_faces = spread(attempts, params.evaluate.storage_faces)
+        most = max(THRESHOLD_FACES, len(rows))
+        systems = {
+            key: _unattacked(store, params.evaluate.far, params.verify.photos, most) for key, store in stores.items()
         }
         metrics[dataset] = evaluate(
-            faces.views(rows, params.decoder.size),
-            images,
-            faces.identities(rows),
-            recognizers,
-            {name: store.template[rows] for name, store in stores.items()},
+            Reconstructions(
+                originals=faces.views(rows, decoder.size),
+                images=reconstructions(decoder, closed_form, templates),
+                identities=identities,
+                attempts=attempts,
+                stored=stored_reconstructions(decoder, templates, stored_faces),
+                stored_faces=stored_faces,
+            ),
+            {key: Judge(recognizers[key], store.template[rows], systems[key]) for key, store in stores.items()},
+            template,
             lpips,
             params.evaluate.bootstrap,
-            np.random.default_rng(params.seed),
+            params.seed,
         )
         metrics[dataset] |= {"leaked_identities": leaked, "faces_without_template": missing}
         psnr = metrics[dataset]["psnr"]
-        log.info("%s on %d faces of %s: PSNR %.2f dB, linear %.2f dB", variant, len(rows), dataset, psnr["mean"], psnr["linear"])
-    write_json(f"metrics/evaluate/{variant}.json", metrics)
+        log.info(
+            "%s on %d faces of %s: PSNR %.2f dB, linear %.2f dB", name, len(rows), dataset, psnr["mean"], psnr["linear"]
+        )
+    write_json(f"metrics/evaluate/{name}.json", metrics)
+
+
+def _unattacked(store: TemplateStore, far: float, photos: int, most: int) -> dict:
+    """A recognizer on the test faces, at most `most` of them and `photos` of each person: see `unattacked`."""
+    rows = store.rows("test")
+    identities = store.faces.identities(rows)
+    kept = first_photos(identities, photos)[:most]
+    return unattacked(store.template[rows[kept]].numpy(), identities[kept], far)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,10 @@ def main(recognizer: str) -> None:
         targets = mirrored = identity_labels(faces, rows)
 
     torch.manual_seed(params.seed)
-    module = build_recognizer(network.architecture, network.options).place(params.faces.geometry)
+    module = build_recognizer(network.architecture, network.options)
     if not module.gives_gradients:
         raise DfdError(f"train_recognizer.{recognizer}: {network.architecture} cannot be trained; import its weights")
+    module.place(params.faces.geometry)
     examples = Examples(faces, rows, module.view_size, targets, mirrored, params.memory_gb)
     history = train_recognizer(
         module,

@@ -40,7 +40,7 @@ def to_store(detector):
             "detector": detector,
             "shares": {"train": 0.5, "validation": 0.25, "test": 0.25},
             "seed": 0,
-            "geometry": "aligned",
+            "geometry": "portrait",
             "size": 64,
             "context": 2.0,
             "fill": "edge",

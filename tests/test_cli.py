@@ -94,9 +94,10 @@ def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp
     assert keys == [f"{photos.name}/{name}" for name in ("anna/1.pgm", "anna/2.pgm", "zoë k.pgm")]
 
     write_photos(tmp_path / "a.tar", [(key, (photos.parent / key).read_bytes()) for key in keys])
-    detector = Detector(tuple(load_params(project / "params.yaml").faces.detection_sides), 0.3, CPU)
-    to_store(tmp_path / "a.tar", tmp_path / "a.h5", size=112, detector=detector)
-    module = load_recognizer(project / cli.RECOGNIZER.format("vgg"), CPU)
+    settings = load_params(project / "params.yaml").faces
+    detector = Detector(tuple(settings.detection_sides), 0.3, CPU)
+    to_store(tmp_path / "a.tar", tmp_path / "a.h5", size=112, detector=detector, geometry=settings.geometry)
+    module = load_recognizer(project / cli.RECOGNIZER.format("vgg"), CPU, settings.geometry)
     expected, _ = embed_faces(module, FaceStore(tmp_path / "a.h5"))
     np.testing.assert_allclose(templates, expected, atol=1e-3)
 

@@ -16,6 +16,7 @@ from dfd.core.errors import DfdError
 from dfd.decoder.closed_form import LinearDecoder
 from dfd.evaluation.gender import LISTED, PREDICTED
 from dfd.faces.store import FaceStore
+from dfd.recognizers.base import Recognizer
 from dfd.templates import disentangling
 from dfd.templates.store import write_templates
 
@@ -23,20 +24,17 @@ ROOT = Path(__file__).parents[1]
 D, SIZE = 24, 16
 
 
-class Colours(torch.nn.Module):
+class Colours(Recognizer):
     """Templates are random projections of a face's pixels, so that they can be computed anew."""
 
-    size = SIZE
-
     def __init__(self, embeds_images: bool):
-        super().__init__()
+        super().__init__(SIZE, "projected", "projected", (0.0, 0.0, 0.0), 1 / 255, window="box")
         self.embeds_images = embeds_images
-        self.register_buffer("mean", torch.zeros(1))
         self.projection = torch.randn(3 * 16, D, generator=torch.Generator().manual_seed(0))
 
-    def forward(self, images):
+    def _layers(self, x):
         assert self.embeds_images
-        return torch.nn.functional.adaptive_avg_pool2d(images, 4).flatten(1) @ self.projection
+        yield "projected", torch.nn.functional.adaptive_avg_pool2d(x, 4).flatten(1) @ self.projection
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def project(synthetic_store, tmp_path, monkeypatch):
         templates = Colours(True)(faces.views(np.arange(len(faces)), SIZE)).numpy()
         for name in ("resnet", "vgg"):
             write_templates(f"data/templates/faces/{name}.h5", faces, templates, templates[:, ::-1].copy(), {})
-        monkeypatch.setattr(stage, "load_recognizer", lambda path, device: Colours(embeds_images))
+        monkeypatch.setattr(stage, "load_recognizer", lambda path, device, geometry: Colours(embeds_images))
         torch.manual_seed(1)
         decoder = LinearDecoder(D, SIZE)
         monkeypatch.setattr(stage, "load_decoder", lambda path, device: decoder)

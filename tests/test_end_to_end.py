@@ -15,6 +15,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from dfd.decoder.losses import TERMS
+from dfd.templates.storage import FORMATS
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("dvc.yaml", "params.yaml", "stages", "src", ".dvc/config", ".dvc/plots", ".dvc/.gitignore", ".dvcignore", ".gitignore")
@@ -44,6 +45,7 @@ CHANGES = {
     "transforms.rotate": 90,
     "transforms.scale": [0.5],
     "evaluate.faces": 15,
+    "evaluate.storage_faces": 5,
     "evaluate.bootstrap": 100,
     "verify.rotate": 90,
     "verify.scale": 0.5,
@@ -193,7 +195,7 @@ def test_the_metrics_that_are_promised_are_there(project):
         for dataset in DATASETS:
             measures = ["psnr", "ssim", "lpips", *(f"cosine.{name}" for name in RECOGNIZERS)]
             for measure in measures:
-                for key in ("mean", "ci95_low", "ci95_high", "mean_face", "linear"):
+                for key in ("mean", "ci95_low", "ci95_high", "mean_face", "linear", "quadratic"):
                     value = get(metrics, f"{dataset}.{measure}.{key}")
                     assert value is None if measure == "lpips" else isinstance(value, float), (dataset, measure, key)
                 low, high = (get(metrics, f"{dataset}.{measure}.ci95_{end}") for end in ("low", "high"))
@@ -204,6 +206,10 @@ def test_the_metrics_that_are_promised_are_there(project):
             test = int((index["row"].notna() & (index["split"] == "test")).sum())
             assert metrics[dataset]["n_faces"] == min(test, CHANGES["evaluate.faces"])
             assert 1 < metrics[dataset]["n_identities"] <= metrics[dataset]["n_faces"]
+            assert set(metrics[dataset]["storage"]) == set(FORMATS) and metrics[dataset]["noise"]["top_octave"] > 0
+        for attack in (metrics["orl"]["acceptance"], metrics["orl"]["transfer"]["resnet"]):
+            assert 0 <= attack["type_1"]["value"] <= 1 and attack["unattacked"]["far"] <= 0.001
+        assert metrics["synthetic"]["acceptance"]["type_1"]["value"] is None  # one face a person
 
         metrics = project.json(f"metrics/train_decoder/{variant}.json")
         assert metrics["epochs"] == 2 and metrics["best_epoch"] in (1, 2) and metrics["parameters"] > 0

@@ -66,7 +66,8 @@ def reconstruct(
     variants = {name: params.entry("variants", name) for name in names}
     device = pick_device(params.device)
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
-    recognizers = {name: _recognizer(name, device) for name in dict.fromkeys(v.template for v in variants.values())}
+    templated = dict.fromkeys(variant.template for variant in variants.values())
+    recognizers = {name: _recognizer(name, device, params.faces.geometry) for name in templated}
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, params, Path(folder))
         rows = np.arange(len(faces))
@@ -90,7 +91,7 @@ def embed(
     by_suffix(out, WRITERS)  # before the work, not after it
     params = load_params()
     params.entry("recognizers", recognizer)
-    module = _recognizer(recognizer, pick_device(params.device))
+    module = _recognizer(recognizer, pick_device(params.device), params.faces.geometry)
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, params, Path(folder))
         templates = embed_views(module, faces, np.arange(len(faces))).numpy()
@@ -217,9 +218,9 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else json.dumps(value)
 
 
-def _recognizer(name: str, device: torch.device) -> Recognizer:
-    """A recognizer that can embed photos."""
-    module = load_recognizer(RECOGNIZER.format(name), device)
+def _recognizer(name: str, device: torch.device, geometry: str) -> Recognizer:
+    """A recognizer that can embed photos, placed in faces of this geometry."""
+    module = load_recognizer(RECOGNIZER.format(name), device, geometry)
     if not module.embeds_images:
         raise DfdError(f"recognizer {name}: {NO_IMAGES}; decode its templates with `dfd decode`")
     return module

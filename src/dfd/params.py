@@ -182,6 +182,8 @@ class Transforms(Settings):
 
 class Evaluate(Settings):
     faces: Count
+    storage_faces: Count
+    far: Annotated[float, Field(gt=0, lt=1)]
     bootstrap: Annotated[int, Field(ge=100)]
 
 

@@ -30,7 +30,7 @@ class Seen(Recognizer):
     """A φ whose feature is what its preprocessing makes of an image, and which keeps what it was given."""
 
     def __init__(self, scale: float = 1.0):
-        super().__init__(SIDE, "preprocessed", "preprocessed", MEAN, scale, bgr=True)
+        super().__init__(SIDE, "preprocessed", "preprocessed", MEAN, scale, window="box", bgr=True)
         self.inputs = []
 
     def _layers(self, x):

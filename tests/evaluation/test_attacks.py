@@ -90,7 +90,7 @@ class Colours(Recognizer):
     """Templates (N, 12): the mean colours of an image's four quarters."""
 
     def __init__(self, size: int = 16):
-        super().__init__(size, "template", "template", (0.0, 0.0, 0.0), 1 / 255)
+        super().__init__(size, "template", "template", (0.0, 0.0, 0.0), 1 / 255, window="box")
 
     def _layers(self, x):
         yield "template", F.adaptive_avg_pool2d(x, 2).flatten(1)

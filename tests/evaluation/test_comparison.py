@@ -7,21 +7,19 @@ import torch
 from dfd.evaluation.comparison import Comparison, against, compare, compared, measured
 from dfd.evaluation.intervals import paired_interval
 from dfd.evaluation.quality import psnr, ssim
+from dfd.recognizers.base import Recognizer
 
 PEOPLE = np.repeat([f"p{i}" for i in range(6)], 2)
 
 
-class Flat(torch.nn.Module):
+class Flat(Recognizer):
     """Embeds an image as its mean colour."""
 
-    embeds_images = True
-
     def __init__(self):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(1))
+        super().__init__(16, "colour", "colour", (0.0, 0.0, 0.0), 1 / 255, window="box")
 
-    def forward(self, images):
-        return images.mean((2, 3))
+    def _layers(self, x):
+        yield "colour", x.mean((2, 3))
 
 
 class Blind(Flat):

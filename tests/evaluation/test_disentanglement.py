@@ -14,6 +14,7 @@ from dfd.evaluation.disentanglement import (
     pick_faces,
     probe_metrics,
 )
+from dfd.recognizers.base import Recognizer
 from dfd.templates.disentangling import PFRNet, modified
 
 
@@ -101,17 +102,16 @@ def test_whose_mean_replaces_a_part_is_a_paired_difference():
     assert set(found["attribute-male"]["p_male"]) == set(found["identity-female"]["p_male"]) == {"mean", "ci95_low", "ci95_high"}
 
 
-class Colours(torch.nn.Module):
+class Colours(Recognizer):
     """A recognizer whose templates are mean colours."""
 
     def __init__(self, embeds_images: bool = True):
-        super().__init__()
+        super().__init__(8, "colour", "colour", (0.0, 0.0, 0.0), 1 / 255, window="box")
         self.embeds_images = embeds_images
-        self.register_buffer("mean", torch.zeros(1))
 
-    def forward(self, images):
+    def _layers(self, x):
         assert self.embeds_images
-        return images.mean((2, 3))
+        yield "colour", x.mean((2, 3))
 
 
 class Painter(torch.nn.Module):

@@ -15,7 +15,7 @@ from dfd.faces.geometry import ALIGNED
 
 @pytest.fixture(scope="module")
 def classifier() -> GenderClassifier:
-    return GenderClassifier("aligned")
+    return GenderClassifier("portrait")  # the stores' geometry
 
 
 def test_generated_faces_have_a_probability_and_the_same_again(classifier, synthetic_store):
@@ -37,12 +37,18 @@ def test_three_men_and_a_woman_of_orl(classifier, orl_store):
     }
 
 
-def test_its_input_is_dlibs_chip(classifier):
-    """The eyes and mouth of the aligned window come to dlib's places for a padding of 0.2."""
-    window = ALIGNED * 2 - 1
+@pytest.mark.parametrize("geometry, scale, down", [("aligned", 1, 0), ("portrait", 1.2, -0.19)])
+def test_its_input_is_dlibs_chip(geometry, scale, down):
+    """The eyes and mouth come to dlib's places for a padding of 0.2 from wherever the geometry has them."""
+    classifier = GenderClassifier(geometry)
+    window = (ALIGNED * 2 - 1 - [0, down]) / scale
     chip = (window - classifier.chip[:, 2]) @ np.linalg.inv(classifier.chip[:, :2]).T
     dlib = (np.array([[0.2273, 0.2214], [0.7528, 0.2212], [0.2541, 0.7802], [0.7261, 0.7802]]) + 0.2) / 1.4
     assert np.allclose((chip + 1) / 2, dlib)
+
+
+def test_in_a_box_its_input_is_where_faces_of_lfw_have_it_on_average():
+    assert np.allclose(GenderClassifier("box").chip, [[0.913, 0, 0], [0, 0.913, 0.136]], atol=1e-3)
 
 
 def test_the_size_of_a_picture_matters_little_and_its_colours_do(classifier, orl_store):

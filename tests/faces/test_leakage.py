@@ -123,17 +123,28 @@ def test_verify_refuses_before_it_opens_a_template(same_people_twice):
         main("resnet")
 
 
-def test_evaluate_refuses_or_counts(same_people_twice, monkeypatch):
+@pytest.fixture
+def evaluate(monkeypatch):
+    """The stage, with nothing to load and nothing to measure."""
     stage = importlib.import_module("stages.evaluate")
-    store = {"template": torch.zeros(20, 2), "rows": lambda split: np.arange(20)}
-    blank = SimpleNamespace(mean_face=torch.zeros(3, 1, 1), **store)
-    for name in ("load_decoder", "load_recognizer", "load_lpips", "TemplateStore", "decode"):
+    store = {"template": torch.zeros(20, 2), "rows": lambda split: np.arange(20), "faces": None}
+    blank = SimpleNamespace(size=14, **store)
+    for name in ("load_decoder", "load_recognizer", "load_lpips", "TemplateStore", "reconstructions", "stored_reconstructions", "_unattacked"):
         monkeypatch.setattr(stage, name, lambda *_: blank)
     monkeypatch.setattr(stage, "evaluate", lambda *_: {"psnr": {"mean": 1.0, "linear": 1.0}})
+    return stage.main
+
+
+def test_evaluate_refuses_or_counts(same_people_twice, evaluate):
     with pytest.raises(DfdError, match=r"orl\.h5: 4 of 4 identities .*decoder \(copy\), recognizer vgg \(copy\)"):
-        stage.main("resnet-resnet")
+        evaluate("resnet-resnet")
     assert not Path("metrics").exists()
     same_people_twice(True)
-    stage.main("resnet-resnet")
+    evaluate("resnet-resnet")
     metrics = json.loads(Path("metrics/evaluate/resnet-resnet.json").read_text(encoding="utf-8"))
     assert metrics == {"orl": {"psnr": {"mean": 1.0, "linear": 1.0}, "leaked_identities": 4, "faces_without_template": 0}}
+
+
+def test_an_imported_decoder_did_not_learn_from_roles_decoders(same_people_twice, evaluate):
+    with pytest.raises(DfdError, match=r"seen in training .*, by recognizer vgg \(copy\)"):
+        evaluate("resnet-fidelity")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dfd.core.errors import DfdError
 from dfd.faces.geometry import views
-from dfd.faces.store import MIRROR, FaceStore, FaceWriter, encode_crop, write_index
+from dfd.faces.store import MIRROR, PLAIN, FaceStore, FaceWriter, encode_crop, write_index
 
 ATTRIBUTES = {"size": 16, "context": 2.0, "geometry": "aligned"}
 
@@ -87,6 +87,15 @@ def test_views_are_views_of_the_crops(store):
     torch.testing.assert_close(store.views([1, 2], 16), store.crops([1, 2])[:, :, 8:24, 8:24], atol=1e-5, rtol=0)
     torch.testing.assert_close(store.views([1], 16, MIRROR), store.views([1], 16).flip(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(store.views([1], 11), views(store.crops([1]), np.eye(2, 3), 11, 16, 2.0))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 12), (9, 16), (20, 16), (7, 30)])
+def test_views_may_be_of_any_height_and_width(store, size):
+    for matrix in (PLAIN, MIRROR):
+        found = store.views([1, 2], size, matrix)
+        assert found.shape == (2, 3, *size)
+        torch.testing.assert_close(found, views(store.crops([1, 2]), matrix, size, 16, 2.0), atol=1e-5, rtol=0)
+    assert torch.equal(store.views([1, 2], (16, 16)), store.views([1, 2], 16))
 
 
 def test_the_fingerprint_follows_the_content(store, tmp_path):

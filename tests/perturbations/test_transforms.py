@@ -22,7 +22,7 @@ class Pixels(Recognizer):
     """A recognizer whose template is the face's nine grey pixels, so that a rotation only swaps its numbers."""
 
     def __init__(self):
-        super().__init__(SIDE, "grey", "grey", (0.0, 0.0, 0.0), 1 / 255)
+        super().__init__(SIDE, "grey", "grey", (0.0, 0.0, 0.0), 1 / 255, window="box")
 
     def _layers(self, x):
         yield "grey", x.mean(1)

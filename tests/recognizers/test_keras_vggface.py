@@ -155,7 +155,7 @@ def test_files_without_top(tmp_path):
 def test_the_classifier_is_saved_and_loaded(tmp_path):
     recognizer = import_recognizer("vgg16", VGG_OPTIONS, str(write(tmp_path / "vgg.h5", vgg_layers())))
     save_recognizer(tmp_path / "vgg.safetensors", recognizer, "vgg16", VGG_OPTIONS)
-    loaded = load_recognizer(tmp_path / "vgg.safetensors", torch.device("cpu"))
+    loaded = load_recognizer(tmp_path / "vgg.safetensors", torch.device("cpu"), "portrait")
     assert torch.equal(loaded.head.weight, recognizer.head.weight) and not loaded.head.weight.requires_grad
     for name in ("fc7", "logits"):
         expected = recognizer.activations(images(64), [name])[name]

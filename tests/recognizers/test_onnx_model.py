@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.faces.geometry import seen_window, views
 from dfd.recognizers import onnx_model
 from dfd.recognizers.onnx_model import read_onnx
 from dfd.recognizers.registry import import_recognizer, load_recognizer, recognizer_facts, save_recognizer
@@ -99,7 +100,7 @@ def test_templates_are_torchs(tmp_path, batch, channels_last):
     """Free or fixed batches, the last one filled up; NCHW or NHWC; size and layer as the model states them."""
     path = save(tmp_path / "small.onnx", small_model(batch, channels_last=channels_last))
     recognizer = import_recognizer("onnx", {}, path)
-    assert (recognizer.size, recognizer.layer, recognizer.dimension) == (16, "template", 5)
+    assert (recognizer.size, recognizer.layer, recognizer.dimension) == ((16, 16), "template", 5)
     template, maps = Small()(arcface(images()))
     for found in (recognizer(images()), embed_images(recognizer, images())):
         assert found.dtype == torch.float32
@@ -137,15 +138,39 @@ def test_other_types_of_input(tmp_path):
 
 def test_the_size_is_the_models_or_else_the_options(tmp_path):
     stated, free = (save(tmp_path / f"{s}.onnx", small_model(height=s, width=s)) for s in (16, None))
-    assert import_recognizer("onnx", {"size": 16}, stated).size == 16
-    assert import_recognizer("onnx", {}, free).size == 112
-    assert import_recognizer("onnx", {"size": 24}, free).size == 24
+    assert import_recognizer("onnx", {"size": 16}, stated).size == (16, 16)
+    assert import_recognizer("onnx", {}, free).size == (112, 112)
+    assert import_recognizer("onnx", {"size": 24}, free).size == (24, 24)
+    assert import_recognizer("onnx", {"size": [24, 20]}, free).size == (24, 20)
     half = save(tmp_path / "half.onnx", small_model(height=20, width="W"))
-    assert import_recognizer("onnx", {}, half).size == 20
+    assert import_recognizer("onnx", {}, half).size == (20, 20)
+    assert import_recognizer("onnx", {"size": [20, 12]}, half).size == (20, 12)
     with pytest.raises(
         DfdError, match=r"16\.onnx: its input image has the shape N × 3 × 16 × 16, but the option `size` is 32"
     ):
         import_recognizer("onnx", {"size": 32}, stated)
+    with pytest.raises(DfdError, match=r"× 20 × W, but the option `size` is 12 × 20; leave it out, or correct it"):
+        import_recognizer("onnx", {"size": [12, 20]}, half)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_an_input_that_is_not_square(tmp_path, channels_last):
+    """MobileFaceNet's 112 × 96: images of any other shape are brought to it, never the other way round."""
+    path = save(tmp_path / "tall.onnx", small_model(height=112, width=96, channels_last=channels_last))
+    for options in ({}, {"size": [112, 96]}):
+        recognizer = import_recognizer("onnx", options, path)
+        assert recognizer.size == (112, 96) and recognizer.dimension == 5
+        tall = torch.rand(3, 3, 112, 96, generator=torch.Generator().manual_seed(2))
+        torch.testing.assert_close(recognizer(tall), Small()(arcface(tall))[0], atol=1e-5, rtol=0)
+    assert import_recognizer("onnx", {"layer": "maps"}, path).dimension == 6 * 56 * 48
+    for size, said in (([96, 112], "96 × 112"), (112, "112"), (96, "96")):
+        with pytest.raises(DfdError, match=rf"tall\.onnx: its input image has .*112 × 96.*, but the option `size` is {said};"):
+            import_recognizer("onnx", {"size": size}, path)
+    recognizer = import_recognizer("onnx", {}, path).place("portrait")
+    faces = torch.rand(2, 3, 140, 140, generator=torch.Generator().manual_seed(3))
+    window = views(faces, seen_window("arcface", (112, 96), "portrait"), (112, 96), 140, 1.0)
+    torch.testing.assert_close(recognizer(faces), Small()(arcface(window))[0], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -162,10 +187,10 @@ def test_the_saved_recognizer_is_whole_and_its_bytes_are_always_the_same(tmp_pat
         save_recognizer(path, import_recognizer("onnx", {}, str(source)), "onnx", {})
     shutil.rmtree(folder)
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    loaded = load_recognizer(paths[0], CPU)
-    torch.testing.assert_close(loaded(images()), Small()(arcface(images()))[0], atol=1e-5, rtol=0)
-    assert torch.equal(loaded(images()), load_recognizer(paths[2], CPU)(images()))
-    assert (loaded.size, loaded.layer, loaded.dimension) == (16, "template", 5) and not loaded.training
+    loaded, another = (load_recognizer(path, CPU, "portrait") for path in (paths[0], paths[2]))
+    torch.testing.assert_close(loaded.embed(images()), Small()(arcface(images()))[0], atol=1e-5, rtol=0)
+    assert torch.equal(loaded.embed(images()), another.embed(images())) and torch.equal(loaded(images()), another(images()))
+    assert (loaded.size, loaded.layer, loaded.dimension) == ((16, 16), "template", 5) and not loaded.training
     assert list(loaded.parameters()) == []
 
 
@@ -266,7 +291,11 @@ MISTAKES = {
         {"layer": "fc7"},
         r"no output fc7 of numbers; there are template \(tensor\(float\)\), maps",
     ),
-    "not square": (lambda path: save(path, small_model(height=112, width=96)), {}, "112 × 96; .* square images"),
+    "not square, and turned": (
+        lambda path: save(path, small_model(height=112, width=96)),
+        {"size": [96, 112]},
+        "N × 3 × 112 × 96, but the option `size` is 96 × 112",
+    ),
     "one channel": (grey_only, {}, "N × 1 × 16 × 16; .* three channels"),
     "three dimensions": (flat_input, {}, "N × 3 × 16; a recognizer takes images"),
     "labels": (labels_input, {}, r"its input image is a tensor\(int64\); supported are tensor\(float\)"),
@@ -291,11 +320,14 @@ def test_what_is_no_recognizer_is_one_line_that_names_the_file(tmp_path, capfd, 
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": 0}, {"size": "large"}, {"tap": "conv1"}, {"mean": [1.0, 2.0]}, {"depth": 3}]
+    "options",
+    [{"size": size} for size in (0, -16, 16.0, True, "large", "16", [16], [16, 16, 16], [16, 0], [16, 16.0], [16, "16"])]
+    + [{"tap": "conv1"}, {"mean": [1.0, 2.0]}, {"depth": 3}],
 )
 def test_wrong_options_are_errors_for_the_user(tmp_path, options):
-    with pytest.raises(DfdError):
+    with pytest.raises(DfdError) as raised:
         import_recognizer("onnx", options, save(tmp_path / "small.onnx", small_model()))
+    assert "\n" not in str(raised.value)
 
 
 def test_gradients_are_refused_never_zero(tmp_path):
@@ -354,7 +386,8 @@ def test_the_stages_take_it(project, orl_store, tmp_path):
     (tmp_path / "small.onnx").unlink()
     project("embed", "orl", "mine")
     store = TemplateStore(tmp_path / "data/templates/orl/mine.h5", orl_store)
-    expected = Small()(arcface(orl_store.views(range(len(orl_store)), 16)))[0]
+    window = seen_window("arcface", (16, 16), "portrait")  # the default of both
+    expected = Small()(arcface(orl_store.views(range(len(orl_store)), 16, window)))[0]
     torch.testing.assert_close(store.template, expected, atol=1e-5, rtol=0)
     assert store.attributes["layer"] == "template"
     # No faces of `synthetic` are here: it is refused before they are looked for.

@@ -23,7 +23,7 @@ def save(path, given=GIVEN):
 def test_its_file_gives_the_templates_back(tmp_path):
     for name in ("a.safetensors", "b.safetensors"):
         save(tmp_path / name)
-    module = load_recognizer(tmp_path / "a.safetensors", torch.device("cpu"))
+    module = load_recognizer(tmp_path / "a.safetensors", torch.device("cpu"), "portrait")
     assert (module.dimension, module.datasets) == (7, list(GIVEN)) and not module.training
     assert (module.embeds_images, module.gives_gradients) == (False, False)
     for dataset, (keys, vectors) in GIVEN.items():
@@ -36,7 +36,7 @@ def test_its_file_gives_the_templates_back(tmp_path):
 
 def test_it_embeds_nothing(tmp_path):
     save(tmp_path / "a.safetensors")
-    module = load_recognizer(tmp_path / "a.safetensors", torch.device("cpu"))
+    module = load_recognizer(tmp_path / "a.safetensors", torch.device("cpu"), "portrait")
     for ask in (module, module.perceptual, lambda images: module.activations(images, ["template"])):
         with pytest.raises(DfdError, match="precomputed: no other image can be embedded") as error:
             ask(torch.zeros(2, 3, 8, 8))

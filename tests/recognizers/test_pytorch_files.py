@@ -101,7 +101,7 @@ def written(path, content) -> str:
 
 @torch.no_grad()
 def assert_same(recognizer, mean, forward, state):
-    images = torch.rand(2, 3, recognizer.size, recognizer.size, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(2, 3, *recognizer.size, generator=torch.Generator().manual_seed(1))
     expected = forward(images * 255 - torch.tensor(mean).view(1, 3, 1, 1), state)
     found = recognizer.activations(images, expected)
     for name, activation in expected.items():
@@ -157,6 +157,17 @@ def test_what_does_not_fit_is_named(tmp_path):
         import_recognizer("resnet50", small, written(tmp_path / "i.pth", incomplete))
 
 
+@pytest.mark.parametrize("wrapper", ["state_dict", "net_state_dict"])
+@pytest.mark.parametrize("suffix", [".pth", ".ckpt"])
+def test_the_weights_of_a_checkpoint_are_read_from_beside_its_epoch(tmp_path, wrapper, suffix):
+    state = vgg_state()
+    for content in (state, {"epoch": 68, wrapper: state}, {wrapper: state, "lr": 0.1, "history": [1.0, 2.0]}):
+        found = read_state(written(tmp_path / f"a{suffix}", content))
+        assert found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
+    options = {"size": 64, "width": 1 / 16} | OXFORD_OPTIONS["vgg16", ".pth"]
+    import_recognizer("vgg16", options, written(tmp_path / "b.pth", {"epoch": 1, wrapper: state}))
+
+
 class Code:
     """Unpickled with trust, it creates a file."""
 
@@ -194,6 +205,7 @@ def test_other_files_are_named(tmp_path):
         path.write_bytes(data)
         with pytest.raises(DfdError, match=r"bad\.pth: (not a PyTorch file|refused: damaged)"):
             read_state(path)
-    for content in ({}, torch.zeros(3), [torch.zeros(3)], {"epoch": 3, "state_dict": vgg_state()}):
+    wrapped = ({"epoch": 3, "model": vgg_state()}, {"epoch": 3, "state_dict": {}}, {"net_state_dict": {"epoch": 3}})
+    for content in ({}, torch.zeros(3), [torch.zeros(3)], *wrapped):
         with pytest.raises(DfdError, match=r"bad\.pth: not a state dict"):
             read_state(written(path, content))

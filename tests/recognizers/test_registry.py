@@ -24,6 +24,7 @@ SMALL = {
     "resnet50": {"size": 64, "width": 0.125},
     "inception-resnet-v1": {"size": 96, "tap": "conv2d_4a"},
     "iresnet": {"size": 48, "width": 0.125},
+    "mobilefacenet": {},
 }
 PLAIN_VGG = {"size": 32, "width": 0.125}
 CPU = torch.device("cpu")
@@ -39,8 +40,10 @@ def build(architecture: str, **options):
     return build_recognizer(architecture, SMALL[architecture] | options)
 
 
-def noise(count: int, side: int) -> torch.Tensor:
-    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+def noise(count: int, size: int | tuple[int, int]) -> torch.Tensor:
+    """Images (count, 3, height, width); size: a side, or (height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def relative(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -73,7 +76,7 @@ def test_the_dimension_leaves_no_trace(architecture):
 def test_images_of_any_size_are_resized(architecture):
     recognizer = build(architecture)
     for images in (noise(1, 40), noise(1, 200)):
-        resized = torch.nn.functional.interpolate(images, (recognizer.size,) * 2, mode="bilinear", antialias=True)
+        resized = torch.nn.functional.interpolate(images, recognizer.size, mode="bilinear", antialias=True)
         assert relative(recognizer(images), recognizer(resized)) < 1e-5
 
 
@@ -100,7 +103,8 @@ def test_the_tap_works_at_the_images_own_resolution(architecture):
 
 @torch.no_grad()
 def test_activations_are_what_layers_compute(architecture):
-    recognizer, images = build(architecture), noise(1, SMALL[architecture].get("size", 150))
+    recognizer = build(architecture)
+    images = noise(1, recognizer.size)
     found = recognizer.activations(images, [recognizer.layer, recognizer.tap])
     torch.testing.assert_close(found[recognizer.layer].flatten(1), recognizer(images))
     torch.testing.assert_close(found[recognizer.tap], recognizer.perceptual(images))
@@ -123,16 +127,25 @@ def test_saved_and_loaded_it_gives_the_same_templates_and_bytes(architecture, tm
     recognizer, options = build(architecture), SMALL[architecture]
     paths = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
     save_recognizer(paths[0], recognizer, architecture, options)
-    loaded = load_recognizer(paths[0], CPU)
+    loaded = load_recognizer(paths[0], CPU, "portrait")
     save_recognizer(paths[1], loaded, architecture, options)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     images = noise(1, recognizer.size)
-    assert relative(loaded(images), recognizer(images)) < 1e-5  # channels last: another order of summation
-    assert torch.equal(loaded(images), load_recognizer(paths[1], CPU)(images))
+    assert relative(loaded.embed(images), recognizer.embed(images)) < 1e-5  # channels last: another order of summation
+    again, faces = load_recognizer(paths[1], CPU, "portrait"), noise(1, loaded.view_size)
+    assert torch.equal(loaded.embed(images), again.embed(images)) and torch.equal(loaded(faces), again(faces))
+    assert relative(loaded(faces), recognizer.place("portrait")(faces)) < 1e-5
     state = recognizer.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
     assert not loaded.training and not any(parameter.requires_grad for parameter in loaded.parameters())
     assert (loaded.layer, loaded.tap, loaded.size) == (recognizer.layer, recognizer.tap, recognizer.size)
+    assert loaded.window == recognizer.window
+
+
+def test_a_portrait_holds_the_window_of_every_architecture(architecture):
+    recognizer = build(architecture).place("portrait")
+    assert recognizer.window == {"dlib-resnet": "dlib", "iresnet": "arcface", "mobilefacenet": "arcface"}.get(architecture, "box")
+    assert max(recognizer.size) <= recognizer.view_size <= 1.2 * max(recognizer.size)
 
 
 WRONG_OPTIONS = {
@@ -209,7 +222,7 @@ def test_a_head_is_part_of_the_saved_recognizer(tmp_path):
         recognizer.activations(noise(1, 64), ["logits"])
     recognizer.head = torch.nn.Linear(256, 5)
     save_recognizer(path, recognizer, "resnet50", SMALL["resnet50"])
-    loaded = load_recognizer(path, CPU)
+    loaded = load_recognizer(path, CPU, "portrait")
     found = loaded.activations(noise(1, 64), ["avg_pool", "logits"])
     torch.testing.assert_close(found["logits"], recognizer.head(found["avg_pool"]))
     assert loaded.dimension == 256
@@ -219,9 +232,9 @@ def test_files_of_something_else_are_errors_for_the_user(tmp_path):
     path = tmp_path / "r.safetensors"
     save_module(path, torch.nn.Linear(1, 1), {"architecture": "inverted-vgg", "options": {}})
     with pytest.raises(DfdError, match="inverted-vgg"):
-        load_recognizer(path, CPU)
+        load_recognizer(path, CPU, "portrait")
     with pytest.raises(DfdError, match="missing"):
-        load_recognizer(tmp_path / "missing.safetensors", CPU)
+        load_recognizer(tmp_path / "missing.safetensors", CPU, "portrait")
 
 
 # Topology at full width, without its weights

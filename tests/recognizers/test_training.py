@@ -32,7 +32,7 @@ def tiny():
 
 def train(store, targets, mirrored, objective: str, **changes):
     recognizer = tiny()
-    examples = Examples(store, range(len(store)), recognizer.size, targets, mirrored, memory_gb=1.0)
+    examples = Examples(store, range(len(store)), recognizer.view_size, targets, mirrored, memory_gb=1.0)
     head = OBJECTIVES[objective](SETTINGS, recognizer.dimension, examples.targets)
     history = train_recognizer(recognizer, head, examples, **TRAINING | changes)
     return recognizer, history

@@ -57,5 +57,7 @@ def test_acceptance_is_drawn_where_there_is_any(tmp_path):
     share = {"value": 0.5, "ci95_low": 0.4, "ci95_high": 0.6}
     draw_acceptance(tmp_path / "a.png", {"decoders": {"ours": {"type_1": share, "type_2": share}}}, "Accepted")
     assert (tmp_path / "a.png").is_file()
-    draw_acceptance(tmp_path / "b.png", {"acceptance_note": "left out"}, "Accepted")
-    assert not (tmp_path / "b.png").exists()
+    nothing = dict.fromkeys(share) | {"acceptance_note": "left out: no pairs"}
+    for acceptance in ({"acceptance_note": "left out"}, {"decoders": {"ours": {"type_1": nothing, "type_2": nothing}}}):
+        draw_acceptance(tmp_path / "b.png", acceptance, "Accepted")
+        assert not (tmp_path / "b.png").exists()

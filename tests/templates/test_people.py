@@ -18,6 +18,7 @@ def test_who_has_most_comes_first_and_of_equals_the_first():
 def test_the_first_photos_of_everybody():
     assert first_photos(IDENTITIES, 2).tolist() == [0, 1, 2, 3, 4, 5, 7]
     assert first_photos(IDENTITIES, 1).tolist() == [0, 1, 3, 5] and first_photos(IDENTITIES, 9).tolist() == list(range(8))
+    assert first_photos(IDENTITIES[:0], 2).tolist() == []
 
 
 def test_rows_that_everybody_has_a_template_of():

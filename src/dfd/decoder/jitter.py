@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from dfd.recognizers.base import Recognizer
 
 TURN, SCALE, SHIFT = 0.1, 0.08, 0.06  # at most: radians, share of the size, of the window's half side
-COARSEST, FINEST = 0.2, 0.5  # of the recognizer's input: the range of sizes that an image is shrunk to and enlarged from
+COARSEST, FINEST = 0.15, 0.4  # of the recognizer's input: the range of sizes that an image is shrunk to and enlarged from
 GREY = 0.5  # of the images
 NOISE = 0.02  # standard deviation, in [0, 1]
 

@@ -1,7 +1,8 @@
-"""Template inversion as an attack: how often a recognizer takes a reconstruction for the person (Mai et al., TPAMI 2019).
+"""Template inversion as an attack: how often a recognizer takes a reconstruction for the person.
 
-Type I compares a reconstruction with the very photo that its template was made from, type II with the person's other
-photos. The threshold is that at which the system, before any attack, has the stated FAR.
+As Mai et al. (TPAMI 2019) measure it: type I compares a reconstruction with the very photo that its template was made
+from, type II with the person's other photos. The threshold is that at which the system, before any attack, has the
+stated FAR. The share accepted is also called the success attack rate (SAR): of all attempts, solved or not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,10 @@ import numpy as np
 
 from dfd.evaluation.intervals import mean_interval, paired_interval
 from dfd.evaluation.verification import cosine_pairs, tar_at_far
+
+KINDS = ("type_1", "type_2")
+NO_PAIRS = "no person has two photos, or there is but one person"
+NOTHING = dict.fromkeys(("value", "ci95_low", "ci95_high", "accepted", "n"))  # without attempts or a threshold
 
 
 class Accepted(NamedTuple):
@@ -27,11 +32,14 @@ def has_pairs(identities: np.ndarray) -> bool:
 
 
 def unattacked(templates: np.ndarray, identities: np.ndarray, far: float) -> dict:
-    """The system before the attack: its TAR at `far` and its threshold, as `tar_at_far` gives them, on all pairs (N, D).
+    """The system before the attack, on all pairs of templates (N, D): TAR at `far` and threshold, see `tar_at_far`.
 
-    Raises ValueError where `has_pairs` is false.
+    Rows with NaN have no template, and no pairs. Both are None, with a `threshold_note`, where `has_pairs` is false.
     """
-    return tar_at_far(cosine_pairs(templates, templates, identities), far)
+    known = np.isfinite(templates).all(1)
+    if not has_pairs(identities[known]):
+        return {"value": None, "threshold": None, "threshold_note": NO_PAIRS}
+    return tar_at_far(cosine_pairs(templates[known], templates[known], identities[known]), far)
 
 
 def accepted(
@@ -40,7 +48,7 @@ def accepted(
     """`type_1`, a comparison per face, and `type_2`, one per face and other photo of its person.
 
     reconstructions: templates (N, D) of the reconstructed faces; templates: (N, D) of the photos, in the same order. A
-    comparison is accepted where the cosine reaches the threshold.
+    comparison is accepted where the cosine reaches the threshold; without a template, NaN, on either side it is not.
     """
     attacks, photos = _unit(reconstructions), _unit(templates)
     own = np.einsum("nd,nd->n", attacks, photos)
@@ -63,38 +71,46 @@ def attack_summary(
     attacks: Mapping[str, np.ndarray],
     templates: np.ndarray,
     identities: np.ndarray,
-    far: float,
+    before: Mapping,
     references: Mapping[str, Sequence[str]],
     samples: int,
     seed: int,
 ) -> dict:
-    """What decoders reach as attacks on one recognizer: `unattacked`, see there, and by decoder and type the share
-    accepted, `value`, its 95 % interval over identities, `accepted` and `n` comparisons; and for each of the decoder's
-    references `minus_<reference>`, paired.
+    """What decoders reach as attacks on one recognizer, by decoder and type: the share accepted, `value`, its 95 %
+    interval over identities, `accepted` and `n` comparisons; and for each of the decoder's references
+    `minus_<reference>`, paired.
 
-    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D). Where
-    no threshold can be had there are only notes.
+    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D).
+    before: the system, see `unattacked`, on these photos or more. Without a threshold all is null, with a note.
     """
-    if not has_pairs(identities):
-        return {"acceptance_note": "left out: no person has two photos, or there is but one person"}
-    before = unattacked(templates, identities, far)
     if before["threshold"] is None:
-        return {"unattacked": before, "acceptance_note": "left out: " + before["threshold_note"]}
+        return {name: no_attack(before["threshold_note"], references[name]) for name in attacks}
     found = {name: accepted(attack, templates, identities, before["threshold"]) for name, attack in attacks.items()}
-    metrics: dict = {"unattacked": before, "decoders": {}}
+    metrics: dict = {}
     for name, kinds in found.items():
-        metrics["decoders"][name] = {}
+        metrics[name] = {}
         for kind, (values, people) in kinds.items():
+            if not len(values):
+                metrics[name][kind] = no_attack("no person has two of the photos", references[name])[kind]
+                continue
             share = _share(values, people, samples, seed)
             for reference in references[name]:
                 share[f"minus_{reference}"] = _difference(values, found[reference][kind].values, people, samples, seed)
-            metrics["decoders"][name][kind] = share
+            metrics[name][kind] = share
     return metrics
 
 
+def no_attack(note: str, references: Sequence[str] = ()) -> dict:
+    """What `attack_summary` has of a decoder of which nothing can be said: null by type, and why."""
+    left_out = {"acceptance_note": f"left out: {note}"}
+    differences = {f"minus_{name}": dict.fromkeys(("mean", "ci95_low", "ci95_high")) | left_out for name in references}
+    return {kind: NOTHING | left_out | differences for kind in KINDS}
+
+
 def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
-    """Where all comparisons end alike, resampling sees no width: the interval is then the exact one of a binomial with a
-    trial per identity (Clopper & Pearson, 1934), whose open end is 1 − 0.025^(1/identities) away.
+    """The interval resamples people (see `mean_interval`). Where all comparisons end alike that sees no width: the
+    interval is then the exact one of a binomial with a trial per identity (Clopper & Pearson, 1934), whose open end is
+    1 − 0.025^(1/identities) away: a person's photos are alike, and count once.
     """
     share = mean_interval(values, people, samples, generator=np.random.default_rng(seed))
     value = share.pop("mean")
@@ -107,5 +123,9 @@ def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> d
 def _difference(values: np.ndarray, others: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
     found = paired_interval(values, others, people, samples, generator=np.random.default_rng(seed))
     if np.ptp(values - others) == 0:
-        found |= {"ci95_low": None, "ci95_high": None, "ci95_note": "every comparison differs alike: no width to resample"}
+        found |= {
+            "ci95_low": None,
+            "ci95_high": None,
+            "ci95_note": "every comparison differs alike: no width to resample",
+        }
     return found

@@ -71,27 +71,30 @@ def box_window(box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return np.array([[half, 0, (box[0] + box[2]) / 2], [0, half, (box[1] + box[3]) / 2]])
 
 
-def pixel_points_window(points: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
+def pixel_points_window(points: Sequence[Sequence[float]], size: tuple[float, float]) -> np.ndarray:
     """The window (2, 3), in that of `aligned`, of an input of (height, width) pixels in which a face has its landmarks at
-    `points` (5, 2): pixels x, y of left eye, right eye, nose, left and right mouth corner.
+    `points` (5, 2): pixels x, y (the centre of the top left pixel is 0, 0) of left eye, right eye, nose, left and right
+    mouth corner.
 
     Raises DfdError for anything else than five points with two different ones among the eyes and mouth corners.
     """
-    points = np.asarray(points, dtype=float)
+    try:
+        points = np.asarray(points, dtype=float)
+    except (TypeError, ValueError):  # words, or rows of different lengths
+        points = np.empty(0)
     if points.shape != (5, 2) or not np.isfinite(points).all() or np.ptp(points[ALIGNED_LANDMARKS], axis=0).min() <= 0:
         raise DfdError(
             "`window`: five points [x, y] in pixels of the input are left eye, right eye, nose, left and right mouth corner"
         )
     halves = np.array([size[1] / 2, size[0] / 2])
     placed = similarity(points[ALIGNED_LANDMARKS], ALIGNED * 2 - 1)
-    return after(placed, np.column_stack([np.diag(halves), halves]))
+    return after(placed, np.column_stack([np.diag(halves), halves - 0.5]))
 
 
 def _arcface_window(size: tuple[int, int]) -> np.ndarray:
-    """ArcFace's points scaled to the input's height; a narrower input has lost as much on either side (112×96)."""
-    scale = size[0] / 112
-    points = np.array(ARCFACE) * scale - [(112 * scale - size[1]) / 2, 0]
-    return pixel_points_window(points, size)
+    """The same part of a face at any height; a narrower input has lost as much on either side (112×96)."""
+    width = 112 * size[1] / size[0]  # of an input of the same shape, 112 pixels high
+    return pixel_points_window(np.array(ARCFACE) - [(112 - width) / 2, 0], (112, width))
 
 
 # name -> the window, in that of `aligned`, of an input of (height, width) pixels
@@ -100,6 +103,7 @@ WINDOWS = {
     "arcface": _arcface_window,
     "box": lambda size: FRAMES["box"],
 }
+TOLERANCE = 0.01  # half-sides by which a window may leave the plain view: half a pixel of 112, of ArcFace's in `portrait`
 WITHOUT_LANDMARKS = "box"  # the window, and the geometry, that the detector's box alone decides
 
 
@@ -121,7 +125,7 @@ def seen_window(window: str | Sequence[Sequence[float]], size: tuple[int, int], 
     inside = WINDOWS[window](size) if isinstance(window, str) else pixel_points_window(window, size)
     placed = after(inverse(FRAMES[geometry]), inside)
     reach = np.abs(np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) @ placed[:, :2].T + placed[:, 2]).max()
-    if reach > 1 + 1e-6:
+    if reach > 1 + TOLERANCE:
         raise DfdError(
             f"its window ({_window_name(window)}) leaves the plain view of faces.geometry: {geometry} by "
             f"{50 * (reach - 1):.0f} % of the view's side; set faces.geometry: portrait, or another window"

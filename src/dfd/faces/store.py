@@ -113,10 +113,11 @@ class FaceStore:
 
     def views(self, rows: Sequence[int], size: int | tuple[int, int], matrix: np.ndarray = PLAIN) -> torch.Tensor:
         """Views of `rows` at `size` pixels, (N, 3, height, width); `size` and `matrix` as in `dfd.faces.geometry.views`."""
+        size = (size, size) if isinstance(size, int) else size
         margin, odd = divmod(round(self.size * self.context) - self.size, 2)
-        if matrix is PLAIN and size <= self.size and not odd:  # the crop's own pixels: nothing to sample
+        if matrix is PLAIN and max(size) <= self.size and not odd:  # the crop's own pixels: nothing to sample
             centre = self._decoded(rows)[:, :, margin : margin + self.size, margin : margin + self.size].float() / 255
-            return centre if size == self.size else shrunk(centre, size)
+            return centre if min(size) == self.size else shrunk(centre, size)
         return self.views_of(self.crops(rows), size, matrix)
 
     def views_of(self, crops: torch.Tensor, size: int | tuple[int, int], matrix: np.ndarray = PLAIN) -> torch.Tensor:

@@ -96,11 +96,12 @@ def comparison_figures(folder: str | Path, table: pd.DataFrame, title: str, refe
 
 
 def draw_acceptance(path: str | Path, acceptance: Mapping, title: str) -> None:
-    """Draw the shares that `attack_summary` found, type I and II, in per cent; nothing where it found none."""
+    """Draw the shares that `attack_summary` found, `decoders`, type I and II, in per cent; nothing where it found none."""
     rows = [
         (name, {"type_1": "type I (same photo)", "type_2": "type II (other photos)"}[kind], *_percent(share))
         for name, kinds in acceptance.get("decoders", {}).items()
         for kind, share in kinds.items()
+        if share["value"] is not None
     ]
     if rows:
         table = pd.DataFrame(rows, columns=["group", "series", "value", "low", "high"])
