@@ -334,6 +334,13 @@ class Competitors(Settings):
     decoders: dict[Literal["nbnet", "residual-deconvolution"], Competitor]
 
 
+class Adapters(Settings):
+    decoder: str
+    recognizers: Annotated[list[str], Field(min_length=1)]
+    pairs: Annotated[list[Annotated[int, Field(ge=20)]], Field(min_length=1)]
+    faces: Count
+
+
 class Findings(Settings):
     psnr_margin: Positive
     rate_margin: Annotated[float, Field(gt=0, lt=1)]
@@ -347,6 +354,7 @@ class Experiments(Settings):
     recognizer_loss: RecognizerLoss
     template_layer: TemplateLayer
     competitors: Competitors
+    adapters: Adapters
     findings: Findings
 
 
