@@ -36,7 +36,10 @@ def main() -> None:
         rows = np.intersect1d(stores[name].rows("test"), stores[own].rows("test"))
         if not len(rows) or not all(recognizers[key].embeds_images for key in (name, own)):
             note = NO_IMAGES if len(rows) else f"{faces.name} has no test faces"
-            write_json(f"metrics/adapters/{name}.json", dict.fromkeys(["own", *map(str, settings.pairs)]) | {"adapters_note": note})
+            write_json(
+                f"metrics/adapters/{name}.json",
+                dict.fromkeys(["own", *map(str, settings.pairs)]) | {"adapters_note": note},
+            )
             write_table(PLOT.format(f"{name}.csv"), pairs_table({}, []))
             note_figure(PLOT.format(f"{name}.png"), note)
             continue
@@ -45,7 +48,9 @@ def main() -> None:
         for key in (name, own):
             before = unattacked(stores[key].template[rows].numpy(), faces.identities(rows), far)
             systems[key] = System(recognizers[key], stores[key].template[attacked], faces.identities(attacked), before)
-        order = np.random.default_rng(seed).permutation(np.intersect1d(leaks[name].rows("train"), leaks[own].rows("train")))
+        order = np.random.default_rng(seed).permutation(
+            np.intersect1d(leaks[name].rows("train"), leaks[own].rows("train"))
+        )
         mirrored = leaks[own].mirrored
         pairs = Pairs(
             source=leaks[name].template[order],
@@ -66,7 +71,9 @@ def main() -> None:
         write_json(f"metrics/adapters/{name}.json", metrics)
         write_table(PLOT.format(f"{name}.csv"), table)
         if len(table):
-            title = f"Templates of {name}, decoded by {settings.decoder} through an adapter: unseen people of {faces.name}"
+            title = (
+                f"Templates of {name}, decoded by {settings.decoder}\nthrough an adapter: unseen people of {faces.name}"
+            )
             label = {"accepted": f"accepted by {name} at {100 * far:g} % FAR"}
             count_figure(PLOT.format(f"{name}.png"), table, title, label, "leaked pairs of templates")
         else:

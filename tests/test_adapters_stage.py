@@ -32,16 +32,23 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, to_store, orl_store):
-    """A folder with ORL, 25 and more synthetic training faces, two recognizers, their templates, and a decoder of `resnet`."""
+    """A folder with ORL, 25 synthetic training faces or more, two recognizers, their templates and a decoder."""
     folder = tmp_path_factory.mktemp("project")
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["recognizers"] = {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
     values["evaluate"] |= {"far": 0.1, "bootstrap": 100}
-    values["experiments"]["adapters"] = {"decoder": "resnet-vgg", "recognizers": ["vgg"], "pairs": [20, 22, 9000], "faces": 15}
+    values["experiments"]["adapters"] = {
+        "decoder": "resnet-vgg",
+        "recognizers": ["vgg"],
+        "pairs": [20, 22, 9000],
+        "faces": 15,
+    }
     write_photos(folder / "synthetic.tar", synthetic_photos(32, seed=1))
     (folder / "data/faces").mkdir(parents=True)
     to_store(
-        folder / "synthetic.tar", folder / "data/faces/synthetic.h5", shares={"train": 0.8, "validation": 0.1, "test": 0.1}
+        folder / "synthetic.tar",
+        folder / "data/faces/synthetic.h5",
+        shares={"train": 0.8, "validation": 0.1, "test": 0.1},
     )
     for suffix in (".h5", ".parquet"):
         shutil.copy(orl_store.path.with_suffix(suffix), folder / f"data/faces/orl{suffix}")

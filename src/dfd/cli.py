@@ -102,17 +102,25 @@ def embed(
 @app.command(epilog="Example: dfd decode templates.npz --variant vgg-resnet --out faces")
 def decode(
     templates: Annotated[Path, typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any.")],
-    variant: Annotated[str, typer.Option(help="A decoder: of variants or import_decoder in params.yaml.")],
     out: Folder,
+    variant: Annotated[
+        str | None,
+        typer.Option(help="A decoder: of variants or import_decoder in params.yaml. [the one that the adapter is for]"),
+    ] = None,
     adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
 ) -> None:
     """Template to face: writes one image per template."""
     params = load_params()
+    device = pick_device(params.device)
+    linear = None if adapter is None else load_adapter(adapter, device)
+    variant = variant if variant or linear is None else linear.config["to"].get("decoder")
+    if variant is None:
+        raise DfdError("name a decoder with --variant")
     params.entry("decoders", variant)
     keys, vectors = read_templates(templates)
-    decoder, name = load_decoder(DECODER.format(variant), pick_device(params.device)), variant
-    if adapter is not None:
-        decoder, name = adapted(decoder, load_adapter(adapter, decoder.device)), f"{variant} behind {adapter}"
+    decoder, name = load_decoder(DECODER.format(variant), device), variant
+    if linear is not None:
+        decoder, name = adapted(decoder, linear), f"{variant} behind {adapter}"
     dimension = decoder.dimension
     if vectors.shape[1] != dimension:
         raise DfdError(f"{templates}: templates of shape {vectors.shape}; {name} decodes (N, {dimension})")
@@ -127,34 +135,43 @@ def decode(
 @app.command(epilog="Example: dfd adapt photos/ theirs.npz --decoder resnet-identity --out theirs.safetensors")
 def adapt(
     photos: Photos,
-    templates: Annotated[Path, typer.Argument(help=".npz, .h5 or .parquet: another system's `template` (N, D) of photos `key` (N,).")],
+    templates: Annotated[
+        Path, typer.Argument(help=".npz, .h5 or .parquet: another system's `template` (N, D) of the photos `key` (N,).")
+    ],
     decoder: Annotated[str, typer.Option(help="A decoder: of variants or import_decoder in params.yaml.")],
     out: Annotated[Path, typer.Option(help="A file .safetensors, for `dfd decode --adapter`.")],
 ) -> None:
     """Another system's templates of known photos to an adapter, which opens all its templates to a decoder.
 
-    A template is of the photo that has its key, as `dfd embed` writes them, or its file name where no other has it. A photo's
-    person is its folder; where all photos lie in one folder, each is a person.
+    A template is of the photo that has its key, as `dfd embed` writes them, or its file name where no other has it. A
+    photo's person is its folder; where all photos lie in one folder, each is a person.
     """
     if out.suffix != ".safetensors":
         raise DfdError(f"{out}: adapters are kept in .safetensors files")
     params = load_params()
     name = params.entry("decoders", decoder)
     keys, vectors = read_keyed_templates(templates)
-    module, device = load_decoder(DECODER.format(decoder), pick_device(params.device)), pick_device(params.device)
+    device = pick_device(params.device)
+    module = load_decoder(DECODER.format(decoder), device)
     recognizer = load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry)
+    if not recognizer.embeds_images:
+        raise DfdError(f"recognizer {name}: {NO_IMAGES}; name the decoder of another")
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, params, Path(folder))
         places = match(keys, faces.faces["key"].tolist())
         theirs, rows = np.flatnonzero(places >= 0), places[places >= 0]
-        unmatched = [key for key, place in zip(keys, places, strict=True) if place < 0]
-        if unmatched:
-            typer.echo(f"{templates}: left out {len(unmatched)} templates of no face among the photos: {few(unmatched)}", err=True)
+        photo_keys = faces.faces["key"].iloc[rows].tolist()
         if not len(rows):
-            raise DfdError(f"{templates}: none of {len(keys)} keys is a photo's: keys are like {keys[0]}, photos like {faces.faces['key'][0]}")
-        check_pairs(torch.from_numpy(vectors[theirs]), people := people_of(faces.faces["key"].iloc[rows].tolist()))
+            raise DfdError(
+                f"{templates}: none of {len(keys)} keys is a photo's with a face: keys are like {keys[0]}, "
+                f"photos like {faces.faces['key'].iloc[0]}"
+            )
+        if unmatched := [key for key, place in zip(keys, places, strict=True) if place < 0]:
+            typer.echo(f"{templates}: left out {len(unmatched)} of no face among the photos: {few(unmatched)}", err=True)
+        source, people = torch.from_numpy(vectors[theirs]), people_of(photo_keys)
+        check_pairs(source, people)  # before the work, not after it
         target, mirrored = embed_views(recognizer, faces, rows), embed_views(recognizer, faces, rows, MIRROR)
-    adapter = fit_adapter(torch.from_numpy(vectors[theirs]), target, people, space_of(module), mirrored, params.seed)
+    adapter = fit_adapter(source, target, people, space_of(module), mirrored, params.seed)
     save_adapter(
         out,
         adapter,
@@ -162,8 +179,9 @@ def adapt(
         target={"decoder": decoder, "recognizer": name, "weights_sha256": module.config.get("weights_sha256")},
     )
     typer.echo(
-        f"wrote {out}: {vectors.shape[1]}-d templates to {decoder}'s, fitted on {len(rows)} pairs of {adapter.config['n_people']} people; "
-        f"cosine to {name}'s own templates of people it was not fitted on: {adapter.config['cosine']:.3f}"
+        f"wrote {out}: from templates of {adapter.dimension} numbers to those of {decoder}, fitted on {len(rows)} pairs "
+        f"of {adapter.config['n_people']} people; cosine to the true ones of people it was not fitted on: "
+        f"{adapter.config['cosine']:.3f}, {adapter.config['cosine_whitened']:.3f} as the decoder sees them"
     )
 
 

@@ -30,7 +30,10 @@ def decoder(**header) -> Decoder:
 
 def adapter(**source) -> Adapter:
     found = fit_adapter(templates(30, D), templates(30, K, 1), np.arange(30).astype(str), space_of(decoder()))
-    found.config |= {"from": {"name": "theirs", "dimension": D, **source}, "to": {"recognizer": "resnet", "weights_sha256": "aa", "dimension": K}}
+    found.config |= {
+        "from": {"name": "theirs", "dimension": D, **source},
+        "to": {"recognizer": "resnet", "weights_sha256": "aa", "dimension": K},
+    }
     return found
 
 
@@ -40,7 +43,9 @@ def test_it_is_the_adapter_then_the_decoder():
     assert (both.dimension, both.size) == (D, SIZE) and torch.equal(both.mean_face, inner.mean_face)
     theirs = templates(5, D, 2)
     assert torch.equal(decode(both, theirs), decode(inner, map_(theirs)))
-    assert torch.equal(decode(both, 7 * theirs), decode(both, theirs)) or torch.allclose(decode(both, 7 * theirs), decode(both, theirs), atol=1e-5)
+    assert torch.equal(decode(both, 7 * theirs), decode(both, theirs)) or torch.allclose(
+        decode(both, 7 * theirs), decode(both, theirs), atol=1e-5
+    )
 
 
 def test_a_file_gives_it_back_as_any_decoder(tmp_path):

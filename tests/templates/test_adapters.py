@@ -17,9 +17,12 @@ D, K = 9, 6
 
 
 def pairs(n: int, noise: float, d: int = D, k: int = K, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-    """Templates of unit length, noisy affine functions of them with unequal variances far from zero, and three photos a person."""
+    """Templates of unit length, noisy affine functions of them, of unequal variances, far from zero; three a person."""
     truth = torch.Generator().manual_seed(99)
-    weight, bias = torch.randn(k, d, generator=truth) * torch.linspace(0.1, 3, k)[:, None], 5 * torch.randn(k, generator=truth)
+    weight, bias = (
+        torch.randn(k, d, generator=truth) * torch.linspace(0.1, 3, k)[:, None],
+        5 * torch.randn(k, generator=truth),
+    )
     random = torch.Generator().manual_seed(seed)
     x = F.normalize(torch.randn(n, d, generator=random) + 0.5, dim=1)
     y = x @ weight.T + bias + noise * torch.randn(n, k, generator=random)
@@ -60,7 +63,7 @@ def test_but_for_its_length_the_map_is_scikit_learns_ridge(d):
 
 
 def test_what_cannot_be_told_does_not_draw_to_the_mean():
-    """Half of the targets' variance is noise: least squares alone would spread unseen people over 0.7 of what they should."""
+    """Half of the targets' variance is noise: least squares alone would spread over 0.7 of what it should."""
     x, y, people = pairs(900, 0.0)
     y = y + (y.var(0).mean().sqrt()) * torch.randn(y.shape, generator=torch.Generator().manual_seed(3))
     whole = space(y)
@@ -172,7 +175,10 @@ def test_a_file_gives_the_adapter_back(tmp_path):
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     loaded = load_adapter(tmp_path / "a.safetensors", CPU)
     assert torch.equal(loaded(X), adapter(X)) and loaded.config == adapter.config and loaded.dimension == D
-    assert loaded.config["from"] == {"name": "theirs", "dimension": D} and loaded.config["to"] == {**TARGET, "dimension": K}
+    assert loaded.config["from"] == {"name": "theirs", "dimension": D} and loaded.config["to"] == {
+        **TARGET,
+        "dimension": K,
+    }
     assert {"format", "n_pairs", "n_people", "strength", "cosine", "cosine_whitened"} < loaded.config.keys()
 
 

@@ -11,11 +11,13 @@ OF_TEMPLATES = ("recognizer", "weights_sha256", "layer", "training_templates")
 
 
 class AdaptedDecoder(Decoder):
-    """Templates (N, D) of one recognizer to RGB faces (N, 3, size, size), by the decoder of another's templates (N, K)."""
+    """Templates (N, D) of one recognizer to RGB faces (N, 3, size, size), by a decoder of another's (N, K)."""
 
     def __init__(self, dimension: int, decoder: Decoder):
         super().__init__(dimension, decoder.size)
-        self.adapter = Adapter(torch.randn(decoder.dimension, dimension) / dimension**0.5, torch.zeros(decoder.dimension))
+        self.adapter = Adapter(
+            torch.randn(decoder.dimension, dimension) / dimension**0.5, torch.zeros(decoder.dimension)
+        )
         self.decoder = decoder
         self.mean_face.copy_(decoder.mean_face)
 
@@ -28,18 +30,20 @@ class AdaptedDecoder(Decoder):
 
 
 def adapted(decoder: Decoder, adapter: Adapter) -> AdaptedDecoder:
-    """`decoder` behind `adapter`, with the header to save it by: the decoder's, but whose templates it takes is the adapter's.
+    """`decoder` behind `adapter`, with the header to save it by: the decoder's, but of the adapter's templates.
 
     Raises DfdError where the adapter leads to templates of another dimension or another recognizer than the decoder's.
     """
     outputs, config = len(adapter.bias), decoder.config
     meant, own = adapter.config["to"].get("weights_sha256"), config.get("weights_sha256")
     if outputs != decoder.dimension:
-        raise DfdError(f"the adapter leads to templates of {outputs} numbers, and the decoder takes {decoder.dimension}")
+        raise DfdError(
+            f"the adapter leads to templates of {outputs} numbers, and the decoder takes {decoder.dimension}"
+        )
     if meant and own and meant != own:
         raise DfdError(
-            f"the adapter leads to templates of {adapter.config['to']['recognizer']} with the weights {meant[:12]}…, and the decoder "
-            f"takes those with {own[:12]}…; fit it for this decoder"
+            f"the adapter leads to templates of {adapter.config['to']['recognizer']} with the weights {meant[:12]}…, "
+            f"and the decoder takes those with {own[:12]}…; fit it for this decoder"
         )
     both = AdaptedDecoder(adapter.dimension, decoder)
     both.adapter.load_state_dict(adapter.state_dict())
@@ -47,7 +51,12 @@ def adapted(decoder: Decoder, adapter: Adapter) -> AdaptedDecoder:
     both.config = {name: value for name, value in config.items() if name not in OF_TEMPLATES} | {
         "architecture": "adapted",
         "dimension": adapter.dimension,
-        "options": {"size": decoder.size, "architecture": config["architecture"], "takes": decoder.dimension, "options": config["options"]},
+        "options": {
+            "size": decoder.size,
+            "architecture": config["architecture"],
+            "takes": decoder.dimension,
+            "options": config["options"],
+        },
         "recognizer": source["name"],
         "adapter": adapter.config,
     }

@@ -20,8 +20,8 @@ NOTHING = {"cosine": None, "cosine_whitened": None, "strength": None, "n_people"
 
 
 class System(NamedTuple):
-    """A recognizer under attack; templates (N, D) of the photos that are attacked and whose they are (N,); and how it did
-    before, see `unattacked`."""
+    """A recognizer under attack; templates (N, D) of the photos that are attacked and whose they are (N,); and how it
+    did before, see `unattacked`."""
 
     recognizer: Recognizer
     templates: torch.Tensor
@@ -30,8 +30,8 @@ class System(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Templates of the same M photos: of the system, source (M, D); of the decoder's recognizer, target (M, K), and of the
-    mirrored photos (M, K) where there are such; and whom they show, people (M,). In the order in which they leak."""
+    """Templates of the same M photos: of the system, source (M, D); of the decoder's recognizer, target (M, K), and of
+    the mirrored photos (M, K) where there are such; and whom they show, people (M,). In the order of leaking."""
 
     source: torch.Tensor
     target: torch.Tensor
@@ -43,7 +43,7 @@ class Pairs(NamedTuple):
 
 
 def attack(decoder: Decoder, templates: torch.Tensor, system: System, samples: int, seed: int) -> dict:
-    """How often the system accepts what is decoded from templates (N, ·) of its photos: `type_1`, `type_2` (see `attack_summary`)."""
+    """How often the system accepts what is decoded from templates (N, ·) of its photos, as `attack_summary` has it."""
     seen = embed_images(system.recognizer, decode(decoder, templates)).numpy()
     photos = system.templates.numpy(), system.identities
     return attack_summary({"decoder": seen}, *photos, system.before, {"decoder": []}, samples, seed)["decoder"]
@@ -52,9 +52,10 @@ def attack(decoder: Decoder, templates: torch.Tensor, system: System, samples: i
 def attacks_by_pairs(
     decoder: Decoder, pairs: Pairs, counts: Sequence[int], system: System, truth: torch.Tensor, samples: int, seed: int
 ) -> dict:
-    """By number of pairs what an adapter fitted on the first so many of them reaches: `type_1` and `type_2` as `attack` has
-    them, strength (λ) and n_people of the fit, and for the attacked photos the cosine of mapped templates and `truth` (N, K),
-    those of the decoder's recognizer, also as the decoder sees them (cosine_whitened). Null where there are fewer pairs.
+    """By number of pairs what an adapter fitted on the first so many of them reaches: `type_1` and `type_2` as `attack`
+    has them, strength (λ) and n_people of the fit, and for the attacked photos the cosine of mapped templates and
+    `truth` (N, K), those of the decoder's recognizer, also as the decoder sees them (cosine_whitened). Null where there
+    are fewer pairs.
     """
     metrics, space = {}, space_of(decoder)
     for count in counts:

@@ -1,6 +1,7 @@
 """Adapters: linear maps from one recognizer's templates to another's, fitted on templates of the same photos by both.
 
-The model of the first need not be at hand: its templates of known photos are enough to open it to a decoder of the second.
+The model of the first need not be at hand: its templates of known photos are enough to open it to a decoder of the
+second.
 """
 
 from collections.abc import Mapping
@@ -88,14 +89,16 @@ def fit_adapter(
 ) -> Adapter:
     """The adapter from `source` (N, D) to `target` (N, K), templates of the same N photos.
 
-    people: (N,), whom each photo shows: maps are fitted on some people and judged on others, in turn, to choose the strength.
-    space: in which the decoder sees templates of `target`; without it the pairs tell one. mirrored: (N, K), templates of the
-    mirrored photos by the recognizer of `target`: where the two differ, it is not the person. seed: of the folds.
+    people: (N,), whom each photo shows: maps are fitted on some people and judged on others, in turn, to choose the
+    strength. space: in which the decoder sees templates of `target`; without it the pairs tell one. mirrored: (N, K),
+    templates of the mirrored photos by the recognizer of `target`: where the two differ, it is not the person. seed: of
+    the folds.
 
-    Least squares draws what it cannot tell to the mean, so that few pairs would give mean faces: the map is lengthened until
-    unseen people's templates spread as far as they should. Its config holds n_pairs, n_people, strength (λ), and of people
-    whom it was not fitted on: cosine (of mapped and true templates) and cosine_whitened (the same in `space`).
-    Raises DfdError where `check_pairs` does, and for targets that are not finite or all alike.
+    Least squares draws what it cannot tell to the mean, so that few pairs would give mean faces: the map is lengthened
+    until unseen people's templates spread as far as they should. The adapter's config holds n_pairs, n_people, strength
+    (λ), and of people whom it was not fitted on: cosine (of mapped and true templates; the mean that all share makes it
+    high, and lengthening lowers it) and cosine_whitened (the same in `space`). Raises DfdError where `check_pairs`
+    does, and for targets that are not finite or all alike.
     """
     check_pairs(source, people)
     _check("the recognizer's templates", target)
@@ -134,12 +137,14 @@ def fit_adapter(
 
 
 def check_pairs(source: torch.Tensor, people: np.ndarray) -> None:
-    """Raise DfdError where no adapter can be fitted on these templates (N, D) of photos of these people (N,): too few, of one
-    person, not finite, zero, or all alike."""
+    """Raise DfdError where no adapter can be fitted on these templates (N, D) of photos of these people (N,): too few,
+    of one person, not finite, zero, or all alike."""
     if len(source) < FEWEST:
         raise DfdError(f"{len(source)} pairs of templates are too few: an adapter needs {FEWEST} at least")
     if len(np.unique(people)) < 2:
-        raise DfdError(f"all {len(source)} pairs are of one person: an adapter is fitted on some people and judged on others")
+        raise DfdError(
+            f"all {len(source)} pairs are of one person: an adapter is fitted on some people and judged on others"
+        )
     _check("the other system's templates", source)
     if zero := int((source == 0).all(1).sum()):
         raise DfdError(f"the other system's templates: {zero} of {len(source)} are zero, which is no template")
@@ -168,25 +173,35 @@ def _lengthening(predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
 def save_adapter(path: str | Path, adapter: Adapter, source: Mapping, target: Mapping) -> None:
     """Write an adapter with what it was fitted for, as .safetensors.
 
-    source: whose templates it takes: `name`, and `weights_sha256` where it is known. target: for whose templates' decoder:
-    `decoder`, `recognizer`, and `weights_sha256` where it is known.
+    source: whose templates it takes: `name`, and `weights_sha256` where it is known. target: which decoder it is for,
+    `decoder`, and whose templates that learned, `recognizer`, and `weights_sha256` where it is known.
     """
     outputs, inputs = adapter.weight.shape
-    adapter.config |= {"format": FORMAT, "from": {**source, "dimension": inputs}, "to": {**target, "dimension": outputs}}
+    adapter.config |= {
+        "format": FORMAT,
+        "from": {**source, "dimension": inputs},
+        "to": {**target, "dimension": outputs},
+    }
     save_module(path, adapter, adapter.config)
 
 
 def load_adapter(path: str | Path, device: torch.device) -> Adapter:
-    """Read what `save_adapter` wrote. Raises DfdError where it is missing, damaged, something else, or of a newer format."""
+    """Read what `save_adapter` wrote. Raises DfdError where it is missing, damaged, another thing or of a newer format."""
     if not Path(path).is_file():
         raise DfdError(f"{path}: no such adapter; `dfd adapt` writes it")
     config, state = read_module(path)
     if not isinstance(config, dict) or not {"from", "to"} <= config.keys():
         raise DfdError(f"{path}: not an adapter; `dfd adapt` writes them")
     if config.get("format") != FORMAT:
-        raise DfdError(f"{path}: its format is {config.get('format')}, and this version reads {FORMAT}; update the project, or fit it again")
+        raise DfdError(
+            f"{path}: its format is {config.get('format')}, and this version reads {FORMAT}; update the project"
+        )
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     inputs, outputs = (config[end].get("dimension") for end in ("from", "to"))
-    if shapes != {"weight": (outputs, inputs), "bias": (outputs,)} or not all(tensor.isfinite().all() for tensor in state.values()):
-        raise DfdError(f"{path}: damaged: not the matrix ({outputs}, {inputs}) of numbers that its header tells of; fit it again")
+    if shapes != {"weight": (outputs, inputs), "bias": (outputs,)} or not all(
+        tensor.isfinite().all() for tensor in state.values()
+    ):
+        raise DfdError(
+            f"{path}: damaged: not the matrix ({outputs}, {inputs}) of numbers that its header tells of; fit it again"
+        )
     return Adapter(state["weight"].float(), state["bias"].float(), config).to(device)

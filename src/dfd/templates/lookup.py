@@ -12,7 +12,7 @@ from dfd.faces.store import FaceStore
 
 SHOWN = 3  # keys of a note
 
-# How much of a key names the photo, where all of it does not: its person's folder and its file, the file, the file without suffix.
+# What of a key names the photo, where all of it does not: its person's folder and its file, the file, without suffix.
 SHORTER = (
     lambda key: "/".join(PurePosixPath(key).parts[-2:]),
     lambda key: PurePosixPath(key).name,
@@ -38,7 +38,7 @@ def match(keys: Sequence[str], photos: Sequence[str]) -> np.ndarray:
 
 
 def people_of(photos: Sequence[str]) -> np.ndarray:
-    """Whom each photo shows, by its key: its folder (N,); where all lie in one folder that is nobody's, each is a person."""
+    """Whom each photo shows, by its key: its folder (N,); where all lie at the top, in one folder, each is a person."""
     folders = [str(PurePosixPath(key).parent) for key in photos]
     if len(set(folders)) == 1 and "/" not in folders[0]:
         return np.array(list(photos))
