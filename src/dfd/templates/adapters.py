@@ -186,7 +186,7 @@ def save_adapter(path: str | Path, adapter: Adapter, source: Mapping, target: Ma
 
 
 def load_adapter(path: str | Path, device: torch.device) -> Adapter:
-    """Read what `save_adapter` wrote. Raises DfdError where it is missing, damaged, another thing or of a newer format."""
+    """Read what `save_adapter` wrote. Raises DfdError where it is missing, damaged, foreign or of a newer format."""
     if not Path(path).is_file():
         raise DfdError(f"{path}: no such adapter; `dfd adapt` writes it")
     config, state = read_module(path)
