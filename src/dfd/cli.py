@@ -21,18 +21,28 @@ from dfd.core.artefacts import read_config, replacing
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError
-from dfd.decoder.provenance import admit
+from dfd.decoder.adapted import adapted
+from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
-from dfd.faces.archives import read_photos, write_photos
+from dfd.faces.archives import is_archive, read_photos, write_photos
 from dfd.faces.detection import Detector
 from dfd.faces.preprocessing import preprocess
-from dfd.faces.store import FaceStore
+from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
 from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
+from dfd.templates.adapters import check_pairs, fit_adapter, load_adapter, save_adapter
 from dfd.templates.embedding import embed_views
-from dfd.templates.files import WRITERS, TemplatesFile, by_suffix, read_templates_file, write_templates_file
+from dfd.templates.files import (
+    WRITERS,
+    TemplatesFile,
+    by_suffix,
+    read_keyed_templates_file,
+    read_templates_file,
+    write_templates_file,
+)
+from dfd.templates.lookup import few, match, people_of
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
 from dfd.workspace import DECODER, FACES, RECOGNIZER, Workspace
@@ -98,17 +108,23 @@ def decode(
     out: Folder,
     variant: Annotated[
         str | None,
-        typer.Option(help="A decoder that params.yaml names. [the first imported one that fits]"),
+        typer.Option(help="A decoder that params.yaml names. [the adapter's, or the first imported one that fits]"),
     ] = None,
+    adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
 ) -> None:
     """Template to face: writes one image per template; says what makes templates doubtful."""
     project = Workspace()
+    linear = None if adapter is None else load_adapter(adapter, project.device)
+    if variant is None and linear is not None:
+        variant = linear.config["to"]["decoder"]
     if variant is not None:
         project.decoder_file(variant)  # an unknown name is told before the templates are read
     file = read_templates_file(templates)
     name = variant or _fitting(project, file)
     decoder = project.decoder(name)
-    if warnings := admit(decoder, file, name):
+    if linear is not None:
+        decoder = adapted(decoder, linear)
+    if warnings := admit(decoder, file, name if adapter is None else f"{name} behind {adapter}"):
         typer.echo(f"warning: {'; '.join(warnings)}", err=True)
     keys = [str(number) for number in range(len(file.template))] if file.key is None else file.key
     for key, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(file.template))):
@@ -141,6 +157,59 @@ def release(
     else:
         release_recognizer(source, out, recognizer, training.model_dump(), *about)
     typer.echo(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB) and {out.with_suffix('.md')}")
+
+
+@app.command(epilog="Example: dfd adapt photos/ theirs.npz --decoder resnet-identity --out theirs.safetensors")
+def adapt(
+    photos: Photos,
+    templates: Annotated[
+        Path, typer.Argument(help=".npz, .h5 or .parquet: another system's `template` (N, D) of the photos `key` (N,).")
+    ],
+    decoder: Annotated[str, typer.Option(help="A decoder: of variants or import_decoder in params.yaml.")],
+    out: Annotated[Path, typer.Option(help="A file .safetensors, for `dfd decode --adapter`.")],
+) -> None:
+    """Another system's templates of known photos to an adapter, which opens all its templates to a decoder.
+
+    A template is of the photo that has its key, as `dfd embed` writes them, or its file name where no other has it. A
+    photo's person is its folder; where all photos lie in one folder, each is a person.
+    """
+    if out.suffix != ".safetensors":
+        raise DfdError(f"{out}: adapters are kept in .safetensors files")
+    project = Workspace()
+    recognizer, module = project.pair(decoder)
+    file = read_keyed_templates_file(templates)
+    keys, vectors = file.key, file.template
+    with tempfile.TemporaryDirectory() as folder:
+        faces = _faces(photos, project.params, Path(folder))
+        places = match(keys, faces.faces["key"].tolist())
+        theirs, rows = np.flatnonzero(places >= 0), places[places >= 0]
+        photo_keys = faces.faces["key"].iloc[rows].tolist()
+        if not len(rows):
+            raise DfdError(
+                f"{templates}: none of {len(keys)} keys is a photo's with a face: keys are like {keys[0]}, "
+                f"photos like {faces.faces['key'].iloc[0]}"
+            )
+        if unmatched := [key for key, place in zip(keys, places, strict=True) if place < 0]:
+            typer.echo(f"{templates}: left out {len(unmatched)} of no face among the photos: {few(unmatched)}", err=True)
+        source, people = torch.from_numpy(vectors[theirs]), people_of(photo_keys)
+        check_pairs(source, people)  # before the work, not after it
+        target, mirrored = embed_views(recognizer, faces, rows), embed_views(recognizer, faces, rows, MIRROR)
+    adapter = fit_adapter(source, target, people, axes(module), mirrored, project.params.seed)
+    save_adapter(
+        out,
+        adapter,
+        source={"name": file.recognizer or templates.stem, "weights_sha256": file.weights_sha256},
+        target={
+            "decoder": decoder,
+            "recognizer": project.params.decoders[decoder],
+            "weights_sha256": module.config.get("weights_sha256"),
+        },
+    )
+    typer.echo(
+        f"wrote {out}: from templates of {adapter.dimension} numbers to those of {decoder}, fitted on {len(rows)} pairs "
+        f"of {adapter.config['n_people']} people; cosine to the true ones of people it was not fitted on: "
+        f"{adapter.config['cosine']:.3f}, {adapter.config['cosine_whitened']:.3f} as the decoder sees them"
+    )
 
 
 @app.command(epilog="Example: dfd profile lfw --apply && dvc repro")
@@ -238,7 +307,7 @@ def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
         for path in paths:
             # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
             key = path.resolve().name.lstrip(".") or "photos"
-            if path.is_dir():
+            if path.is_dir() or is_archive(path):
                 yield from ((f"{key}/{name}", data) for name, data in read_photos(path))
                 continue
             try:

@@ -369,6 +369,13 @@ class Competitors(Settings):
     decoders: dict[Literal["inverted-vgg", "nbnet", "residual-deconvolution"], Competitor]
 
 
+class Adapters(Settings):
+    decoder: str
+    recognizers: Annotated[list[str], Field(min_length=1)]
+    pairs: Annotated[list[Annotated[int, Field(ge=20)]], Field(min_length=1)]
+    faces: Count
+
+
 class Findings(Settings):
     psnr_margin: Positive
     rate_margin: Annotated[float, Field(gt=0, lt=1)]
@@ -382,6 +389,7 @@ class Experiments(Settings):
     recognizer_loss: RecognizerLoss
     template_layer: TemplateLayer
     competitors: Competitors
+    adapters: Adapters
     findings: Findings
 
 

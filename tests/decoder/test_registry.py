@@ -28,10 +28,11 @@ OPTIONS = {  # architecture -> its options beside the size
     "quadratic": {"axes": 3},
     "nbnet": {"width": 0.06},
     "residual-deconvolution": {"width": 0.06},
+    "adapted": {"architecture": "nbnet", "takes": 7, "options": {"width": 0.06}},
 }
 LATE = {"residual": 2}  # steps until a gradient reaches everything: its blocks start as the identity, its last layer at zero
 WHITENING = ("residual", "inverted-vgg")
-BOUNDED = ("nbnet", "residual-deconvolution")  # tanh or a sigmoid ends them
+BOUNDED = ("nbnet", "residual-deconvolution", "adapted")  # tanh or a sigmoid ends them
 PAPER = TINY | {"size": 224, "width": 1.0, "hidden": 4096, "dropout": 0.5, "normalise": "none"}
 
 

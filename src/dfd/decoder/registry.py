@@ -7,12 +7,19 @@ import torch
 
 from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
+from dfd.decoder.adapted import AdaptedDecoder
 from dfd.decoder.base import Decoder
 from dfd.decoder.closed_form import LinearDecoder, QuadraticDecoder
 from dfd.decoder.inverted_vgg import InvertedVGG
 from dfd.decoder.nbnet import NbNet
 from dfd.decoder.residual import ResidualDecoder
 from dfd.decoder.residual_deconvolution import ResidualDeconvolution
+
+
+def _adapted(dimension: int, size: int, architecture: str, takes: int, options: dict) -> AdaptedDecoder:
+    """A decoder of `takes`-d templates, of that architecture and those options, behind an adapter from `dimension`-d ones."""
+    return AdaptedDecoder(dimension, build_decoder(architecture, takes, {**options, "size": size}))
+
 
 # architecture -> its module, called with the template's dimension and the options of `decoder` in params.yaml
 DECODERS: dict[str, Callable[..., Decoder]] = {
@@ -22,6 +29,7 @@ DECODERS: dict[str, Callable[..., Decoder]] = {
     "quadratic": QuadraticDecoder,
     "nbnet": NbNet,
     "residual-deconvolution": ResidualDeconvolution,
+    "adapted": _adapted,
 }
 
 

@@ -29,6 +29,11 @@ def read_photos(path: str | Path) -> Iterator[tuple[str, bytes]]:
         raise DfdError(f"{path}: damaged or not an archive of photos ({error}); fetch it again") from error
 
 
+def is_archive(path: str | Path) -> bool:
+    """Whether a file is one that `read_photos` reads."""
+    return Path(path).is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+
+
 def _hidden(part: str) -> bool:
     return part == "__MACOSX" or (part.startswith(".") and part != "..")
 

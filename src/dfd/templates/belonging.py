@@ -65,6 +65,10 @@ class Axes(NamedTuple):
     mean: torch.Tensor
     matrix: torch.Tensor
 
+    def __call__(self, templates: torch.Tensor) -> torch.Tensor:
+        """Templates (N, D) along these axes, (N, K), float64."""
+        return (templates.double() - self.mean.double()) @ self.matrix.double()
+
     def distances(self, templates: torch.Tensor) -> np.ndarray:
         """The root mean square of each whitened template (N, D), in standard deviations: (N,)."""
         parts = [((part - self.mean) @ self.matrix).square().mean(1).sqrt() for part in templates.split(ROWS)]

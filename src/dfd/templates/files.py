@@ -78,17 +78,24 @@ def named_rows(rows: Sequence[int]) -> str:
 
 
 def read_keyed_templates(path: str | Path) -> tuple[list[str], np.ndarray]:
-    """(keys (N,), templates float32 (N, D)) of a file that says whose each template is.
+    """(keys (N,), templates float32 (N, D)) of a file; errors as `read_keyed_templates_file`."""
+    file = read_keyed_templates_file(path)
+    return file.key, file.template
 
-    Raises DfdError as `read_templates`, and where there are no keys or one has two templates.
+
+def read_keyed_templates_file(path: str | Path) -> TemplatesFile:
+    """All that a file of templates says, one that names the photo of each.
+
+    Raises DfdError as `read_templates_file`, and where there are no keys or one has two templates.
     """
-    keys, vectors = read_templates(path)
+    file = read_templates_file(path)
+    keys = file.key
     if keys is None:
         raise DfdError(f"{path}: holds no `key`, which says of which photo (<identity>/<photo>) each template is")
     if twice := len(keys) - len(set(keys)):
         example = next(key for key, more in pd.Series(keys).value_counts().items() if more > 1)
         raise DfdError(f"{path}: {twice} of its keys are repeated, {example} for one; give each photo one template")
-    return keys, vectors
+    return file
 
 
 def write_templates_file(

@@ -1,7 +1,9 @@
 """Templates that exist, beside the faces they are of: matched by the photo's key."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -9,6 +11,38 @@ from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 
 SHOWN = 3  # keys of a note
+
+# What of a key names the photo, where all of it does not: its person's folder and its file, the file, without suffix.
+SHORTER = (
+    lambda key: "/".join(PurePosixPath(key).parts[-2:]),
+    lambda key: PurePosixPath(key).name,
+    lambda key: PurePosixPath(key).stem,
+)
+
+
+def match(keys: Sequence[str], photos: Sequence[str]) -> np.ndarray:
+    """For each of the templates' keys (N,) the number of its photo among the photos' keys (M,), -1 where it has none.
+
+    Both distinct. A shorter name, as in SHORTER, serves where it is one key's and one photo's alone.
+    """
+    places = pd.Index(photos, dtype=object).get_indexer(pd.Index(keys, dtype=object))
+    for shorter in SHORTER:
+        free = np.setdiff1d(np.arange(len(photos)), places)
+        theirs, ours = (pd.Series([shorter(key) for key in part], dtype=object) for part in (keys, photos))
+        single = ours[~ours.duplicated(keep=False)]
+        single = single[single.index.isin(free)]
+        found = pd.Index(single).get_indexer(theirs)
+        new = (places < 0) & (found >= 0) & ~theirs.duplicated(keep=False).to_numpy()
+        places[new] = single.index.to_numpy()[found[new]]
+    return places
+
+
+def people_of(photos: Sequence[str]) -> np.ndarray:
+    """Whom each photo shows, by its key: its folder (N,); where all lie at the top, in one folder, each is a person."""
+    folders = [str(PurePosixPath(key).parent) for key in photos]
+    if len(set(folders)) == 1 and "/" not in folders[0]:
+        return np.array(list(photos))
+    return np.array(folders)
 
 
 def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> tuple[torch.Tensor, dict]:
@@ -32,7 +66,7 @@ def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> t
     if metrics["unmatched_keys"]:
         metrics["unmatched_note"] = _unmatched(pd.Index(keys, dtype=object).difference(wanted, sort=False), faces)
     if len(keys) and metrics["faces_without_template"]:
-        metrics["without_template_note"] = f"faces without a template: {_few(wanted[places < 0])}"
+        metrics["without_template_note"] = f"faces without a template: {few(wanted[places < 0])}"
     return found, metrics
 
 
@@ -55,11 +89,12 @@ def _unmatched(keys: pd.Index, faces: FaceStore) -> str:
     parts = []
     if len(rejected):
         shown = [f"{key} ({reason})" for key, reason in zip(rejected["key"], rejected["reason"])]
-        parts.append(f"{len(rejected)} of photos without a face in the store: {_few(shown)}")
+        parts.append(f"{len(rejected)} of photos without a face in the store: {few(shown)}")
     if len(unknown := keys.difference(rejected["key"], sort=False)):
-        parts.append(f"{len(unknown)} of no photo: {_few(unknown)}")
+        parts.append(f"{len(unknown)} of no photo: {few(unknown)}")
     return f"templates of no face: {'; '.join(parts)}"
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """The first of the names, as words."""
     return ", ".join(list(names)[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -1,0 +1,85 @@
+"""How many leaked pairs an attacker needs: other recognizers' templates, through adapters, by one decoder."""
+
+import numpy as np
+
+from dfd.core.artefacts import write_json, write_table
+from dfd.core.devices import pick_device
+from dfd.decoder.registry import load_decoder
+from dfd.evaluation.acceptance import unattacked
+from dfd.evaluation.adapting import Pairs, System, attack, attacks_by_pairs, pairs_table
+from dfd.faces.leakage import learned_from, refuse_leakage
+from dfd.faces.store import FaceStore
+from dfd.params import load_params
+from dfd.recognizers.base import NO_IMAGES
+from dfd.recognizers.registry import load_recognizer
+from dfd.rendering.curves import count_figure, note_figure
+from dfd.templates.people import first_photos
+from dfd.templates.store import TemplateStore
+from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+
+PLOT = "plots/adapters/{}"
+
+
+def main() -> None:
+    params = load_params()
+    settings, device, far = params.experiments.adapters, pick_device(params.device), params.evaluate.far
+    samples, seed = params.evaluate.bootstrap, params.seed
+    decoder, own = load_decoder(DECODER.format(settings.decoder), device), params.entry("decoders", settings.decoder)
+    names = list(dict.fromkeys([own, *settings.recognizers]))
+    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in names}
+    leaking, faces = FaceStore(FACES.format(params.roles.decoders)), FaceStore(FACES.format(params.roles.verification))
+    leaks = {name: TemplateStore(TEMPLATES.format(leaking.name, name), leaking) for name in names}
+    stores = {name: TemplateStore(TEMPLATES.format(faces.name, name), faces) for name in names}
+    learned = learned_from(names, params.train_recognizer, FACES, adapter=params.roles.decoders)
+    leaked = refuse_leakage(learned, faces, faces.rows("test"), params.roles.allow_leakage)
+    for name in settings.recognizers:
+        rows = np.intersect1d(stores[name].rows("test"), stores[own].rows("test"))
+        if not len(rows) or not all(recognizers[key].embeds_images for key in (name, own)):
+            note = NO_IMAGES if len(rows) else f"{faces.name} has no test faces"
+            write_json(
+                f"metrics/adapters/{name}.json",
+                dict.fromkeys(["own", *map(str, settings.pairs)]) | {"adapters_note": note},
+            )
+            write_table(PLOT.format(f"{name}.csv"), pairs_table({}, []))
+            note_figure(PLOT.format(f"{name}.png"), note)
+            continue
+        rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
+        systems, attacked = {}, rows[: settings.faces]
+        for key in (name, own):
+            before = unattacked(stores[key].template[rows].numpy(), faces.identities(rows), far)
+            systems[key] = System(recognizers[key], stores[key].template[attacked], faces.identities(attacked), before)
+        order = np.random.default_rng(seed).permutation(
+            np.intersect1d(leaks[name].rows("train"), leaks[own].rows("train"))
+        )
+        mirrored = leaks[own].mirrored
+        pairs = Pairs(
+            source=leaks[name].template[order],
+            target=leaks[own].template[order],
+            mirrored=None if mirrored is None else mirrored[order],
+            people=leaking.identities(order),
+        )
+        truth = systems[own].templates
+        metrics = attacks_by_pairs(decoder, pairs, settings.pairs, systems[name], truth, samples, seed)
+        table = pairs_table(metrics, settings.pairs)
+        metrics |= {
+            "own": attack(decoder, truth, systems[own], samples, seed),
+            "unattacked": systems[name].before,
+            "n_faces": len(attacked),
+            "n_identities": len(set(systems[name].identities)),
+            "leaked_identities": leaked,
+        }
+        write_json(f"metrics/adapters/{name}.json", metrics)
+        write_table(PLOT.format(f"{name}.csv"), table)
+        if len(table):
+            title = (
+                f"Templates of {name}, decoded by {settings.decoder}\nthrough an adapter: unseen people of {faces.name}"
+            )
+            label = {"accepted": f"accepted by {name} at {100 * far:g} % FAR"}
+            count_figure(PLOT.format(f"{name}.png"), table, title, label, "leaked pairs of templates")
+        else:
+            note_figure(PLOT.format(f"{name}.png"), "no number of pairs that the data set has, or no threshold")
+        log.info("%s: adapters of %s pairs into %s", name, ", ".join(map(str, settings.pairs)), settings.decoder)
+
+
+if __name__ == "__main__":
+    run(main)
