@@ -1,4 +1,4 @@
-"""Train a competing decoder on the templates of a variant: a published one with its own losses, the paper's with ours (Figs. 6, 7)."""
+"""Train a competing decoder on the templates of a variant (Figs. 6, 7): published ones by their own losses, the paper's by ours."""
 
 from pathlib import Path
 
@@ -35,7 +35,9 @@ def main(architecture: str, variant: str) -> None:
     if settings is None:
         loss = params.loss_of(variant)
         terms = loss.weights()
-        identity = load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry) if loss.identity else None
+        identity = None
+        if loss.identity:
+            identity = load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry)
         checkpoints.append(Path(f".checkpoints/{architecture}-{variant}.pt"))
         learned = learn(
             faces,

@@ -135,20 +135,22 @@ def test_noise_has_its_deviation(still, monkeypatch):
     assert noise.flatten(1).T.corrcoef()[0, 1:].isfinite().all() and not torch.equal(noise[0], noise[1])
 
 
-def test_turns_scales_and_shifts_are_within_their_limits_and_reach_them(monkeypatch):
-    """Of each image its own, uniform: read off the affine maps."""
+@pytest.mark.parametrize("recognizer", [Shown(8, "dlib", "portrait"), Shown((14, 12), "arcface", "portrait")], ids=["square", "higher"])
+def test_turns_scales_and_shifts_are_within_their_limits_and_reach_them(recognizer, monkeypatch):
+    """Of each image its own, uniform: read off the affine maps. What is turned in the picture is not sheared."""
     maps, affine_grid = [], F.affine_grid
     monkeypatch.setattr(jitter.F, "affine_grid", lambda theta, *rest, **named: maps.append(theta) or affine_grid(theta, *rest, **named))
     torch.manual_seed(0)
-    n, recognizer = 3000, Shown(8, "dlib", "portrait")
+    n, seen = 3000, recognizer.seen
     jittered(faces(1, 8).expand(n, -1, -1, -1), recognizer)
-    seen = recognizer.seen
-    own = np.linalg.inv(seen[:, :2]) @ (maps[0].double().numpy() - np.eye(3)[2] * seen[:, 2:])  # in the window's coordinates
-    scale = np.sqrt(np.linalg.det(own[:, :, :2]))
+    theta = maps[0].double().numpy()
+    own = theta[:, :, :2] @ np.linalg.inv(seen[:, :2])  # of the window as it lies in the picture
+    shift = (theta[:, :, 2] - seen[:, 2]) @ np.linalg.inv(seen[:, :2]).T  # in the window's own half sides
+    scale = np.sqrt(np.linalg.det(own))
     turn = np.arctan2(own[:, 1, 0], own[:, 0, 0])
     rotation = np.stack([np.stack([np.cos(turn), -np.sin(turn)], 1), np.stack([np.sin(turn), np.cos(turn)], 1)], 1)
-    np.testing.assert_allclose(own[:, :, :2], scale[:, None, None] * rotation, atol=1e-5)  # no shear, no mirroring
-    limits = {"turn": (turn, 0.1), "scale": (scale - 1, 0.08), "x": (own[:, 0, 2], 0.06), "y": (own[:, 1, 2], 0.06)}
+    np.testing.assert_allclose(own, scale[:, None, None] * rotation, atol=1e-5)  # no shear, no mirroring
+    limits = {"turn": (turn, 0.1), "scale": (scale - 1, 0.08), "x": (shift[:, 0], 0.06), "y": (shift[:, 1], 0.06)}
     for name, (values, most) in limits.items():
         assert np.abs(values).max() <= most * (1 + 1e-4), name
         assert values.min() < -0.98 * most and values.max() > 0.98 * most, name

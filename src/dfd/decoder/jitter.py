@@ -32,7 +32,7 @@ def _jittered(images: torch.Tensor, recognizer: Recognizer) -> torch.Tensor:
     shift = _within(SHIFT, n, 2, device=device)[:, :, None]
     window = torch.eye(2, 3) if recognizer.seen is None else torch.as_tensor(recognizer.seen, dtype=torch.float32)
     window = window.to(device)
-    theta = torch.cat([window[:, :2] @ linear, window[:, :2] @ shift + window[:, 2:]], 2)
+    theta = torch.cat([linear @ window[:, :2], window[:, :2] @ shift + window[:, 2:]], 2)
 
     share = COARSEST + (FINEST - COARSEST) * float(torch.rand(()))
     coarse = [max(1, round(share * side)) for side in recognizer.size]

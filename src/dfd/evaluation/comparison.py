@@ -57,8 +57,8 @@ def compared(
     the decoder's references.
 
     values: by decoder, by measure, (N,), of the same faces in the same order, or (S, N) of S trainings, by the same seeds
-    in the same order. The differences are paired: what makes a face easy or hard cancels out. Where a measure has no finite value, or a reference is missing, numbers are null and a
-    note says why.
+    in the same order. The differences are paired: what makes a face easy or hard cancels out. Where a measure has no
+    finite value, or a reference is missing, numbers are null and a note says why.
     """
     found: dict = {}
     for name, measures in values.items():

@@ -40,7 +40,8 @@ def mean_interval(
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim not in (1, 2) or values.shape[-1] != len(identities) or not values.size:
-        raise ValueError(f"values {values.shape} and identities ({len(identities)},) must be alike, (N,) or (S, N), and not empty")
+        shapes = f"values {values.shape} and identities ({len(identities)},)"
+        raise ValueError(f"{shapes} must be alike, (N,) or (S, N), and not empty")
     if not np.isfinite(values).all():
         raise ValueError(f"{int((~np.isfinite(values)).sum())} of {values.size} values are NaN or infinite")
     trainings = np.atleast_2d(values)
