@@ -11,6 +11,7 @@ from dfd.core.errors import DfdError
 from dfd.decoder.provenance import decoder_facts
 from dfd.decoder.registry import load_decoder
 from dfd.faces.store import FaceStore
+from dfd.params import Loss
 from dfd.recognizers.registry import build_recognizer, weights_sha256
 
 LARGEST = 4 * 2**20  # bytes of a released file
@@ -43,7 +44,8 @@ def release_decoder(source: Path, out: Path, settings: Mapping, faces: Path, met
     evaluated = _json(metrics / "evaluate" / f"{source.stem}.json")
     learned = _json(metrics / "train_decoder" / f"{source.stem}.json")
     facts, norm = decoder_facts(decoder), config["training_templates"]["norm"]
-    loss = ", ".join(f"{name} {value:g}" for name, value in config.get("loss", {}).items() if _counts(name, value))
+    weights = Loss.model_validate(config["loss"]).weights() if "loss" in config else {}
+    loss = ", ".join(f"{name} {value:g}" for name, value in weights.items() if value)
     epochs = f", {learned['epochs']} epochs, the weights of epoch {learned['best_epoch']}" if learned else ""
     lines = [
         f"A decoder of the Deep Face Decoder: faces of {decoder.size} px from the templates of `{config['recognizer']}`.",
@@ -185,11 +187,6 @@ def _number(value: float | None, digits: int) -> str:
 
 def _options(options: Mapping) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items())
-
-
-def _counts(name: str, value: object) -> bool:
-    """Whether an entry of the loss is a weight that is not 0."""
-    return isinstance(value, float | int) and not isinstance(value, bool) and value > 0 and name != "perceptual_share"
 
 
 def _json(path: Path) -> dict:
