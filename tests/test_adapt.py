@@ -21,7 +21,7 @@ from dfd.templates.lookup import match, people_of
 
 ROOT = Path(__file__).parents[1]
 VGG = {"size": 32, "width": 0.05, "normalise": True, "layer": "conv5-avg"}
-OPTIONS = {"size": 14, "hidden": 8, "channels": 8}
+OPTIONS = {"size": 14, "hidden": 8, "rank": 4, "channels": 8}
 NAME = "resnet-identity"
 CPU = torch.device("cpu")
 OTHER = 11  # numbers in the other system's templates

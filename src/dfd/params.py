@@ -134,6 +134,7 @@ class ImportDecoder(Settings):
 
 class ResidualOptions(Settings):
     hidden: Count
+    rank: Count
     channels: Count
 
 

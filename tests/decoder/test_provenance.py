@@ -16,7 +16,7 @@ from dfd.templates.files import read_templates_file, write_templates_file
 from dfd.templates.store import TemplateStore, write_templates
 
 CPU = torch.device("cpu")
-OPTIONS = {"size": 14, "hidden": 8, "channels": 4}
+OPTIONS = {"size": 14, "hidden": 8, "rank": 4, "channels": 4}
 VGG = {"size": 32, "width": 0.05, "normalise": True}
 SOURCE = {"recognizer": "vgg", "weights_sha256": "a" * 64}
 

@@ -22,7 +22,7 @@ TINY = {
     "output": "linear",
 }
 OPTIONS = {  # architecture -> its options beside the size
-    "residual": {"hidden": 24, "channels": 16},
+    "residual": {"hidden": 24, "rank": 12, "channels": 16},
     "inverted-vgg": TINY,
     "linear": {},
     "quadratic": {"axes": 3},

@@ -50,7 +50,7 @@ def test_before_any_training_it_is_the_ridge_regression_of_coarse_pictures_enlar
     """scikit-learn's, of noisy whitened templates: noise of variance NOISE² adds n · NOISE² to the penalty, and to the
     validation error of weights W NOISE² · ‖W‖²."""
     training, validation = taught
-    decoder = ResidualDecoder(training.targets.shape[1], SIZE, hidden=16, channels=16)
+    decoder = ResidualDecoder(training.targets.shape[1], SIZE, hidden=16, rank=8, channels=16)
     decoder.learn_statistics(training, validation)
     decoder.eval()
     mean = mean_face(training)
@@ -77,7 +77,7 @@ def test_what_it_learns_of_examples_is_not_drawn_at_random(taught):
     states = []
     for seed in (0, 1):
         torch.manual_seed(2)
-        decoder = ResidualDecoder(taught[0].targets.shape[1], SIZE, hidden=16, channels=16)
+        decoder = ResidualDecoder(taught[0].targets.shape[1], SIZE, hidden=16, rank=8, channels=16)
         torch.manual_seed(seed)
         decoder.learn_statistics(*taught)
         assert decoder.training and decoder.whitening.training
@@ -103,7 +103,7 @@ SIZES = {
 @pytest.mark.parametrize("size", SIZES)
 def test_sizes(size):
     first, skip, last = SIZES[size]
-    decoder = ResidualDecoder(5, size, hidden=8, channels=16).eval()
+    decoder = ResidualDecoder(5, size, hidden=8, rank=4, channels=16).eval()
     shapes = []
     decoder.convolutions.register_forward_hook(lambda module, inputs, output: shapes.append((inputs[0].shape, output.shape)))
     assert decoder(torch.randn(2, 5)).shape == (2, 3, size, size)
@@ -113,7 +113,7 @@ def test_sizes(size):
 
 def test_from_112_pixels_the_last_doubling_is_a_pixel_shuffle():
     """Four maps of a colour, interleaved: pixel (2i + a, 2j + b) is that of map 2a + b at (i, j)."""
-    decoder = ResidualDecoder(5, 112, hidden=8, channels=16).eval()
+    decoder = ResidualDecoder(5, 112, hidden=8, rank=4, channels=16).eval()
     convolution, shuffle = decoder.to_rgb
     assert isinstance(shuffle, nn.PixelShuffle) and convolution.out_channels == 12
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_from_112_pixels_the_last_doubling_is_a_pixel_shuffle():
 
 @pytest.mark.parametrize("channels, widths", [(80, [80, 80, 40, 20]), (16, [16] * 4), (8, [8] * 4), (256, [256, 256, 128, 64])])
 def test_channels_halve_but_not_below_16(channels, widths):
-    decoder = ResidualDecoder(5, 56, hidden=8, channels=channels)
+    decoder = ResidualDecoder(5, 56, hidden=8, rank=4, channels=channels)
     blocks = [module for module in decoder.convolutions if isinstance(module, ResidualBlock)]
     assert [block.layers[0].num_features for block in blocks] == widths
 
@@ -176,7 +176,7 @@ def grey_levels_moved(decoder, templates: torch.Tensor, how: str) -> float:
 @pytest.mark.parametrize("how, most", {"float16": 0.2, "five decimals": 0.05, "four decimals": 0.2, "int8": 3.0}.items())
 def test_templates_that_were_rounded_decode_alike(stored, how, most, monkeypatch):
     training, validation = stored
-    decoder = ResidualDecoder(128, SIZE, hidden=16, channels=16).eval()
+    decoder = ResidualDecoder(128, SIZE, hidden=16, rank=8, channels=16).eval()
     decoder.learn_statistics(training, validation)
     assert 255 * float(decode(decoder, validation.targets).std(0).mean()) > 20  # faces do differ
     moved = grey_levels_moved(decoder, validation.targets, how)

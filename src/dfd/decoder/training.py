@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 import pandas as pd
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
@@ -59,7 +59,7 @@ def train(
     The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
     schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0), `constant`, or `halving` every ten
     epochs. weight_decay: of matrices and kernels, not of biases and norms. averaging: the share of the old in the running
-    mean of the weights, which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm
+    mean of the weights (less at first), which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm
     for a loss in squared grey levels, over 255²: as if images and loss were in [0, 1]; 0: unlimited. A killed training
     goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Raises
     DfdError where no epoch has a finite validation loss.
@@ -70,7 +70,7 @@ def train(
         for decays, decay in ((True, weight_decay), (False, 0.0))
     ]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
-    average = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
+    average = AveragedModel(decoder, multi_avg_fn=_running_mean(averaging), use_buffers=True)
     kept = average.module if averaging else decoder
     steps = -(-len(training.rows) // batch_size)
     scheduler = None
@@ -124,6 +124,20 @@ def train(
         raise DfdError("train_decoder: no epoch had a finite validation loss; lower learning_rate")
     decoder.load_state_dict(best["state"])
     return pd.DataFrame(history)
+
+
+def _running_mean(averaging: float) -> Callable:
+    """The exponential running mean; over its first steps a plain mean of the last ones, which forgets the first weights."""
+
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
+        share = min(averaging, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - share)
+            else:  # how many batches a norm has seen
+                mean.copy_(value)
+
+    return update
 
 
 @torch.no_grad()
