@@ -63,7 +63,10 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
         save_decoder(
             f"data/decoders/{name}.safetensors",
             decoder,
-            {"architecture": "linear", "dimension": template.shape[1], "options": {"size": size}},
+            {
+                "architecture": "linear", "dimension": template.shape[1], "options": {"size": size},
+                "dataset": "synthetic", "people": [],
+            },  # fmt: skip
         )
 
 

@@ -136,7 +136,7 @@ def evaluate(monkeypatch):
 
 
 def test_evaluate_refuses_or_counts(same_people_twice, evaluate):
-    with pytest.raises(DfdError, match=r"orl\.h5: 4 of 4 identities .*decoder \(copy\), recognizer vgg \(copy\)"):
+    with pytest.raises(DfdError, match=r"orl\.h5: 4 of 4 identities .*recognizer vgg \(copy\), decoder \(copy\)"):
         evaluate("resnet-resnet")
     assert not Path("metrics").exists()
     same_people_twice(True)
