@@ -35,7 +35,7 @@ def main() -> None:
 
 def quality(params: Params) -> str:
     """The reconstructions of each data set, and what they gain over the linear decoder."""
-    metrics, photos = _read("evaluate", params.variants), _read("preprocess", params.datasets)
+    metrics, photos = _read("evaluate", params.decoders), _read("preprocess", params.datasets)
     counts = "; ".join(f"{found['photos']:,} photos of `{name}` gave {found['faces']:,} faces ({_splits(found)})" for name, found in photos.items())
     parts = [f"{counts}. Every identity is in one split only. Brackets: 95 % intervals, bootstrapped over identities."]
     for dataset in params.datasets:
@@ -43,7 +43,8 @@ def quality(params: Params) -> str:
         parts.append(f"**Reconstructions, {TEXT.get(dataset, dataset)}** (n = {count:,}; `metrics/evaluate/`)")
         parts.append(markdown_table(quality_table(metrics, dataset)))
     dataset = params.roles.decoders
-    gains = ", ".join(f"{name} {with_interval(found[dataset]['psnr']['minus_linear'])} dB" for name, found in metrics.items())
+    trained = {name: metrics[name] for name in params.variants}
+    gains = ", ".join(f"{name} {with_interval(found[dataset]['psnr']['minus_linear'])} dB" for name, found in trained.items())
     parts.append(f"PSNR minus the linear decoder's on the same faces of `{dataset}` (paired): {gains}.")
     return "\n\n".join(parts)
 

@@ -28,7 +28,8 @@ def main(name: str) -> None:
         key: load_recognizer(RECOGNIZER.format(key), device, params.faces.geometry) for key in params.recognizers
     }
     lpips = load_lpips(device)
-    learned = learned_from(recognizers, params.train_recognizer, FACES) | {"decoder": whom_it_saw(decoder)}
+    learned = learned_from(recognizers, params.train_recognizer, FACES, baselines=params.roles.decoders)
+    learned |= {"decoder": whom_it_saw(decoder)}
     metrics = {}
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
@@ -62,6 +63,7 @@ def main(name: str) -> None:
                 attempts=attempts,
                 stored=stored_reconstructions(decoder, templates, stored_faces),
                 stored_faces=stored_faces,
+                geometry=faces.geometry,
             ),
             {key: Judge(recognizers[key], store.template[rows], systems[key]) for key, store in stores.items()},
             template,

@@ -67,7 +67,7 @@ def run(originals, images, lpips=NO_LPIPS, identities=IDENTITIES, far=0.2, attem
         np.arange(N) if attempts is None else attempts,
         stored or {"float16": images["decoder"][stored_faces]},
     )
-    faces = Reconstructions(originals, images, identities, attempts, stored, stored_faces)
+    faces = Reconstructions(originals, images, identities, attempts, stored, stored_faces, "portrait")
     return evaluate(faces, judges, "top", lpips, 200, seed)
 
 
@@ -331,3 +331,14 @@ def test_one_identity_has_no_interval(originals, images, tmp_path):
 def test_equal_seeds_give_equal_intervals(originals, images):
     assert run(originals, images) == run(originals, images)
     assert run(originals, images)["psnr"]["ci95_low"] != run(originals, images, seed=1)["psnr"]["ci95_low"]
+
+
+def test_the_face_alone_is_measured_in_the_aligned_window(originals, images):
+    """Noise outside dlib's window, in the portrait's margin, costs the plain view and not the face."""
+    margin = torch.ones(SIDE, SIDE, dtype=torch.bool)
+    margin[2:, 1:-1] = False  # the window is 13.3 of 16 pixels: 1.3 from either side, 2.6 from above, 0.1 from below
+    spoilt = images | {"decoder": torch.where(margin, noise(5), originals), "linear": originals * 0.99}
+    spoilt["decoder"][:, :, SIDE // 2, SIDE // 2] += 0.01  # no infinite PSNR
+    metrics = run(originals, spoilt)
+    assert metrics["psnr"]["mean"] < 20 < metrics["face"]["psnr"]["mean"]
+    assert set(metrics["face"]) == {"psnr", "ssim"} and metrics["face"]["ssim"]["mean"] > 0.99

@@ -12,6 +12,7 @@ from dfd.faces.geometry import (
     GEOMETRIES,
     WINDOWS,
     after,
+    face_view,
     inverse,
     pixel_points_window,
     portrait_window,
@@ -221,3 +222,16 @@ def test_a_view_that_is_smaller_one_way_does_not_alias(size):
     checks = ((torch.arange(64)[:, None] + torch.arange(64)) % 2 * 1.0).expand(1, 3, 64, 64)
     view = views(checks, np.eye(2, 3), size, 32, 2.0)[0, 0]
     assert (view[1:-1, 1:-1] - 0.5).abs().max() < 0.15
+
+
+def test_the_face_alone_is_the_aligned_window():
+    """Of a portrait (side 1.2, 0.19 half sides higher) that shows its own coordinates, the face shows those of `aligned`."""
+    axis = (torch.arange(240) + 0.5) / 120 - 1  # window coordinates of the portrait
+    portrait = torch.stack([1.2 * axis.expand(240, 240), (1.2 * axis - 0.19)[:, None].expand(240, 240), torch.zeros(240, 240)])[None]
+    face = face_view(portrait, "portrait")[0]
+    assert face.shape == (3, 200, 200)
+    own = (torch.arange(200) + 0.5) / 100 - 1
+    torch.testing.assert_close(face[0, 100], own, atol=1e-5, rtol=0)
+    torch.testing.assert_close(face[1, :, 100], own, atol=1e-5, rtol=0)
+    torch.testing.assert_close(face_view(portrait, "aligned"), portrait, atol=1e-5, rtol=0)
+    assert face_view(portrait, "box") is portrait

@@ -26,9 +26,10 @@ def quality(mean: float) -> dict:
     return {
         "n_faces": 80,
         "n_identities": 8,
-        "psnr": interval(mean, linear=15.5, mean_face=14.0),
+        "psnr": interval(mean, linear=15.5, quadratic=15.7, mean_face=14.0),
         "ssim": interval(0.5, linear=0.4, mean_face=0.3),
         "lpips": dict.fromkeys(("mean", "ci95_low", "ci95_high", "linear", "mean_face")) | {"lpips_note": "none"},
+        "acceptance": {"type_1": rate(0.5), "type_2": dict.fromkeys(("value", "ci95_low", "ci95_high"))},
         "cosine": {"vgg": interval(0.7), "resnet": interval(0.6)},
     }
 
@@ -71,7 +72,8 @@ def test_the_table_of_qualities():
     table = quality_table(metrics, "orl")
     assert table["variant"].tolist() == ["vgg-vgg", "resnet-vgg"]
     assert table["PSNR (dB)"].tolist() == ["16.50 [16.38, 16.62]", "17.00 [16.88, 17.12]"]
-    assert table.loc[0, ["linear", "mean face", "LPIPS"]].tolist() == ["15.50", "14.00", "–"]
+    assert table.loc[0, ["linear", "quadratic", "mean face", "LPIPS"]].tolist() == ["15.50", "15.70", "14.00", "–"]
+    assert table.loc[0, ["accepted I (%)", "accepted II (%)"]].tolist() == ["50.0 [49.0, 51.0]", "–"]
     assert table.loc[0, "SSIM"] == "0.500 [0.375, 0.625]"
     assert [column for column in table if "cosine" in column] == ["cosine (vgg)", "cosine (resnet)"]
     assert not table.isna().any().any()

@@ -14,7 +14,7 @@ from dfd.evaluation.acceptance import attack_summary, no_attack
 from dfd.evaluation.intervals import mean_interval, paired_interval
 from dfd.evaluation.noise import noise
 from dfd.evaluation.quality import Lpips, psnr, ssim
-from dfd.faces.geometry import shrunk
+from dfd.faces.geometry import face_view, shrunk
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.templates.embedding import embed_images
 from dfd.templates.storage import FORMATS
@@ -40,7 +40,7 @@ class Reconstructions(NamedTuple):
     originals: (N, 3, S, S). images: the same shape, by source: `decoder` and BASELINES. identities: (N,). attempts:
     which of the faces, as positions (A,), are tried as attacks on recognizers; few enough of each person that nobody
     dominates. stored: by format, decoded from templates that were stored in it, (M, 3, S, S) of the positions
-    `stored_faces` (M,).
+    `stored_faces` (M,). geometry: of the faces.
     """
 
     originals: torch.Tensor
@@ -49,6 +49,7 @@ class Reconstructions(NamedTuple):
     attempts: np.ndarray
     stored: Mapping[str, torch.Tensor]
     stored_faces: np.ndarray
+    geometry: str
 
 
 def reconstructions(
@@ -85,7 +86,7 @@ def evaluate(
     """The metrics of one decoder on one data set.
 
     attacked: whose templates were decoded, of the judges. Quality, `psnr`, `ssim`, `lpips` and `cosine.<judge>`: see
-    `_summary`. `acceptance`: the decoder as an attack on the recognizer, and `transfer.<judge>` on each other one that
+    `_summary`; `face.psnr` and `face.ssim` are those of the face alone, see `face_view`. `acceptance`: the decoder as an attack on the recognizer, and `transfer.<judge>` on each other one that
     embeds images: `unattacked`, `type_1` and `type_2` as `attack_summary` has them. `noise`: see there.
     `storage.<format>`: see `_storage`.
 
@@ -102,6 +103,12 @@ def evaluate(
     for name, measure in measures.items():
         values = {source: measure(image, faces.originals).numpy() for source, image in faces.images.items()}
         metrics[name] = _summary(name, values, faces.identities, samples, seed)
+    views = {source: face_view(image, faces.geometry) for source, image in faces.images.items()}
+    originals = face_view(faces.originals, faces.geometry)
+    metrics["face"] = {}
+    for name, measure in {"psnr": psnr, "ssim": ssim}.items():
+        values = {source: measure(view, originals).numpy() for source, view in views.items()}
+        metrics["face"][name] = _summary(name, values, faces.identities, samples, seed)
     embedded = {
         name: _embedded(judge.recognizer, faces.images)
         for name, judge in judges.items()

@@ -192,6 +192,15 @@ def views(
     return sampled if dense == size else shrunk(sampled, size)
 
 
+def face_view(images: torch.Tensor, geometry: str) -> torch.Tensor:
+    """The face alone in plain views (N, 3, S, S), at their own resolution: the window of `aligned`, which is what older
+    figures are of. A box is shown whole."""
+    if geometry == WITHOUT_LANDMARKS:
+        return images
+    size, window = images.shape[-1], after(inverse(FRAMES[geometry]), FRAMES["aligned"])
+    return views(images, window, round(size * np.linalg.norm(window[:, 0])), size, context=1.0)
+
+
 def shrunk(images: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     """Images (N, 3, H, W) at `size` pixels, a side or (height, width), averaged where that is smaller."""
     size = (size, size) if isinstance(size, int) else size

@@ -32,16 +32,18 @@ def _number(value: float | None) -> str:
 
 
 def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
-    """Table 1's lower half: PSNR, SSIM, LPIPS and cosines by variant, from the metrics of `evaluate` by variant;
-    without the variants that were not evaluated on this data set."""
+    """Table 1's lower half: PSNR, SSIM and LPIPS by decoder, the share of the reconstructions that the recognizer accepts
+    (types I and II), and cosines, from the metrics of `evaluate` by decoder; without the variants that were not evaluated on this data set."""
     rows = []
     for variant, values in metrics.items():
         if values.get(dataset) is None:
             continue
         data = values[dataset]
         row = {"variant": variant, "PSNR (dB)": with_interval(data["psnr"])}
-        row |= {"linear": _number(data["psnr"]["linear"]), "mean face": _number(data["psnr"]["mean_face"])}
+        row |= {name.replace("_", " "): _number(data["psnr"][name]) for name in ("linear", "quadratic", "mean_face")}
         row |= {"SSIM": with_interval(data["ssim"], digits=3), "LPIPS": with_interval(data["lpips"], digits=3)}
+        for roman, kind in (("I", "type_1"), ("II", "type_2")):
+            row[f"accepted {roman} (%)"] = with_interval(data["acceptance"][kind], "value", 1, 100)
         for recognizer, cosine in data["cosine"].items():
             row[f"cosine ({recognizer})"] = with_interval(cosine, digits=3)
         rows.append(row)
