@@ -113,8 +113,8 @@ def _noise_and_storage(measured: dict[str, dict]) -> pd.DataFrame:
     for variant, metrics in measured.items():
         row = {"decoder": variant, "top octave": f"{metrics['noise']['top_octave']:.3f}"}
         for kind, stored in metrics["storage"].items():
-            lost = stored["type_1"].get("minus_exact", {}).get("difference")
-            row[kind] = f"{stored['psnr']['minus_exact']['difference']:.2f}" + ("" if lost is None else f", {100 * lost:.1f}")
+            decibels, points = (stored[measure].get("minus_exact") or {} for measure in ("psnr", "type_1"))
+            row[kind] = with_interval(decibels) + f"; {with_interval(points, digits=1, factor=100)}"
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -100,7 +100,7 @@ def test_fitted_then_decoded(dfd, project, photos, keys, tmp_path, suffix):
     assert "left out 2 of no face among the photos: nobody/1.pgm, nobody/2.pgm" in err
     map_ = load_adapter(adapter, CPU)
     assert (map_.config["n_pairs"], map_.config["n_people"]) == (24, 3)
-    assert map_.config["from"] == {"name": "theirs", "dimension": OTHER}
+    assert map_.config["from"] == {"name": "theirs", "weights_sha256": None, "dimension": OTHER}
     assert map_.config["to"]["decoder"] == NAME and map_.config["to"]["recognizer"] == "resnet"
 
     code, out, _ = dfd("decode", file, "--adapter", adapter, "--out", tmp_path / "faces")
@@ -119,6 +119,8 @@ def test_what_embed_wrote_is_matched(dfd, photos, tmp_path):
     assert dfd("embed", photos, "--recognizer", "resnet", "--out", tmp_path / "own.npz")[0] == 0
     code, out, err = dfd("adapt", photos, tmp_path / "own.npz", "--decoder", NAME, "--out", tmp_path / "a.safetensors")
     assert code == 0 and "24 pairs of 3 people" in out and not err
+    source = load_adapter(tmp_path / "a.safetensors", CPU).config["from"]
+    assert source["name"] == "resnet" and source["weights_sha256"]  # as the file says, whatever it is called
 
 
 def test_photos_in_an_archive_and_by_glob(dfd, photos, keys, tmp_path):

@@ -26,7 +26,7 @@ from dfd.templates.store import TemplateStore, write_templates
 ROOT = Path(__file__).parents[1]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
 OTHER = TINY | {"layer": "conv5-avg"}  # templates of another length
-OPTIONS = {"size": 14, "hidden": 16, "channels": 8}
+OPTIONS = {"size": 14, "hidden": 16, "rank": 8, "channels": 8}
 CPU = torch.device("cpu")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from ruamel.yaml import YAML
+from training import train_vgg
 
 from dfd.core.errors import DfdError
 from dfd.decoder.closed_form import LinearDecoder
@@ -52,7 +53,7 @@ def project(synthetic_store, tmp_path, monkeypatch):
             "faces": {"source": "synthetic", "faces": 24, "split": {"train": 0.5, "validation": 0.25, "test": 0.25}}
         }
         values["roles"] |= {"decoders": "faces", "verification": "faces"}
-        values["train_recognizer"]["vgg"]["dataset"] = "faces"
+        train_vgg(values, dataset="faces")
         values["variants"] = {"resnet-vgg": {"template": "resnet", "perceptual": "vgg"}} if variants else {}
         values["decoder"]["size"] = SIZE
         values["disentangling"] |= {"steps": 10, "batch_size": 8, "hidden": 8, "attribute_size": 4}

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from training import VGG_TRAINING
 
 from dfd.decoder.losses import TERMS
 from dfd.templates.storage import FORMATS
@@ -34,7 +35,8 @@ CHANGES = {
     "faces.size": 48,
     "recognizers.vgg.options.size": 32,
     "recognizers.vgg.options.width": 0.05,
-    "train_recognizer.vgg.epochs": 1,
+    "import_recognizer": {"resnet": {"weights": "dlib-face-recognition"}},
+    "train_recognizer": {"vgg": VGG_TRAINING | {"epochs": 1}},
     "variants": {"vgg-resnet": {"template": "vgg", "perceptual": "resnet"}},  # starting a process takes longest here
     "import_decoder": {},  # released files are of the recognizers as published, not of these
     "decoder.size": 28,
@@ -194,7 +196,7 @@ def test_the_metrics_that_are_promised_are_there(project):
     for variant in VARIANTS:
         metrics = project.json(f"metrics/evaluate/{variant}.json")
         for dataset in DATASETS:
-            measures = ["psnr", "ssim", "lpips", *(f"cosine.{name}" for name in RECOGNIZERS)]
+            measures = ["psnr", "ssim", "lpips", "face.psnr", "face.ssim", *(f"cosine.{name}" for name in RECOGNIZERS)]
             for measure in measures:
                 for key in ("mean", "ci95_low", "ci95_high", "mean_face", "linear", "quadratic"):
                     value = get(metrics, f"{dataset}.{measure}.{key}")

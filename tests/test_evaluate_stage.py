@@ -60,14 +60,8 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
         decoder = build_decoder("linear", template.shape[1], {"size": size})
         torch.nn.init.normal_(decoder.affine.weight, std=0.01)
         torch.nn.init.uniform_(decoder.affine.bias)
-        save_decoder(
-            f"data/decoders/{name}.safetensors",
-            decoder,
-            {
-                "architecture": "linear", "dimension": template.shape[1], "options": {"size": size},
-                "dataset": "synthetic", "people": [],
-            },  # fmt: skip
-        )
+        config = {"architecture": "linear", "dimension": template.shape[1], "options": {"size": size}}
+        save_decoder(f"data/decoders/{name}.safetensors", decoder, config | {"dataset": "synthetic", "people": []})
 
 
 def evaluated(name: str) -> dict:

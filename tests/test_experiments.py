@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from ruamel.yaml import YAML
+from training import train_vgg
 
 from dfd.core.artefacts import read_module
 from dfd.core.errors import DfdError
@@ -42,6 +43,7 @@ LOSSES = {
 
 def changed(values: dict) -> dict:
     values["precision"] = "float32"
+    train_vgg(values)
     values["recognizers"] |= {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
     values["decoder"] |= {"size": 14, "options": DECODER}
     values["import_decoder"] = {}
@@ -86,7 +88,7 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
         save_recognizer(f"data/recognizers/{name}.safetensors", recognizer, "vgg16", TINY)
         for dataset, store in stores.items():
             template, mirrored = embed_faces(recognizer, store)
-            attributes = {"weights_sha256": name}
+            attributes = {"recognizer": name, "layer": TINY["layer"], "weights_sha256": name}
             arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
             write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, attributes)
             if dataset == "synthetic":

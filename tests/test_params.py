@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from training import train_vgg
 
 from dfd.core.errors import DfdError
 from dfd.params import load_params, patched
@@ -15,11 +16,13 @@ SHIPPED = Path(__file__).parents[1] / "params.yaml"
 
 @pytest.fixture
 def changed(tmp_path):
-    """A function: writes the shipped params with changes (dotted key → value; `...` removes it), and gives the path."""
+    """A function: writes the shipped params, vgg being trained, with changes (dotted key → value; `...` removes it), and gives
+    the path."""
 
     def write(changes: dict) -> Path:
         yaml, path = YAML(), tmp_path / "params.yaml"
         values = yaml.load(SHIPPED.read_text(encoding="utf-8"))
+        train_vgg(values)
         for key, value in changes.items():
             *parents, last = key.split(".")
             section = values
@@ -49,11 +52,12 @@ def test_a_change_reaches_the_value(changed):
 
 
 @pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("1.0e-3", 1e-3), ("1", 1.0), ("2E-4", 2e-4)])
-def test_numbers_are_read_as_numbers(tmp_path, text, value):
-    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+def test_numbers_are_read_as_numbers(changed, text, value):
+    path = changed({})
+    lines = path.read_text(encoding="utf-8").splitlines()
     lines = [line.split(":")[0] + ": " + text if line.strip().startswith("learning_rate:") else line for line in lines]
-    (tmp_path / "params.yaml").write_text("\n".join(lines), encoding="utf-8")
-    params = load_params(tmp_path / "params.yaml")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    params = load_params(path)
     assert params.train_decoder.learning_rate == value and isinstance(params.train_decoder.learning_rate, float)
     assert params.train_recognizer["vgg"].learning_rate == value
 

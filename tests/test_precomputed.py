@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from ruamel.yaml import YAML
+from training import VGG_TRAINING
 
 from dfd import cli
 from dfd.core.artefacts import read_module
@@ -261,10 +262,9 @@ def test_tables_and_pictures_go_on_without_what_is_missing(project):
 
 def test_a_teacher_may_be_templates_alone(project):
     """What it learned from: the faces with a template, without their mirror images."""
-    settings = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train_recognizer"]["vgg"]
     project.change({
         "recognizers.student": {"architecture": "vgg16", "options": VGG},
-        "train_recognizer": {"student": settings | {"dataset": "synthetic", "teacher": "mine", "epochs": 1}},
+        "train_recognizer": {"student": VGG_TRAINING | {"dataset": "synthetic", "teacher": "mine", "epochs": 1}},
     })  # fmt: skip
     project.stage("train_recognizer", "student")
     metrics = project.json("train_recognizer/student")
@@ -273,10 +273,9 @@ def test_a_teacher_may_be_templates_alone(project):
 
 
 def test_what_gives_no_gradients_cannot_be_trained(project):
-    settings = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))["train_recognizer"]["vgg"]
     project.change({
         "recognizers.student": {"architecture": "onnx"},
-        "train_recognizer": {"student": settings | {"dataset": "synthetic", "teacher": "vgg", "epochs": 1}},
+        "train_recognizer": {"student": VGG_TRAINING | {"dataset": "synthetic", "teacher": "vgg", "epochs": 1}},
     })  # fmt: skip
     with pytest.raises(DfdError, match=r"train_recognizer\.student: onnx cannot be trained; import its weights"):
         project.stage("train_recognizer", "student")

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
+from training import train_vgg
 
 from dfd import cli, releasing
 from dfd.core.artefacts import read_config, read_module, save_state
@@ -46,6 +47,7 @@ def write_params(folder: Path, change=lambda params: None) -> None:
     params = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["device"] = "cpu"
     params["recognizers"]["vgg"]["options"] = dict(VGG)
+    train_vgg(params)
     change(params)
     with open(folder / "params.yaml", "w", encoding="utf-8") as file:
         YAML().dump(params, file)

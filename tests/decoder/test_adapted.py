@@ -13,7 +13,7 @@ from dfd.templates.adapters import Adapter, fit_adapter
 
 CPU = torch.device("cpu")
 D, K, SIZE = 9, 6, 14
-OPTIONS = {"size": SIZE, "hidden": 8, "channels": 8}
+OPTIONS = {"size": SIZE, "hidden": 8, "rank": 4, "channels": 8}
 
 
 def templates(n: int, d: int, seed: int = 0) -> torch.Tensor:

@@ -288,9 +288,11 @@ def saved(path, part: str) -> dict:
     return torch.load(path, weights_only=True)["parts"][part]
 
 
-def test_kept_is_the_running_mean_of_the_weights_after_every_step(run, examples, phi, tmp_path, monkeypatch):
-    """m₁ = w₁, mₖ = a·mₖ₋₁ + (1 − a)·wₖ, of batch normalisation's statistics too; it is what is validated."""
-    loss, share = Following(phi), 0.8
+@pytest.mark.parametrize("averaging", [0.2, 0.8])  # reached in the third step; in none of so few
+def test_kept_is_the_running_mean_of_the_weights_after_every_step(run, examples, phi, tmp_path, monkeypatch, averaging):
+    """m₁ = w₁, mₖ₊₁ = a·mₖ + (1 − a)·wₖ₊₁ with a = min(averaging, (1 + k)/(10 + k)), of batch normalisation's statistics
+    too; it is what is validated."""
+    loss = Following(phi)
     build = build_decoder
 
     def followed(*arguments):
@@ -298,7 +300,7 @@ def test_kept_is_the_running_mean_of_the_weights_after_every_step(run, examples,
         return loss.decoder
 
     monkeypatch.setattr(sys.modules[__name__], "build_decoder", followed)
-    kept, history = run(loss, epochs=1, averaging=share)
+    kept, history = run(loss, epochs=1, averaging=averaging)
     last = saved(tmp_path / "checkpoint.pt", "decoder")
     assert len(loss.states) == -(-len(examples[0].rows) // SETTINGS["batch_size"]) > 2
     statistics = dict(kept.named_buffers())  # a forward pass has changed them before the step changes the weights
@@ -306,7 +308,8 @@ def test_kept_is_the_running_mean_of_the_weights_after_every_step(run, examples,
         states = loss.states if name in statistics else [*loss.states[1:], last]
         if tensor.is_floating_point():
             mean = states[0][name].double()
-            for state in states[1:]:
+            for k, state in enumerate(states[1:], 1):
+                share = min(averaging, (1 + k) / (10 + k))
                 mean = share * mean + (1 - share) * state[name].double()
             torch.testing.assert_close(tensor.double(), mean, atol=1e-6, rtol=1e-5)
     assert not equal_states(kept.state_dict(), last)

@@ -89,6 +89,12 @@ def test_a_recognizer_has_seen_what_its_teachers_saw():
     assert trained_on("a", circle) == {"recognizer a": "x", "recognizer b": "y"}
 
 
+TRAIN = {  # an entry of train_recognizer
+    "dataset": "synthetic", "objective": "distil", "teacher": "resnet", "margin": 0.5, "arcface_scale": 32, "epochs": 6,
+    "triplet_epochs": 0, "triplet_margin": 0.2, "batch_size": 32, "learning_rate": 2.0e-3,
+}  # fmt: skip
+
+
 @pytest.fixture
 def same_people_twice(orl_photos, to_store, tmp_path, monkeypatch):
     """A project with the same people in two data sets, `copy` to train on and `orl` to test; a function that allows it."""
@@ -96,7 +102,9 @@ def same_people_twice(orl_photos, to_store, tmp_path, monkeypatch):
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     del values["datasets"]["synthetic"]
     values["datasets"]["copy"] = {"source": "folder", "path": "orl.tar", "split": {"train": 1.0}}
-    values["roles"]["decoders"] = values["train_recognizer"]["vgg"]["dataset"] = "copy"
+    values["roles"]["decoders"] = "copy"
+    values["train_recognizer"] = {"vgg": TRAIN | {"dataset": "copy"}}
+    del values["import_recognizer"]["vgg"]
     to_store(orl_photos, tmp_path / "data/faces/copy.h5", shares={"train": 1.0})
     to_store(orl_photos, tmp_path / "data/faces/orl.h5", shares={"test": 1.0})
     monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
@@ -136,7 +144,7 @@ def evaluate(monkeypatch):
 
 
 def test_evaluate_refuses_or_counts(same_people_twice, evaluate):
-    with pytest.raises(DfdError, match=r"orl\.h5: 4 of 4 identities .*recognizer vgg \(copy\), decoder \(copy\)"):
+    with pytest.raises(DfdError, match=r"orl\.h5: 4 of 4 identities .*baselines \(copy\), recognizer vgg \(copy\), decoder \(copy\)"):
         evaluate("resnet-resnet")
     assert not Path("metrics").exists()
     same_people_twice(True)

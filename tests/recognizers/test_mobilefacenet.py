@@ -132,7 +132,7 @@ def test_its_layers_and_their_shapes():
         (("template",), (128,)),
     ):
         assert {layers[name] for name in names} == {shape}
-    assert (recognizer.size, recognizer.window, recognizer.tap) == ((112, 96), "arcface", "block4")
+    assert (recognizer.size, recognizer.window, recognizer.tap) == ((112, 96), "arcface", "block0")
 
 
 def test_it_is_the_published_one():
