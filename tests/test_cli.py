@@ -194,7 +194,7 @@ def test_a_profile_is_shown_then_applied(dfd, project):
     (project / "profiles").mkdir()
     (project / "profiles/small.yaml").write_text("decoder: {options: {channels: 40}}\n")
     code, out, _ = dfd("profile", "small")
-    assert code == 0 and "decoder.options.channels: 80 -> 40" in out and (project / "params.yaml").read_text() == before
+    assert code == 0 and "decoder.options.channels: 48 -> 40" in out and (project / "params.yaml").read_text() == before
     assert dfd("profile", "small", "--apply")[0] == 0
     assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["options"]["channels"] == 40
     (project / "params.yaml").write_text(before)
