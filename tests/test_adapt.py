@@ -21,7 +21,7 @@ from dfd.templates.lookup import match, people_of
 
 ROOT = Path(__file__).parents[1]
 VGG = {"size": 32, "width": 0.05, "normalise": True, "layer": "conv5-avg"}
-OPTIONS = {"size": 14, "hidden": 8, "rank": 4, "channels": 8}
+OPTIONS = {"size": 14, "hidden": 8, "rank": 4, "channels": 8, "axes": 3}
 NAME = "resnet-identity"
 CPU = torch.device("cpu")
 OTHER = 11  # numbers in the other system's templates
@@ -41,7 +41,7 @@ def project(tmp_path_factory) -> Path:
     save_recognizer(folder / cli.RECOGNIZER.format("resnet"), recognizer, "vgg16", VGG)
     decoder = build_decoder("residual", recognizer.dimension, OPTIONS)
     decoder.set_statistics(torch.rand(60, recognizer.dimension), torch.rand(3, 14, 14))
-    torch.nn.init.normal_(decoder.linear.weight)
+    torch.nn.init.normal_(decoder.skip[-1].weight)
     config = {"architecture": "residual", "dimension": recognizer.dimension, "options": OPTIONS}
     save_decoder(folder / cli.DECODER.format(NAME), decoder, config)
     return folder
@@ -100,7 +100,7 @@ def test_fitted_then_decoded(dfd, project, photos, keys, tmp_path, suffix):
     assert "left out 2 of no face among the photos: nobody/1.pgm, nobody/2.pgm" in err
     map_ = load_adapter(adapter, CPU)
     assert (map_.config["n_pairs"], map_.config["n_people"]) == (24, 3)
-    assert map_.config["from"] == {"name": "theirs", "weights_sha256": None, "dimension": OTHER}
+    assert map_.config["from"] == {"name": "theirs", "dimension": OTHER}
     assert map_.config["to"]["decoder"] == NAME and map_.config["to"]["recognizer"] == "resnet"
 
     code, out, _ = dfd("decode", file, "--adapter", adapter, "--out", tmp_path / "faces")

@@ -26,7 +26,7 @@ from dfd.templates.store import TemplateStore, write_templates
 ROOT = Path(__file__).parents[1]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
 OTHER = TINY | {"layer": "conv5-avg"}  # templates of another length
-OPTIONS = {"size": 14, "hidden": 16, "rank": 8, "channels": 8}
+OPTIONS = {"size": 14, "hidden": 16, "rank": 8, "channels": 8, "axes": 3}
 CPU = torch.device("cpu")
 
 
@@ -67,7 +67,7 @@ def finished(tmp_path_factory, to_store, orl_store):
     store = TemplateStore(folder / "data/templates/synthetic/resnet.h5", FaceStore(folder / "data/faces/synthetic.h5"))
     decoder = build_decoder("residual", store.dimension, OPTIONS)
     decoder.set_statistics(store.template[store.rows("train")], torch.full((3, 14, 14), 0.5))
-    torch.nn.init.normal_(decoder.linear.weight)
+    torch.nn.init.normal_(decoder.skip[-1].weight)
     config = {"architecture": "residual", "dimension": store.dimension, "options": OPTIONS}
     save_decoder(folder / "data/decoders/resnet-vgg.safetensors", decoder, config)
     return folder

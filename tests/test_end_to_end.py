@@ -40,7 +40,7 @@ CHANGES = {
     "variants": {"vgg-resnet": {"template": "vgg", "perceptual": "resnet"}},  # starting a process takes longest here
     "import_decoder": {},  # released files are of the recognizers as published, not of these
     "decoder.size": 28,
-    "decoder.options": {"hidden": 64, "rank": 16, "channels": 16},
+    "decoder.options": {"hidden": 64, "rank": 16, "channels": 16, "axes": 3},
     "loss.local": True,
     "train_decoder.epochs": 2,
     "transforms.faces": 12,

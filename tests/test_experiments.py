@@ -31,7 +31,7 @@ from dfd.templates.store import TemplateStore, write_templates
 
 ROOT = Path(__file__).parents[1]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
-DECODER = {"hidden": 16, "rank": 8, "channels": 16}
+DECODER = {"hidden": 16, "rank": 8, "channels": 16, "axes": 3}
 INVERTED_VGG = {
     "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64], "dropout": 0.0, "normalise": "batch", "output": "linear"
 }  # fmt: skip

@@ -48,7 +48,7 @@ CHANGES = {
     "variants": {name: {"template": name.partition("-")[0], "perceptual": "vgg"} for name in ("vgg-vgg", "mine-vgg")},
     "decoder.size": SIZE,
     "import_decoder": {},
-    "decoder.options": {"hidden": 64, "rank": 16, "channels": 16},
+    "decoder.options": {"hidden": 64, "rank": 16, "channels": 16, "axes": 3},
     "train_decoder.epochs": 1,
     "transforms.faces": 4,
     "transforms.held_out": 2,

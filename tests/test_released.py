@@ -38,7 +38,7 @@ from dfd.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
-OPTIONS = {"size": 28, "hidden": 8, "rank": 4, "channels": 4}
+OPTIONS = {"size": 28, "hidden": 8, "rank": 4, "channels": 4, "axes": 3}
 VGG = {"size": 32, "width": 0.05, "normalise": True}
 RELEASED = "released/resnet-identity.safetensors"
 

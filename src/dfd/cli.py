@@ -124,10 +124,11 @@ def decode(
     decoder = project.decoder(name)
     if linear is not None:
         decoder = adapted(decoder, linear)
-    if warnings := admit(decoder, file, name if adapter is None else f"{name} behind {adapter}"):
+    vectors, warnings = admit(decoder, file, name if adapter is None else f"{name} behind {adapter}")
+    if warnings:
         typer.echo(f"warning: {'; '.join(warnings)}", err=True)
     keys = [str(number) for number in range(len(file.template))] if file.key is None else file.key
-    for key, image in zip(_unique(keys), decode_templates(decoder, torch.from_numpy(file.template))):
+    for key, image in zip(_unique(keys), decode_templates(decoder, vectors)):
         pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
         with replacing(out / f"{key}.png") as temporary:
             Image.fromarray(pixels).save(temporary)

@@ -136,6 +136,7 @@ class ResidualOptions(Settings):
     hidden: Count
     rank: Count
     channels: Count
+    axes: Annotated[int, Field(ge=0)]
 
 
 class InvertedVGGOptions(Settings):

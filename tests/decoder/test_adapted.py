@@ -13,7 +13,7 @@ from dfd.templates.adapters import Adapter, fit_adapter
 
 CPU = torch.device("cpu")
 D, K, SIZE = 9, 6, 14
-OPTIONS = {"size": SIZE, "hidden": 8, "rank": 4, "channels": 8}
+OPTIONS = {"size": SIZE, "hidden": 8, "rank": 4, "channels": 8, "axes": 3}
 
 
 def templates(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -24,7 +24,7 @@ def decoder(**header) -> Decoder:
     torch.manual_seed(0)
     made = build_decoder("residual", K, OPTIONS).eval()
     made.set_statistics(templates(50, K), torch.rand(3, SIZE, SIZE))
-    torch.nn.init.normal_(made.linear.weight)
+    torch.nn.init.normal_(made.skip[-1].weight)
     made.config = {"architecture": "residual", "dimension": K, "options": OPTIONS, "people": ["ab"], **header}
     return made
 

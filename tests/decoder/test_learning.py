@@ -81,12 +81,12 @@ def test_through_another_recognizer_it_learns_the_identity(lesson, phi):
     assert (learned.history["identity"] > 0).all()
 
 
-def test_the_residual_decoder_is_trained_from_where_a_linear_one_ends(lesson, phi, tmp_path):
+def test_the_residual_decoder_is_trained_from_where_regression_ends(lesson, phi, tmp_path):
     weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0}
-    residual = {"architecture": "residual", "options": {"size": 14, "hidden": 16, "rank": 8, "channels": 16}}
+    residual = {"architecture": "residual", "options": {"size": 14, "hidden": 16, "rank": 8, "channels": 16, "axes": 3}}
     learned = lesson(phi, weights, **residual, settings={"learning_rate": 1e-9})
     fresh = fresh_decoder(**residual, training=learned.training, validation=learned.validation, seed=0)
-    assert isinstance(learned.decoder, ResidualDecoder) and fresh.linear.weight.abs().max() > 0
+    assert isinstance(learned.decoder, ResidualDecoder) and fresh.skip[-1].weight.abs().max() > 0
     templates = learned.validation.targets
     with torch.no_grad():
         torch.testing.assert_close(learned.decoder.eval()(templates), fresh.eval()(templates), atol=1e-4, rtol=0)

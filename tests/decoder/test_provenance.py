@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dfd.core.errors import DfdError
-from dfd.decoder.provenance import admit, axes, provenance, refuse_other_faces, whom_it_saw
+from dfd.decoder.provenance import admit, axes, provenance, refuse_other_faces, restored, whom_it_saw
 from dfd.decoder.registry import build_decoder, load_decoder, save_decoder
 from dfd.faces.leakage import person_hash, refuse_leakage
 from dfd.recognizers.precomputed import Precomputed
@@ -16,7 +16,7 @@ from dfd.templates.files import read_templates_file, write_templates_file
 from dfd.templates.store import TemplateStore, write_templates
 
 CPU = torch.device("cpu")
-OPTIONS = {"size": 14, "hidden": 8, "rank": 4, "channels": 4}
+OPTIONS = {"size": 14, "hidden": 8, "rank": 4, "channels": 4, "axes": 3}
 VGG = {"size": 32, "width": 0.05, "normalise": True}
 SOURCE = {"recognizer": "vgg", "weights_sha256": "a" * 64}
 
@@ -146,7 +146,9 @@ def test_the_door_believes_a_file_that_says_whose_templates_it_holds(decoder, st
         write_templates_file(path, keys, factor * vectors, source)
         file = read_templates_file(path)
         assert (file.recognizer, file.weights_sha256) == (source.get("recognizer"), source.get("weights_sha256"))
-        return admit(decoder, file, "d")
+        admitted, warnings = admit(decoder, file, "d")
+        np.testing.assert_array_equal(admitted, file.template)  # exact ones stay
+        return warnings
 
     assert door(SOURCE) == [] and door({}) == [] and door(SOURCE, 10.0) == []
     (warning,) = door({}, 10.0)
@@ -162,4 +164,14 @@ def test_the_door_believes_a_file_that_says_whose_templates_it_holds(decoder, st
 
 def test_a_decoder_without_provenance_admits_all(store, tmp_path):
     np.save(tmp_path / "t.npy", store.template)
-    assert admit(build_decoder("linear", 2, {"size": 14}), read_templates_file(tmp_path / "t.npy"), "d") == []
+    vectors, warnings = admit(build_decoder("linear", 2, {"size": 14}), read_templates_file(tmp_path / "t.npy"), "d")
+    assert torch.equal(vectors, store.template) and warnings == []
+
+
+@pytest.mark.parametrize("source", [SOURCE, {}])
+def test_the_door_restores_what_a_file_rounded_off(decoder, store, tmp_path, source):
+    exact = store.template
+    write_templates_file(tmp_path / "t.npz", [str(i) for i in range(len(exact))], exact.numpy().round(2), source)
+    vectors, _ = admit(decoder, read_templates_file(tmp_path / "t.npz"), "d")
+    assert torch.equal(vectors, restored(decoder, exact.double().round(decimals=2).float()))
+    assert not torch.equal(vectors, exact.double().round(decimals=2).float())

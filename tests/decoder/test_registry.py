@@ -22,7 +22,7 @@ TINY = {
     "output": "linear",
 }
 OPTIONS = {  # architecture -> its options beside the size
-    "residual": {"hidden": 24, "rank": 12, "channels": 16},
+    "residual": {"hidden": 24, "rank": 12, "channels": 16, "axes": 3},
     "inverted-vgg": TINY,
     "linear": {},
     "quadratic": {"axes": 3},
@@ -214,7 +214,7 @@ def test_no_axis_counts_beyond_five_standard_deviations():
 @pytest.mark.parametrize("architecture", WHITENING)
 @pytest.mark.parametrize("scale, shift", [(1.0, 0.0), (1e3, -70.0), (1e-3, 2.0)])
 def test_what_it_sees_of_templates_is_white(architecture, scale, shift):
-    """Mixed and stretched templates of any scale arrive with no correlation, and variance 1 along all but small axes."""
+    """Mixed and stretched templates of any scale arrive with no correlation, and variance 1."""
     mix = torch.logspace(-1.5, 0, D)[:, None] * torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(4))).Q
     correlated = scale * templates(200) @ mix + shift
     decoder = build(architecture, 56).eval()
@@ -225,13 +225,13 @@ def test_what_it_sees_of_templates_is_white(architecture, scale, shift):
     torch.testing.assert_close(seen[0].mean(0), torch.zeros(D), atol=1e-2, rtol=0)
     variances = np.linalg.eigvalsh(np.cov(correlated.double().numpy().T, bias=True))[::-1]
     expected = np.diag(variances / (variances + FLOOR * variances[0]))
-    assert expected[0, 0] > 0.999 and 0.85 < expected[-1, -1] < 0.95
+    assert expected[0, 0] > 0.999 and expected[-1, -1] > 0.999
     np.testing.assert_allclose(seen[0].T @ seen[0] / 200, expected, atol=2e-2)
 
 
 @pytest.mark.parametrize("architecture", WHITENING)
 def test_an_axis_without_variance_is_not_amplified(architecture):
-    varied = torch.cat([templates(50), 1e-7 * torch.randn(50, 1) + 3], 1)
+    varied = torch.cat([templates(50), 1e-9 * torch.randn(50, 1) + 3], 1)
     torch.manual_seed(0)
     decoder = build_decoder(architecture, D + 1, OPTIONS[architecture] | {"size": 56}).eval()
     decoder.set_statistics(varied, torch.rand(3, 56, 56))
@@ -239,7 +239,7 @@ def test_an_axis_without_variance_is_not_amplified(architecture):
         for parameter in decoder.parameters():  # so that the template shows, also where training would have to show it
             parameter += 0.1 * torch.randn(parameter.shape)
     images, moved = decoder(varied), varied.clone()
-    moved[:, D] += 1e-4
+    moved[:, D] += 1e-6
     assert (decoder(moved) - images).square().mean().sqrt() < 0.03 * images.std(0).mean()
 
 

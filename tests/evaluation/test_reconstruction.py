@@ -248,6 +248,20 @@ def test_stored_templates_are_those_of_the_whole_file():
     assert not torch.allclose(found["int8"], decode(decoder, FORMATS["int8"](templates[[0, 1]])))
 
 
+def test_stored_templates_are_restored_before_they_are_decoded():
+    torch.manual_seed(0)
+    mix = torch.linalg.qr(torch.randn(6, 6)).Q
+    large, small = torch.randn(300, 4) @ mix[:4], 1e-3 * torch.randn(300, 2) @ mix[4:]  # which drowns in int8's noise
+    templates = large + small
+    decoder = build_decoder("residual", 6, {"size": 14, "hidden": 8, "rank": 4, "channels": 16, "axes": 3}).eval()
+    decoder.set_statistics(templates, torch.full((3, 14, 14), 0.5))
+    decoder.skip[-1].weight.data.normal_(std=0.1)
+    exact = decode(decoder, large)  # what int8 can tell of them
+    found = stored_reconstructions(decoder, templates, np.arange(300))["int8"]
+    plain = decode(decoder, FORMATS["int8"](templates))
+    assert (found - exact).square().mean() < (plain - exact).square().mean() / 10
+
+
 def test_a_better_reconstruction_is_better_in_everything(originals, images):
     metrics = run(originals, images)
     measures = [metrics["psnr"], metrics["ssim"], *metrics["cosine"].values()]

@@ -129,7 +129,7 @@ def test_axes_that_the_space_leaves_out_stay_at_the_mean():
     whole = space(y)
     matrix = whole.matrix.clone()
     matrix[:, -1] = 0
-    left_out = fit_adapter(x, y, people, Axes(whole.mean, matrix))
+    left_out = fit_adapter(x, y, people, Axes(whole.mean, matrix, whole.variances))
     assert torch.isfinite(left_out.weight).all()
     assert whole(left_out(x))[:, -1].abs().max() < 1e-3
 

@@ -104,9 +104,41 @@ def test_the_evidence_and_the_remedy_are_said(training, unseen):
     assert "scaled by about 10" in str(doubts((10 * unseen).numpy(), *training)[0]).replace("9.9", "10").replace(
         "10.1", "10"
     )
-    fine, coarse = (str(rounding(np.round(unseen.numpy(), digits), training[1])) for digits in (5, 2))
-    assert "5 decimals" in fine and "bears" in fine and "2 decimals" in coarse and "others'" in coarse
-    assert "float16" in str(rounding(unseen.half().float().numpy(), None))
+    said = [rounding(np.round(unseen.numpy(), digits)).told(training[1]) for digits in (5, 1)]
+    assert "5 decimals" in said[0] and "bears" in said[0] and "1 decimal," in said[1] and "bears" not in said[1]
+    assert rounding(unseen.half().float().numpy()).told(None) == "they were rounded to float16"
+
+
+@pytest.mark.parametrize(
+    "round_, name",
+    [(lambda e: e.half().float(), "float16"), (lambda e: e.bfloat16().float(), "bfloat16"),
+     (lambda e: (e.double() * 1e4).round().div(1e4).float(), "4 decimals"),
+     (lambda e: (127 * e / e.abs().max()).round() * (e.abs().max() / 127), "eight bits")],
+)  # fmt: skip
+def test_the_noise_is_that_of_the_rounding(unseen, round_, name):
+    found = rounding(round_(unseen).numpy())
+    assert found.name == name
+    assert found.noise == pytest.approx(float((round_(unseen) - unseen).double().square().mean()), rel=0.2)
+    assert rounding(unseen.numpy()) is None
+
+
+def test_restored_templates_are_the_posterior_mean(training):
+    """Against the formula in template space, C (C + σ² I)⁻¹; nothing happens without noise, all ends at the mean with much."""
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.logspace(-2, 0, 6)[:, None] * torch.linalg.qr(torch.randn(6, 6, generator=generator)).Q
+    templates = torch.randn(5000, 6, generator=generator) @ mix + 2
+    axes = Axes(*soft_whitening(templates, FLOOR))
+    noise = 1e-3
+    noisy = templates + noise**0.5 * torch.randn(5000, 6, generator=generator)
+    covariance = np.cov(templates.double().numpy().T, bias=True)
+    gain = covariance @ np.linalg.inv(covariance + noise * np.eye(6))
+    mean = templates.double().numpy().mean(0)
+    expected = mean + (noisy.double().numpy() - mean) @ gain.T
+    np.testing.assert_allclose(axes.restored(noisy, noise), expected, atol=1e-4)
+    assert (axes.restored(noisy, noise) - templates).square().mean() < 0.8 * (noisy - templates).square().mean()
+    torch.testing.assert_close(axes.restored(noisy, 0.0), noisy, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(axes.restored(noisy, 1e9), axes.mean.expand(5000, -1), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(axes.distances(noisy, noise), axes.distances(axes.restored(noisy, noise)), rtol=1e-2)
 
 
 def test_single_bad_rows_are_named(training, unseen):

@@ -8,7 +8,7 @@ from dfd.faces.examples import Examples, mean_face
 from dfd.templates.linear import soft_whitening
 
 CLIP = 5.0  # standard deviations
-FLOOR = 1e-4  # of the templates' largest variance: what storage rounds off counts for little along smaller axes
+FLOOR = 1e-8  # of the templates' largest variance: what another machine computes differs by as much as smaller axes vary
 NOISE = 0.05  # standard deviations, of what a whitened template is trained with
 
 
@@ -40,22 +40,24 @@ class Decoder(nn.Module):
 class Whitening(nn.Module):
     """Templates (N, D) along their principal axes, each with variance 1; in training with noise.
 
-    Axes of little variance say as much about the face as others do, and gradient descent would hardly see them. Yet along
-    the smallest what storage rounds off (float16, five decimals) is larger than what people differ by: those with less
-    than FLOOR of the largest variance count the less the smaller they are. Nothing counts beyond CLIP standard deviations,
-    where a few unseen faces lie, which would be decoded to black.
+    Axes of little variance say as much about the face as others do, and gradient descent would hardly see them. Those with
+    less than FLOOR of the largest variance count the less the smaller they are. Nothing counts beyond CLIP standard
+    deviations, where a few unseen faces lie, which would be decoded to black.
+
+    Along small axes what storage rounds off (float16, five decimals) is larger than what people differ by: rounded
+    templates are restored before they are decoded, see `provenance.restored`, for which their `variances` are kept.
     """
 
     def __init__(self, dimension: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("matrix", torch.eye(dimension))
+        self.register_buffer("variances", torch.ones(dimension))
 
     def learn(self, templates: torch.Tensor) -> None:
         """Take mean and axes from training templates (M, D)."""
-        mean, matrix = soft_whitening(templates, FLOOR)
-        self.mean.copy_(mean)
-        self.matrix.copy_(matrix)
+        for buffer, learned in zip((self.mean, self.matrix, self.variances), soft_whitening(templates, FLOOR), strict=True):
+            buffer.copy_(learned)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         # What bfloat16 rounds off would come out larger than the noise along small axes, and only while learning.

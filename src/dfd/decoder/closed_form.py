@@ -11,6 +11,12 @@ BATCH = 512
 PRODUCTS = (1.0, 0.3, 0.1, 0.03)  # scales of the products tried
 
 
+def products(x: torch.Tensor) -> torch.Tensor:
+    """All products of two of the coordinates (N, K), squares among them: (N, K(K+1)/2)."""
+    first, second = torch.triu_indices(x.shape[1], x.shape[1])
+    return x[:, first] * x[:, second]
+
+
 class LinearDecoder(Decoder):
     """Templates (N, D) to RGB faces (N, 3, size, size), affinely."""
 
@@ -55,8 +61,7 @@ class QuadraticDecoder(LinearDecoder):
 
     def features(self, templates: torch.Tensor) -> torch.Tensor:
         white = (templates - self.template_mean) @ self.whitening
-        first, second = torch.triu_indices(self.axes, self.axes)
-        return torch.cat([white, white[:, first] * white[:, second]], 1)
+        return torch.cat([white, products(white[:, : self.axes])], 1)
 
     def scales(self) -> list[torch.Tensor]:
         """Coordinates of variance one, or each of its axis' own; and products held back more than these, by steps."""

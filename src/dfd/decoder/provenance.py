@@ -10,7 +10,7 @@ from dfd.core.errors import DfdError
 from dfd.decoder.base import Decoder
 from dfd.faces.leakage import Seen, people_seen, person_hash
 from dfd.faces.store import FaceStore
-from dfd.templates.belonging import Axes, doubts, statistics
+from dfd.templates.belonging import Axes, doubts, rounding, statistics
 from dfd.templates.files import TemplatesFile
 from dfd.templates.store import TemplateStore
 
@@ -45,7 +45,16 @@ def axes(decoder: Decoder) -> Axes | None:
     state = decoder.state_dict()
     if "whitening.matrix" not in state:
         return None
-    return Axes(state["whitening.mean"].cpu(), state["whitening.matrix"].cpu())
+    return Axes(*(state[f"whitening.{name}"].cpu() for name in Axes._fields))
+
+
+def restored(decoder: Decoder, templates: torch.Tensor, stored: np.dtype | None = None) -> torch.Tensor:
+    """All templates (N, D) of a file as they most likely were before they were rounded, if they were: what to decode.
+
+    stored: the type of number in the file, where it is known. Templates of a decoder that does not whiten stay.
+    """
+    seen, found = axes(decoder), rounding(templates.numpy(), stored)
+    return templates if seen is None or found is None else seen.restored(templates, found.noise)
 
 
 def decoder_facts(decoder: Decoder) -> dict:
@@ -89,8 +98,9 @@ def refuse_other_faces(config: Mapping, where: str, recognizer: str, weights_sha
         )
 
 
-def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> list[str]:
-    """The door to a decoder for templates from a file: what makes them doubtful, in words, [] for nothing.
+def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.Tensor, list[str]]:
+    """The door to a decoder for templates from a file: the templates (N, D) to decode, `restored`, and what makes them
+    doubtful, in words, [] for nothing.
 
     A file that says whose templates they are is believed; of another, the numbers are looked at. name: the decoder's.
     Raises DfdError where they have another dimension, or another network than the decoder's gave them.
@@ -98,15 +108,16 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> list[str]:
     config, vectors = decoder.config, templates.template
     if vectors.shape[1] != decoder.dimension:
         raise DfdError(f"{templates.path}: templates of shape {vectors.shape}; {name} decodes (N, {decoder.dimension})")
+    admitted = restored(decoder, torch.from_numpy(vectors), templates.stored)
     if templates.weights_sha256 is not None and "weights_sha256" in config:
         if templates.weights_sha256 == config["weights_sha256"]:
-            return []
+            return admitted, []
         raise DfdError(
             f"{templates.path}: templates of {templates.recognizer or 'a recognizer'} with the weights "
             f"{templates.weights_sha256[:12]}…; {name} decodes those of {config['recognizer']} with "
             f"{config['weights_sha256'][:12]}…"
         )
     if "training_templates" not in config:
-        return []
+        return admitted, []
     found = doubts(np.asarray(vectors), config["training_templates"], axes(decoder), templates.stored)
-    return [f"{templates.path}: {doubt}" for doubt in found]
+    return admitted, [f"{templates.path}: {doubt}" for doubt in found]

@@ -1,4 +1,4 @@
-"""A decoder that learns in few epochs on a CPU: dense layers, one residual block per resolution, and a linear skip."""
+"""A decoder that learns in few epochs on a CPU: dense layers, one residual block per resolution, and a quadratic skip."""
 
 import math
 from itertools import pairwise
@@ -9,14 +9,16 @@ from torch import nn
 
 from dfd.core.errors import DfdError
 from dfd.decoder.base import NOISE, Decoder, Whitening
+from dfd.decoder.closed_form import products
 from dfd.faces.examples import Examples, mean_face
 from dfd.faces.geometry import shrunk
 from dfd.templates.linear import Moments, fit_ridge
 
 SIDES = range(7, 14)  # pixels of the first map
-COARSE = 28  # pixels, at most, of the linear skip's pictures: what is linear in a template has no finer detail
+COARSE = 28  # pixels, at most, of the skip's pictures: what is linear or quadratic in a template has no finer detail
 SHUFFLED = 112  # pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time
-GENTLE = 0.1  # of a step of the linear part's weights: at a network's learning rate it would forget the regression
+GENTLE = 0.03  # of a step of the skip's weights: at a network's learning rate it would forget the regression
+PRODUCTS = (0.2, 0.1, 0.07, 0.05, 0.03)  # scales of the products tried
 BATCH = 512
 
 
@@ -37,17 +39,18 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualDecoder(Decoder):
-    """mean face + linear(e), enlarged + convolutions(e): whitened templates (N, D) to RGB faces (N, 3, size, size).
+    """mean face + skip(e), enlarged + convolutions(e): whitened templates (N, D) to RGB faces (N, 3, size, size).
 
-    The linear part starts as the ridge regression of coarse pictures and the convolutions start at zero, so that training
-    starts where a linear decoder ends.
+    The skip is affine in the whitened template and in the products of its first `axes` coordinates. It starts as the ridge
+    regression of coarse pictures, and the convolutions start at zero, so that training starts where regression ends:
+    from as few faces as tell a network nothing yet.
 
-    size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. rank: of the matrix from
-    them to the first map. channels: of
-    the first two maps; halved with every doubling after that, but no less than 16. Raises DfdError for another size.
+    size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. rank: of the
+    matrix from them to the first map; the skip's has half of it. channels: of the first two maps; halved with every doubling after
+    that, but no less than 16. axes: 0 for a linear skip. Raises DfdError for another size.
     """
 
-    def __init__(self, dimension: int, size: int, hidden: int, rank: int, channels: int):
+    def __init__(self, dimension: int, size: int, hidden: int, rank: int, channels: int, axes: int):
         super().__init__(dimension, size)
         doublings = next((k for k in range(12) if size % 2**k == 0 and size >> k in SIDES), None)
         if doublings is None:
@@ -55,7 +58,10 @@ class ResidualDecoder(Decoder):
         self.side = size >> doublings
         self.coarse = min(size, self.side * 2 ** max(0, math.floor(math.log2(COARSE / self.side))))
         self.whitening = Whitening(dimension)
-        self.linear = nn.Linear(dimension, 3 * self.coarse**2)
+        self.axes = min(axes, dimension)
+        features, outputs = dimension + self.axes * (self.axes + 1) // 2, 3 * self.coarse**2
+        between = min(max(1, rank // 2), outputs)
+        self.skip = nn.Sequential(nn.Linear(features, between, bias=False), nn.Linear(between, outputs))
         self.dense = nn.Sequential(
             nn.Linear(dimension, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
             # Most of the weights would be in this matrix, and templates hold too few numbers for all of its rank.
@@ -74,7 +80,7 @@ class ResidualDecoder(Decoder):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for start in (self.linear, last):
+        for start in (self.skip[-1], last):
             nn.init.zeros_(start.weight)
             nn.init.zeros_(start.bias)
 
@@ -84,25 +90,40 @@ class ResidualDecoder(Decoder):
 
     @torch.no_grad()
     def learn_statistics(self, training: Examples, validation: Examples) -> None:
-        """Take the whitening and the mean face, and the linear part from a ridge regression (validation faces choose λ)."""
+        """Take the whitening and the mean face, and the skip from a ridge regression (validation faces choose how much λ
+        holds back, and products more than coordinates: those of small axes the most)."""
         self.set_statistics(training.targets, mean_face(training))
-        fit = fit_ridge(self._moments(training), self._moments(validation))
-        self.linear.weight.copy_(fit.map.weight / GENTLE)
-        self.linear.bias.copy_(fit.map.bias / GENTLE)
+        moments = self._moments(training)
+        deviations = self.whitening.variances[: self.axes].sqrt()
+        held = products((deviations / deviations[:1].clamp_min(1e-30)).sqrt()[None])[0]
+        scales = [torch.cat([torch.ones(self.dimension), scale * held]) for scale in PRODUCTS]
+        fit = fit_ridge(moments, self._moments(validation), scales=scales)
+        # Its matrix keeps the directions of the pictures along which what it says varies most.
+        mean = moments.x / moments.n
+        spread = fit.map.weight.double() @ (moments.xx / moments.n - torch.outer(mean, mean))
+        directions = torch.linalg.eigh(spread @ fit.map.weight.double().T)[1].flip(1)[:, : self.skip[0].out_features].float()
+        self.skip[0].weight.copy_(directions.T @ fit.map.weight / GENTLE)
+        self.skip[1].weight.copy_(directions / GENTLE)
+        self.skip[1].bias.copy_(fit.map.bias / GENTLE)
+
+    def _features(self, white: torch.Tensor) -> torch.Tensor:
+        """What the skip is affine in, (N, features), of whitened templates (N, D)."""
+        return torch.cat([white, products(white[:, : self.axes])], 1)
 
     def _moments(self, examples: Examples) -> Moments:
-        moments = Moments(self.linear.in_features, self.linear.out_features)
+        moments = Moments(self.skip[0].in_features, self.skip[1].out_features)
         training, _ = self.training, self.eval()  # without noise
         for _, templates, images in examples.batches(torch.arange(len(examples)), BATCH):
             rest = shrunk(images.float() / 255 - self.mean_face, self.coarse)
-            moments.add(self.whitening(templates), rest.flatten(1))
-        moments.xx.diagonal().add_(len(examples) * NOISE**2)  # as the whitened templates of the training are noisy
+            moments.add(self._features(self.whitening(templates)), rest.flatten(1))
+        noisy = moments.xx.diagonal()[: self.dimension]
+        noisy += len(examples) * NOISE**2  # as the whitened templates of the training are
         self.train(training)
         return moments
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         white = self.whitening(templates)
-        coarse = GENTLE * self.linear(white).unflatten(1, (3, self.coarse, self.coarse))
+        coarse = GENTLE * self.skip[1](GENTLE * self.skip[0](self._features(white))).unflatten(1, (3, self.coarse, self.coarse))
         x = self.dense(white).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         fine = self.to_rgb(self.convolutions(x))
         return self.mean_face + F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False) + fine

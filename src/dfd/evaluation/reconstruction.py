@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from dfd.decoder.base import Decoder
+from dfd.decoder.provenance import restored
 from dfd.decoder.registry import decode
 from dfd.evaluation.acceptance import attack_summary, no_attack
 from dfd.evaluation.intervals import mean_interval, paired_interval
@@ -72,7 +73,7 @@ def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
 
 def stored_reconstructions(decoder: Decoder, templates: torch.Tensor, positions: np.ndarray) -> dict[str, torch.Tensor]:
     """By format, the faces at `positions` (M,), decoded from a file of all the templates (N, D) in that format."""
-    return {name: decode(decoder, read_back(templates)[positions]) for name, read_back in FORMATS.items()}
+    return {name: decode(decoder, restored(decoder, read_back(templates))[positions]) for name, read_back in FORMATS.items()}
 
 
 def evaluate(

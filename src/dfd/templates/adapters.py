@@ -167,10 +167,14 @@ def save_adapter(path: str | Path, adapter: Adapter, source: Mapping, target: Ma
     outputs, inputs = adapter.weight.shape
     adapter.config |= {
         "format": FORMAT,
-        "from": {**source, "dimension": inputs},
-        "to": {**target, "dimension": outputs},
+        "from": {**_known(source), "dimension": inputs},
+        "to": {**_known(target), "dimension": outputs},
     }
     save_module(path, adapter, adapter.config)
+
+
+def _known(facts: Mapping) -> dict:
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def load_adapter(path: str | Path, device: torch.device) -> Adapter:

@@ -16,9 +16,7 @@ from dfd.templates.files import named_rows
 # How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
 DISTANCE = (1 / 1.4, 1.6)
 NORM = (1 / 1.25, 1.25)
-PER_AXIS = (
-    4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
-)
+PER_AXIS = 4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
 SHARE = 0.4  # of a file's templates that may lie beyond: what is done to templates is done to all of a file
 MANY = 5  # templates, from which on their norms together say something
 GROSS = 4.0  # times the bounds: said even of a single one
@@ -27,12 +25,11 @@ OPPOSED = -0.5  # the cosine of the mean template to the training's, from which 
 CENTRED = 0.1  # norm of the training's mean, in norms of templates, below which a sign cannot be told
 DECIMALS = range(1, 6)
 LEVELS = 256  # of eight bits
-HARMLESS, LARGE = (
-    0.05,
-    0.5,
-)  # standard deviations, of rounding along the decoder's axes: it learned with noise of the first
+HARMLESS, BLURRED = 0.97, 0.5  # shares of what differs between templates, above which rounding leaves
+FLOAT16_MAX = np.finfo(np.float16).max
 
-ROWS = 1 << 14
+ROWS = 1 << 14  # looked at together
+MOST = 1 << 20  # numbers, of which rounding is told
 
 
 class Doubt(NamedTuple):
@@ -60,19 +57,36 @@ CAUSES = (
 
 
 class Axes(NamedTuple):
-    """What a decoder whitens templates with: (e − mean) @ matrix; mean (D,), matrix (D, K), float32."""
+    """What a decoder whitens templates with: (e − mean) @ matrix, whose columns are orthogonal; mean (D,), matrix (D, K),
+    and variances (K,) of templates along the columns' directions, float32."""
 
     mean: torch.Tensor
     matrix: torch.Tensor
+    variances: torch.Tensor
 
     def __call__(self, templates: torch.Tensor) -> torch.Tensor:
         """Templates (N, D) along these axes, (N, K), float64."""
         return (templates.double() - self.mean.double()) @ self.matrix.double()
 
-    def distances(self, templates: torch.Tensor) -> np.ndarray:
-        """The root mean square of each whitened template (N, D), in standard deviations: (N,)."""
-        parts = [((part - self.mean) @ self.matrix).square().mean(1).sqrt() for part in templates.split(ROWS)]
+    def distances(self, templates: torch.Tensor, noise: float = 0.0) -> np.ndarray:
+        """The root mean square of each whitened template (N, D), `restored`, in standard deviations: (N,)."""
+        matrix = self.matrix * self.kept(noise).float()
+        parts = [((part - self.mean) @ matrix).square().mean(1).sqrt() for part in templates.split(ROWS)]
         return torch.cat(parts).double().numpy()
+
+    def kept(self, noise: float) -> torch.Tensor:
+        """What share of a deviation along each axis (K,) is the template's, where `noise` is the variance of what was
+        added to each number, float64."""
+        variances = self.variances.double()
+        return variances / (variances + noise) if noise else torch.ones_like(variances)
+
+    def restored(self, templates: torch.Tensor, noise: float) -> torch.Tensor:
+        """Templates (N, D) rid of noise of that variance in each number, float32: Wiener's filter, the most likely
+        templates if both they and the noise are Gaussian. Axes along which templates vary less end at the mean."""
+        matrix = self.matrix.double()
+        filtering = (matrix * self.kept(noise) / matrix.square().sum(0)) @ matrix.T
+        mean = self.mean.double()
+        return torch.cat([mean + (part.double() - mean) @ filtering for part in templates.split(ROWS)]).float()
 
 
 def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
@@ -103,18 +117,26 @@ def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: 
         sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int
     )
     if len(rest := templates[rows]):
-        checked = _Checked(rest, norms[rows], rows, training, axes)
+        rounded = rounding(rest, stored)
+        checked = _Checked(rest, norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
         found += [doubt for doubt in (checked.change(),) if doubt]
-        if not any(doubt.cause in ("whole", "other") for doubt in found):
-            found += [doubt for doubt in (rounding(rest, axes, stored),) if doubt]
+        if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
+            found.append(Doubt("rounded", rounded.told(axes)))
     return found
 
 
 class _Checked:
-    """Templates (N, D) held against the training's statistics; rows: their numbers in the file."""
+    """Templates (N, D) held against the training's statistics; rows: their numbers in the file; noise: the variance of
+    what was rounded off each number."""
 
     def __init__(
-        self, templates: np.ndarray, norms: np.ndarray, rows: np.ndarray, training: Mapping, axes: Axes | None
+        self,
+        templates: np.ndarray,
+        norms: np.ndarray,
+        rows: np.ndarray,
+        training: Mapping,
+        axes: Axes | None,
+        noise: float,
     ):
         self.templates, self.norms, self.rows = (
             torch.from_numpy(np.ascontiguousarray(templates, np.float32)),
@@ -123,7 +145,8 @@ class _Checked:
         )
         self.training = training
         self.axes = axes if "distance" in training else None
-        self.distances = None if self.axes is None else self.axes.distances(self.templates)
+        self.noise = noise
+        self.distances = None if self.axes is None else self.axes.distances(self.templates, noise)
 
     def beyond(self, norms: np.ndarray, distances: np.ndarray | None, factor: float = 1.0) -> np.ndarray:
         """Which templates lie outside the training's bounds, widened by a factor (N,)."""
@@ -137,7 +160,8 @@ class _Checked:
     def fits(self, factors: float | np.ndarray) -> bool:
         """Whether most templates lie within the bounds once they are multiplied."""
         templates = self.templates * torch.as_tensor(factors, dtype=torch.float32).reshape(-1, 1)
-        distances = None if self.axes is None else self.axes.distances(templates)
+        noise = self.noise * float(np.square(factors).mean())
+        distances = None if self.axes is None else self.axes.distances(templates, noise)
         return self.beyond(self.norms * np.abs(np.ravel(factors)), distances).mean() < 0.5
 
     def change(self) -> Doubt | None:
@@ -199,36 +223,49 @@ class _Checked:
         return Doubt(cause, f"they {text} ({evidence})")
 
 
-def rounding(templates: np.ndarray, axes: Axes | None, stored: np.dtype | None = None) -> Doubt | None:
-    """To what templates (N, D) of float32 were rounded, and how much that is for a decoder; None for nothing.
+class Rounding(NamedTuple):
+    """How templates were rounded: to what, in words, and the variance of what that took from or added to each number."""
 
-    Told are float16, bfloat16, up to five decimals, and eight bits, by the type or by the numbers themselves.
+    name: str
+    noise: float
+
+    def told(self, axes: Axes | None) -> str:
+        """The same as a sentence, with what it means to the decoder that sees templates along `axes`."""
+        told = f"they were rounded to {self.name}"
+        if axes is None:
+            return told
+        seen = axes.variances.double() * axes.matrix.double().square().sum(0)
+        left = float((seen * axes.kept(self.noise)).sum() / seen.sum())
+        effect = "so that the faces will be others'"
+        if left > BLURRED:
+            effect = "which this decoder bears" if left > HARMLESS else "which blurs the faces"
+        return f"{told}, which leaves {100 * left:.3g} % of what differs between them, {effect}"
+
+
+def rounding(templates: np.ndarray, stored: np.dtype | None = None) -> Rounding | None:
+    """To what templates (N, D) of float32 were rounded; None for nothing.
+
+    Told are float16, bfloat16, up to five decimals, and eight bits, by the type `stored` or by the numbers themselves.
     """
-    values = np.unique(np.abs(templates[templates != 0]))[-(1 << 20) :]
+    templates = np.unique(templates[: max(1, MOST // templates.shape[1])], axis=0)  # repeated ones look like few levels
+    nonzero = np.abs(templates[templates != 0])
+    values = np.unique(nonzero)
     if len(values) == 0:
         return None
-    exact = values.astype(np.float64)
-    decimals = next((d for d in DECIMALS if _has_decimals(exact, d)), None)
+    decimals = next((d for d in DECIMALS if _has_decimals(values.astype(np.float64), d)), None)
     with np.errstate(over="ignore"):
         halves = values.astype(np.float16)
-    if stored == np.float16 or (np.isfinite(halves).all() and (halves == values).all()):
-        name, step = "float16", np.spacing(halves[np.isfinite(halves)]).astype(np.float64)
-    elif (values.astype(np.float32).view(np.uint32) & 0xFFFF == 0).all():
-        name, step = "bfloat16", 2.0 ** (np.floor(np.log2(exact)) - 7)
+    if stored != np.float16 and (values.astype(np.float32).view(np.uint32) & 0xFFFF == 0).all():
+        name, step = "bfloat16", 2.0 ** (np.floor(np.log2(nonzero.astype(np.float64))) - 7)
+    elif stored == np.float16 or (np.isfinite(halves).all() and (halves == values).all()):
+        name, step = "float16", np.spacing(np.minimum(nonzero, FLOAT16_MAX).astype(np.float16)).astype(np.float64)
     elif decimals is not None:
         name, step = f"{decimals} decimal{'s' * (decimals > 1)}", 10.0**-decimals
     elif len(values) <= LEVELS and _repeated(templates):
-        name, step = "eight bits", np.diff(exact).min() if len(values) > 1 else exact[0]
+        name, step = "eight bits", np.diff(values.astype(np.float64)).min() if len(values) > 1 else float(values[0])
     else:
         return None
-    told = f"they were rounded to {name}"
-    if axes is None:
-        return Doubt("rounded", told)
-    error = float(np.sqrt(np.mean(np.square(step)) / 12) * axes.matrix.double().square().mean(0).sum().sqrt())
-    effect = "so much that the faces will be others'"
-    if error < LARGE:
-        effect = "which this decoder bears" if error < HARMLESS else "which blurs the faces"
-    return Doubt("rounded", f"{told}, an error of {error:.2g} standard deviations along the decoder's axes, {effect}")
+    return Rounding(name, float(np.mean(np.square(step)) / 12))
 
 
 def _has_decimals(values: np.ndarray, decimals: int) -> bool:

@@ -21,11 +21,12 @@ def whitening(templates: torch.Tensor, floor: float = NOISE) -> tuple[torch.Tens
     return mean, (axes * scales).to(templates.dtype)
 
 
-def soft_whitening(templates: torch.Tensor, floor: float) -> tuple[torch.Tensor, torch.Tensor]:
+def soft_whitening(templates: torch.Tensor, floor: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The same, but that an axis of variance v ends with the variance v / (v + floor · largest): small axes count less,
-    instead of as much or not at all."""
+    instead of as much or not at all. Besides, the variances v (D,)."""
     mean, variances, axes = _principal(templates)
-    return mean, (axes * (variances + (floor * variances.max()).clamp_min(1e-30)).rsqrt()).to(templates.dtype)
+    scales = (variances + (floor * variances.max()).clamp_min(1e-30)).rsqrt()
+    return mean, (axes * scales).to(templates.dtype), variances.to(templates.dtype)
 
 
 def _principal(templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
