@@ -1,11 +1,13 @@
 """Small real data for every test: photos of ORL and generated faces, preprocessed once per session."""
 
+import sys
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 
+from dfd import cli
 from dfd.faces.archives import write_photos
 from dfd.faces.datasets import orl_photos as all_orl_photos
 from dfd.faces.detection import Detector
@@ -69,3 +71,18 @@ def synthetic_store(to_store, tmp_path_factory) -> FaceStore:
     write_photos(raw, synthetic_photos(24, seed=0))
     to_store(raw, path)
     return FaceStore(path)
+
+
+@pytest.fixture
+def dfd(project, monkeypatch, capsys):
+    """A function: arguments → (exit code, stdout, stderr), run in the folder that a module's fixture `project` gives."""
+    monkeypatch.chdir(project)
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dfd", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+            sys.exit(0)
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run

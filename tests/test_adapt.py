@@ -1,7 +1,6 @@
 """`dfd adapt` and `dfd decode --adapter`: another system's templates of ORL's photos, a tiny recognizer and decoder."""
 
 import shutil
-import sys
 from itertools import islice
 from pathlib import Path
 
@@ -45,21 +44,6 @@ def project(tmp_path_factory) -> Path:
     config = {"architecture": "residual", "dimension": recognizer.dimension, "options": OPTIONS}
     save_decoder(folder / cli.DECODER.format(NAME), decoder, config)
     return folder
-
-
-@pytest.fixture
-def dfd(project, monkeypatch, capsys):
-    """A function: arguments → (exit code, stdout, stderr), run in the project's folder."""
-    monkeypatch.chdir(project)
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfd", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-            sys.exit(0)
-        return stopped.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The command line: own photos and templates through a tiny pipeline's decoder and recognizer."""
 
-import sys
 from pathlib import Path
 
 import h5py
@@ -45,21 +44,6 @@ def project(tmp_path_factory) -> Path:
     config = {"architecture": "linear", "dimension": vgg.dimension, "options": options}
     save_decoder(folder / cli.DECODER.format("vgg-resnet"), decoder, config)
     return folder
-
-
-@pytest.fixture
-def dfd(project, monkeypatch, capsys):
-    """A function: arguments → (exit code, stdout, stderr), run in the project's folder."""
-    monkeypatch.chdir(project)
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfd", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-            sys.exit(0)
-        return stopped.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")
