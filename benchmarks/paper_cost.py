@@ -80,8 +80,12 @@ def training_step(params: Params, dimension: int, perceptual: torch.nn.Module) -
     decoder = build_decoder(params.decoder.architecture, dimension, options).to(memory_format=torch.channels_last)
     loss = ReconstructionLoss(perceptual, params.loss.weights(), 1.0, params.loss.perceptual_share)
     settings = params.train_decoder
-    optimizer = torch.optim.AdamW(decoder.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    own = {tensor.untyped_storage().data_ptr() for tensor in itertools.chain(decoder.parameters(), perceptual.parameters())}
+    optimizer = torch.optim.AdamW(
+        decoder.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    own = {
+        tensor.untyped_storage().data_ptr() for tensor in itertools.chain(decoder.parameters(), perceptual.parameters())
+    }
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -111,7 +115,9 @@ def training_step(params: Params, dimension: int, perceptual: torch.nn.Module) -
 
 def main() -> None:
     params = paper_params()
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads; batches of {BATCH}, {params.decoder.size} px\n")
+    print(
+        f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads; batches of {BATCH}, {params.decoder.size} px\n"
+    )
     shares, everyone = params.datasets["vggface2"].split, sum(PHOTOS.values())
     training, validation = (PHOTOS["vggface2"] * shares[name] for name in ("train", "validation"))
     pixels = 3 * params.decoder.size**2
@@ -128,7 +134,13 @@ def main() -> None:
         with torch.no_grad():
             seconds, flops = measured(lambda module=module, images=images: module(images))
         dimensions[name] = size = module.dimension
-        row(name, size, f"{sum(p.numel() for p in module.parameters()) / 1e6:.0f}", f"{flops / BATCH / 1e9:.1f}", f"{seconds / BATCH:.2f}")
+        row(
+            name,
+            size,
+            f"{sum(p.numel() for p in module.parameters()) / 1e6:.0f}",
+            f"{flops / BATCH / 1e9:.1f}",
+            f"{seconds / BATCH:.2f}",
+        )
         decoders = sum(variant.template == name for variant in params.variants.values())
         faces = {
             "embed": 2 * everyone,  # plain and mirrored
@@ -142,12 +154,30 @@ def main() -> None:
         float64 += 2 * (2 * training + validation) * size * (size + pixels)
 
     print()
-    row("variant", "decoder's parameters (M)", "with gradient and Adam (GB)", "kept per face (MB)", "GFLOP per face and step", "core-seconds")
+    row(
+        "variant",
+        "decoder's parameters (M)",
+        "with gradient and Adam (GB)",
+        "kept per face (MB)",
+        "GFLOP per face and step",
+        "core-seconds",
+    )
     row(*["---"] * 6)
     for name, variant in params.variants.items():
-        seconds, flops, forward, kept, parameters = training_step(params, dimensions[variant.template], recognizers[variant.perceptual])
-        row(name, f"{parameters / 1e6:.0f}", f"{16 * parameters / 1e9:.2f}", f"{kept / 1e6:.0f}", f"{flops / 1e9:.0f}", f"{seconds:.1f}")
-        work["train_decoder"] = work.get("train_decoder", 0) + params.train_decoder.epochs * (training * flops + validation * forward)
+        seconds, flops, forward, kept, parameters = training_step(
+            params, dimensions[variant.template], recognizers[variant.perceptual]
+        )
+        row(
+            name,
+            f"{parameters / 1e6:.0f}",
+            f"{16 * parameters / 1e9:.2f}",
+            f"{kept / 1e6:.0f}",
+            f"{flops / 1e9:.0f}",
+            f"{seconds:.1f}",
+        )
+        work["train_decoder"] = work.get("train_decoder", 0) + params.train_decoder.epochs * (
+            training * flops + validation * forward
+        )
 
     print()
     row("work", "FLOP", *(f"GPU hours at {rate / 1e12:g} TFLOP/s ({name})" for name, rate in SUSTAINED.items()))
@@ -159,12 +189,18 @@ def main() -> None:
     crop, make, read = face_store(params, sys.argv[1] if len(sys.argv) > 1 else None)
     passes = 3 * len(dimensions) + len(params.variants) * (2 + params.train_decoder.epochs)
     total = sum(dimensions.values())
-    print(f"\nA context crop of {round(params.faces.size * params.faces.context)} px: {crop / 1e3:.0f} kB; made in {make:.3f}, read in {read:.4f} core-seconds")
-    print(f"preprocess: {make * everyone / 3600:.0f} core-hours; reading all faces once: {read * everyone / 3600:.1f}, {passes} times in all")
+    print(
+        f"\nA context crop of {round(params.faces.size * params.faces.context)} px: {crop / 1e3:.0f} kB; made in {make:.3f}, read in {read:.4f} core-seconds"
+    )
+    print(
+        f"preprocess: {make * everyone / 3600:.0f} core-hours; reading all faces once: {read * everyone / 3600:.1f}, {passes} times in all"
+    )
     print(f"disk: faces {crop * everyone / 1e9:.0f} GB, templates {8 * total * everyone / 1e9:.0f} GB, "
           f"maps {4 * views * sum(d * d for d in dimensions.values()) / 1e9:.1f} GB, linear decoders {4 * total * pixels / 1e9:.1f} GB")  # fmt: skip
     largest = max(dimensions.values())
-    print(f"memory: moments of the linear decoder {2 * 8 * largest * pixels / 1e9:.1f} GB, its weights {4 * largest * pixels / 1e9:.1f} GB")
+    print(
+        f"memory: moments of the linear decoder {2 * 8 * largest * pixels / 1e9:.1f} GB, its weights {4 * largest * pixels / 1e9:.1f} GB"
+    )
 
 
 if __name__ == "__main__":

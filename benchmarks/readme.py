@@ -48,7 +48,10 @@ def _filled(path: str, blocks: Mapping[str, str]) -> str:
 def headline() -> str:
     """The paper's numbers of ResNet templates beside ours: on ORL in this commit's run, and on LFW (docs/results/lfw.json)."""
     lfw = json.loads(Path("docs/results/lfw.json").read_text(encoding="utf-8"))
-    identity, verified = _read("evaluate", ["resnet-identity"])["resnet-identity"]["orl"], _read("verify", ["resnet"])["resnet"]
+    identity, verified = (
+        _read("evaluate", ["resnet-identity"])["resnet-identity"]["orl"],
+        _read("verify", ["resnet"])["resnet"],
+    )
     on_lfw, seen = lfw["evaluate"]["resnet-identity"], lfw["inversion"]["resnet-identity"]
     judged = {"resnet": identity["acceptance"]} | identity["transfer"]
 
@@ -59,15 +62,41 @@ def headline() -> str:
         return " → ".join(with_interval(metrics[condition][how][TAR], "value", 1, 100) for how in ("without", "with"))
 
     rows = [
-        ("its reconstructions, PSNR (dB)", "15.0 to 15.3", with_interval(identity["psnr"]), with_interval(on_lfw["psnr"])),
-        ("and SSIM", "0.52 to 0.53", with_interval(identity["ssim"], digits=3), with_interval(on_lfw["ssim"], digits=3)),
+        (
+            "its reconstructions, PSNR (dB)",
+            "15.0 to 15.3",
+            with_interval(identity["psnr"]),
+            with_interval(on_lfw["psnr"]),
+        ),
+        (
+            "and SSIM",
+            "0.52 to 0.53",
+            with_interval(identity["ssim"], digits=3),
+            with_interval(on_lfw["ssim"], digits=3),
+        ),
         *(
-            (f"accepted as {whose} of the person (%) by {who}", "–", accepted(judged, judge, kind), accepted(seen, judge, kind))
+            (
+                f"accepted as {whose} of the person (%) by {who}",
+                "–",
+                accepted(judged, judge, kind),
+                accepted(seen, judge, kind),
+            )
             for kind, whose in (("type_1", "the same photo"), ("type_2", "another photo"))
             for judge, who in (("resnet", "itself"), ("mobilefacenet", "MobileFaceNet, which had no part in it"))
         ),
-        ("TAR (%) of the recognizer", "99.3", *(with_interval(m["original"]["without"][TAR], "value", 1, 100) for m in (verified, lfw["verify"]["resnet"]))),
-        ("with a face rotated by 30°, and with a linear map", "98.9 → 99.0", *(mapped(m, "rotated") for m in (verified, lfw["verify"]["resnet"]))),
+        (
+            "TAR (%) of the recognizer",
+            "99.3",
+            *(
+                with_interval(m["original"]["without"][TAR], "value", 1, 100)
+                for m in (verified, lfw["verify"]["resnet"])
+            ),
+        ),
+        (
+            "with a face rotated by 30°, and with a linear map",
+            "98.9 → 99.0",
+            *(mapped(m, "rotated") for m in (verified, lfw["verify"]["resnet"])),
+        ),
     ]
     columns = ["ResNet templates of unseen people, at 0.1 % FAR", "the paper, LFW", "here, ORL", "here, LFW"]
     return markdown_table(pd.DataFrame(rows, columns=columns))
@@ -76,7 +105,10 @@ def headline() -> str:
 def quality(params: Params) -> str:
     """The reconstructions of each data set, and what they gain over the linear decoder."""
     metrics, photos = _read("evaluate", params.decoders), _read("preprocess", params.datasets)
-    counts = "; ".join(f"{found['photos']:,} photos of `{name}` gave {found['faces']:,} faces ({_splits(found)})" for name, found in photos.items())
+    counts = "; ".join(
+        f"{found['photos']:,} photos of `{name}` gave {found['faces']:,} faces ({_splits(found)})"
+        for name, found in photos.items()
+    )
     parts = [f"{counts}. Every identity is in one split only. Brackets: 95 % intervals, bootstrapped over identities."]
     for dataset in params.datasets:
         count = next(iter(metrics.values()))[dataset]["n_faces"]
@@ -84,7 +116,9 @@ def quality(params: Params) -> str:
         parts.append(markdown_table(quality_table(metrics, dataset)))
     dataset = params.roles.decoders
     trained = {name: metrics[name] for name in params.variants}
-    gains = ", ".join(f"{name} {with_interval(found[dataset]['psnr']['minus_linear'])} dB" for name, found in trained.items())
+    gains = ", ".join(
+        f"{name} {with_interval(found[dataset]['psnr']['minus_linear'])} dB" for name, found in trained.items()
+    )
     parts.append(f"PSNR minus the linear decoder's on the same faces of `{dataset}` (paired): {gains}.")
     return "\n\n".join(parts)
 
@@ -112,7 +146,9 @@ def claims() -> str:
         if claim["verdict"] != "undecided":
             row["verdict"] = f"**{claim['verdict']}**"
         also = claim.get("also", {})
-        row |= {other: f"{also[other]['verdict']}, {effect_text(also[other])}" if other in also else "–" for other in others}
+        row |= {
+            other: f"{also[other]['verdict']}, {effect_text(also[other])}" if other in also else "–" for other in others
+        }
         rows.append(row)
     left_out = len(found["claims"]) - len(measured)
     without = f" ({left_out} of these want LPIPS, and are left out below)" if left_out else ""

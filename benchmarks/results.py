@@ -42,47 +42,69 @@ def main(name: str) -> None:
 
     first = next(iter(verification.values()))
     impostors = first["original"]["without"]["tar_at_far_0.001"]["n_impostor"]
-    differences = [f"{variant} {with_interval(metrics[name]['psnr']['minus_linear'])} dB" for variant, metrics in quality.items()]
+    differences = [
+        f"{variant} {with_interval(metrics[name]['psnr']['minus_linear'])} dB" for variant, metrics in quality.items()
+    ]
     parts = [
         f"# {name.upper()}: the numbers of one run",
         f"The same, in full: [{name}.json]({name}.json). To make them again, in the project's folder:",
-        (f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs in params.yaml\n"
-        f"    dvc repro   # with -P the experiments too\n    python benchmarks/results.py {name}"),
+        (
+            f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs in params.yaml\n"
+            f"    dvc repro   # with -P the experiments too\n    python benchmarks/results.py {name}"
+        ),
         f"{photos['photos']:,} photos, {photos['faces']:,} faces, {photos['rejected']['total']} photos without one; "
         f"{photos['identities']:,} people. Faces by split, nobody in two of them: "
         + ", ".join(f"{split} {count:,}" for split, count in photos["split"].items())
         + ". Brackets are 95 % intervals, bootstrapped over people; ± is one standard error over folds.",
-        *(_trained(recognizer, params.train_recognizer[recognizer], metrics) for recognizer, metrics in recognizers.items()),
+        *(
+            _trained(recognizer, params.train_recognizer[recognizer], metrics)
+            for recognizer, metrics in recognizers.items()
+        ),
         "## View 2\n\nPairs that show someone whom the recognizer learned from are not used.",
         markdown_table(view2_table(verification)),
-        (f"## All pairs of unseen people\n\n{first['n_faces'] - first['faces_beyond_limit']:,} faces of {first['n_identities']:,} "
-        f"people, at most {params.verify.photos} of each ({first['faces_beyond_limit']:,} further faces left out), {impostors:,} impostor pairs."),
+        (
+            f"## All pairs of unseen people\n\n{first['n_faces'] - first['faces_beyond_limit']:,} faces of {first['n_identities']:,} "
+            f"people, at most {params.verify.photos} of each ({first['faces_beyond_limit']:,} further faces left out), {impostors:,} impostor pairs."
+        ),
         markdown_table(_all_pairs(verification)),
         "TAR (%) at 0.1 % FAR with one face of each pair rotated, translated or scaled, without and with the linear map:",
         markdown_table(verification_table(verification)),
-        ("The same on those of view 2's pairs that show only people whom nothing learned from "
-        f"({first['view2_perturbed']['n_pairs']:,} pairs):"),
-        markdown_table(verification_table({name: metrics["view2_perturbed"] for name, metrics in verification.items()})),
+        (
+            "The same on those of view 2's pairs that show only people whom nothing learned from "
+            f"({first['view2_perturbed']['n_pairs']:,} pairs):"
+        ),
+        markdown_table(
+            verification_table({name: metrics["view2_perturbed"] for name, metrics in verification.items()})
+        ),
         "## Reconstructions of unseen people",
         markdown_table(quality_table(quality, name)),
         f"PSNR minus the linear decoder's, paired: {', '.join(differences)}.",
         ("Validation loss by epoch, in squared grey levels; each variant's own, so rows cannot be compared:"),
         markdown_table(_losses(trained)),
-        ("## Whom recognizers see in the reconstructions\n\nAccepted at 0.1 % FAR of the unattacked system (%), of all attempts: type I "
-        "against the same photo, type II against another of the person. A recognizer whose own templates were decoded is marked *."),
+        (
+            "## Whom recognizers see in the reconstructions\n\nAccepted at 0.1 % FAR of the unattacked system (%), of all attempts: type I "
+            "against the same photo, type II against another of the person. A recognizer whose own templates were decoded is marked *."
+        ),
         markdown_table(_inversion(results["inversion"], params.decoders)),
-        ("Gradient energy by octave of spatial frequency, relative to the photos' (1.0 is natural, above 1.3 in the top octave is "
-        "painted noise), and what storing templates costs: PSNR (dB) and type I (points), stored minus exact."),
+        (
+            "Gradient energy by octave of spatial frequency, relative to the photos' (1.0 is natural, above 1.3 in the top octave is "
+            "painted noise), and what storing templates costs: PSNR (dB) and type I (points), stored minus exact."
+        ),
         markdown_table(_noise_and_storage(measured)),
     ]
     if results["adapters"]:
         parts += [
-            ("## How many leaked pairs open another system\n\nA map from a recognizer's templates to those that a decoder learned, fitted "
-            "on so many photos of training people; accepted by that recognizer itself at 0.1 % FAR (%)."),
+            (
+                "## How many leaked pairs open another system\n\nA map from a recognizer's templates to those that a decoder learned, fitted "
+                "on so many photos of training people; accepted by that recognizer itself at 0.1 % FAR (%)."
+            ),
             markdown_table(_adapters(results["adapters"])),
         ]
     if results["findings"]:
-        parts += ["## What the paper's text claims, as far as its stages ran", findings_markdown(results["findings"]).rstrip()]
+        parts += [
+            "## What the paper's text claims, as far as its stages ran",
+            findings_markdown(results["findings"]).rstrip(),
+        ]
     with replacing(folder / f"{name}.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -96,14 +118,21 @@ def _read(stage: str, keys: Iterable[str]) -> dict[str, dict]:
 def _judged(metrics: dict, attacked: str) -> dict[str, dict]:
     """By recognizer that sees the reconstructions, the one whose templates were decoded first: type_1 and type_2."""
     judges = {attacked: metrics["acceptance"]} | metrics["transfer"]
-    return {judge: {kind: rates[kind] for kind in ("type_1", "type_2")} for judge, rates in judges.items() if rates.get("type_1")}
+    return {
+        judge: {kind: rates[kind] for kind in ("type_1", "type_2")}
+        for judge, rates in judges.items()
+        if rates.get("type_1")
+    }
 
 
 def _inversion(inversion: dict[str, dict], attacked: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for variant, judges in inversion.items():
         for judge, rates in judges.items():
-            cells = {f"type {roman}": with_interval(rates[kind], "value", 1, 100) for roman, kind in (("I", "type_1"), ("II", "type_2"))}
+            cells = {
+                f"type {roman}": with_interval(rates[kind], "value", 1, 100)
+                for roman, kind in (("I", "type_1"), ("II", "type_2"))
+            }
             rows.append({"decoder": variant, "seen by": judge + " *" * (judge == attacked[variant])} | cells)
     return pd.DataFrame(rows)
 
@@ -124,7 +153,10 @@ def _adapters(adapters: dict[str, dict]) -> pd.DataFrame:
     for recognizer, counts in adapters.items():
         for pairs, rates in counts.items():
             if isinstance(rates, dict) and rates.get("type_1", {}).get("value") is not None:
-                cells = {f"type {roman}": with_interval(rates[kind], "value", 1, 100) for roman, kind in (("I", "type_1"), ("II", "type_2"))}
+                cells = {
+                    f"type {roman}": with_interval(rates[kind], "value", 1, 100)
+                    for roman, kind in (("I", "type_1"), ("II", "type_2"))
+                }
                 rows.append({"templates of": recognizer, "pairs": pairs} | cells)
     return pd.DataFrame(rows)
 
@@ -133,7 +165,9 @@ def _findings(dataset: str) -> dict | None:
     """The findings on this data set (a checkout has those of another one's run) without the claims that nothing measured."""
     path = Path("metrics/findings.json")
     claims = json.loads(path.read_text())["claims"] if path.exists() else {}
-    claims = {key: claim for key, claim in claims.items() if claim["dataset"] == dataset and claim["effect"] is not None}
+    claims = {
+        key: claim for key, claim in claims.items() if claim["dataset"] == dataset and claim["effect"] is not None
+    }
     verdicts = [claim["verdict"] for claim in claims.values()]
     counts = {verdict: verdicts.count(verdict) for verdict in (HOLDS, FAILS, UNDECIDED)}
     return {"counts": counts, "claims": claims} if claims else None
@@ -164,7 +198,10 @@ def _losses(trained: Iterable[str]) -> pd.DataFrame:
     rows = []
     for variant in trained:
         history = pd.read_csv(f"plots/train_decoder/{variant}.csv").query("split == 'validation'")
-        rows.append({"variant": variant} | {f"epoch {epoch}": f"{loss:.0f}" for epoch, loss in zip(history["epoch"], history["total"])})
+        rows.append(
+            {"variant": variant}
+            | {f"epoch {epoch}": f"{loss:.0f}" for epoch, loss in zip(history["epoch"], history["total"])}
+        )
     return pd.DataFrame(rows)
 
 

@@ -48,8 +48,13 @@ def detection() -> None:
 
 
 def templates() -> None:
-    weights = package_file("face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat")
-    ours, theirs = import_recognizer("dlib-resnet", {}, "dlib-face-recognition"), dlib.face_recognition_model_v1(str(weights))
+    weights = package_file(
+        "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+    )
+    ours, theirs = (
+        import_recognizer("dlib-resnet", {}, "dlib-face-recognition"),
+        dlib.face_recognition_model_v1(str(weights)),
+    )
     faces = np.stack([np.asarray(photo.resize((150, 150))) for photo in PHOTOS[:16]])
     images = (torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
     ours.to(memory_format=torch.channels_last)
@@ -59,7 +64,11 @@ def templates() -> None:
             for part in images.split(8):
                 ours(part)
 
-    compare("16 templates of dlib's ResNet, against dlib", embed, lambda: [theirs.compute_face_descriptor(face) for face in faces])
+    compare(
+        "16 templates of dlib's ResNet, against dlib",
+        embed,
+        lambda: [theirs.compute_face_descriptor(face) for face in faces],
+    )
 
 
 def similarity() -> None:
@@ -77,7 +86,10 @@ def decoder_step() -> None:
     def stepper(layout: torch.memory_format, fused: bool) -> Callable:
         decoder = build_decoder(load_params().decoder.architecture, 128, options).to(memory_format=layout).train()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3, fused=fused)
-        templates, images = torch.randn(32, 128), torch.rand(32, 3, options["size"], options["size"]).contiguous(memory_format=layout)
+        templates, images = (
+            torch.randn(32, 128),
+            torch.rand(32, 3, options["size"], options["size"]).contiguous(memory_format=layout),
+        )
 
         def step() -> None:
             for _ in range(5):

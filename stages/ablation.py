@@ -21,11 +21,17 @@ OTHERS = ("global", "perceptual")  # also compared with: for what each loss is w
 
 def main() -> None:
     params = load_params()
-    device, losses, seeds = pick_device(params.device), params.experiments.ablation.losses, params.experiments.ablation.seeds
+    device, losses, seeds = (
+        pick_device(params.device),
+        params.experiments.ablation.losses,
+        params.experiments.ablation.seeds,
+    )
     key = params.experiments.ablation.variant
     variant = params.entry("variants", key)
     folders, missing = told_apart({loss: EXPERIMENT.format("ablation", loss) for loss in losses})
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    recognizers = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
@@ -45,7 +51,9 @@ def main() -> None:
             notes[f"{dataset}_note"] = "left out: no test face with a template, or no decoder"
             continue
         templates = {name: store.template[rows] for name, store in stores.items()}
-        decoders = {loss: [f"{folder}/decoder-{seed}.safetensors" for seed in seeds] for loss, folder in folders.items()}
+        decoders = {
+            loss: [f"{folder}/decoder-{seed}.safetensors" for seed in seeds] for loss, folder in folders.items()
+        }
         images = {  # one seed's at a time: those of all rows and seeds would take gigabytes
             loss: (decode(load_decoder(file, device), templates[variant.template]) for file in files)
             for loss, files in decoders.items()

@@ -25,7 +25,9 @@ def main() -> None:
     params = load_params()
     device, variants = pick_device(params.device), params.variants
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    recognizers = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),

@@ -31,7 +31,9 @@ def main(variant: str) -> None:
     pair = params.entry("variants", variant)
     folders = {name: EXPERIMENT.format("competitors", f"{name}-{variant}") for name in settings.decoders}
     decoders = _decoders(DECODER.format(variant), folders, device)
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    recognizers = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
@@ -78,7 +80,9 @@ def main(variant: str) -> None:
     histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}
     title = f"Faces from templates of {pair.template} by ours and by competing decoders"
     draw_comparison(f"plots/competitors/{variant}", title, OURS, metrics, shown, {}, histories)
-    draw_acceptance(f"plots/competitors/{variant}/acceptance.png", acceptance, f"Reconstructions that {pair.template} accepts")
+    draw_acceptance(
+        f"plots/competitors/{variant}/acceptance.png", acceptance, f"Reconstructions that {pair.template} accepts"
+    )
 
 
 def _decoders(ours: str, folders: dict[str, str], device: torch.device) -> dict:

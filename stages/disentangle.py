@@ -25,7 +25,10 @@ def main(recognizer: str) -> None:
     params = load_params()
     settings, device, samples = params.disentangling, pick_device(params.device), params.evaluate.bootstrap
     store = _templates(params.roles.decoders, recognizer)
-    labels = {split: gender_labels(store.faces, store.rows(split), settings.training_faces) for split in ("train", "validation")}
+    labels = {
+        split: gender_labels(store.faces, store.rows(split), settings.training_faces)
+        for split in ("train", "validation")
+    }
     if reason := too_few(*(torch.from_numpy(found.male) for found in labels.values())):
         note = f"left out: {store.faces.name} has {reason}"
         return _write(recognizer, note, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
@@ -42,9 +45,13 @@ def main(recognizer: str) -> None:
     variants.sort(key=lambda name: params.variants[name].perceptual != recognizer)
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
     measured = decoders[variants[0]] if variants else None
-    metrics["variant_note"] = f"faces decoded by {variants[0]}" if variants else f"no variant decodes templates of {recognizer}"
+    metrics["variant_note"] = (
+        f"faces decoded by {variants[0]}" if variants else f"no variant decodes templates of {recognizer}"
+    )
     classifier = GenderClassifier(str(store.faces.attributes["geometry"]))
-    judges = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    judges = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     other = next((name for name, judge in judges.items() if name != recognizer and judge.embeds_images), None)
     judges = {name: judges[name] for name in (recognizer, other) if name}
     learned = learned_from(judges, params.train_recognizer, FACES, decoder=params.roles.decoders)
@@ -66,16 +73,16 @@ def main(recognizer: str) -> None:
         if not variants:
             continue
         shown = pick_faces(found.male, identities, settings.shown)
-        images = modified_faces(net, decoders, templates[recognizer][shown], faces.views(found.rows[shown], params.decoder.size))
+        images = modified_faces(
+            net, decoders, templates[recognizer][shown], faces.views(found.rows[shown], params.decoder.size)
+        )
         p_male = {name: {kind: classifier(image) for kind, image in kinds.items()} for name, kinds in images.items()}
         cosines = {name: dict.fromkeys(kinds) for name, kinds in images.items()}
         if other:
             own = templates[other][shown]
             for name, kinds in images.items():
                 cosines[name] |= {
-                    kind: cosines_of(judges[other], image, own)
-                    for kind, image in kinds.items()
-                    if kind != "original"
+                    kind: cosines_of(judges[other], image, own) for kind, image in kinds.items() if kind != "original"
                 }
         title = f"PFRNet on {recognizer}, {dataset}: one part replaced by its mean. Below: "
         title += f"cosine by {other}, P(male)" if other else "P(male)"

@@ -20,7 +20,9 @@ def main(dataset: str, recognizer: str) -> None:
         template, mirrored = embed_faces(module, faces)
         metrics = matched(template, len(faces))
         if metrics["faces_without_template"]:
-            raise DfdError(f"{RECOGNIZER.format(recognizer)}: {metrics['faces_without_template']} of its templates are NaN")
+            raise DfdError(
+                f"{RECOGNIZER.format(recognizer)}: {metrics['faces_without_template']} of its templates are NaN"
+            )
     else:
         template, metrics = look_up(*module.templates_of(dataset), faces)
         mirrored = None
@@ -32,7 +34,14 @@ def main(dataset: str, recognizer: str) -> None:
     arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
     write_templates(TEMPLATES.format(dataset, recognizer), faces, *arrays, attributes)
     write_json(f"metrics/embed/{dataset}/{recognizer}.json", metrics)
-    log.info("%d templates of %d faces of %s by %s, %d-d", metrics["n_templates"], len(faces), dataset, recognizer, template.shape[1])
+    log.info(
+        "%d templates of %d faces of %s by %s, %d-d",
+        metrics["n_templates"],
+        len(faces),
+        dataset,
+        recognizer,
+        template.shape[1],
+    )
     for note in (value for name, value in metrics.items() if name.endswith("_note")):
         log.info("%s", note)
 

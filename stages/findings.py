@@ -32,7 +32,12 @@ def main() -> None:
         psnr_margin=params.experiments.findings.psnr_margin,
         rate_margin=params.experiments.findings.rate_margin,
     )
-    known = {*params.recognizers, *params.variants, *params.datasets, "variants"}  # files of former ones stay where they are
+    known = {
+        *params.recognizers,
+        *params.variants,
+        *params.datasets,
+        "variants",
+    }  # files of former ones stay where they are
     metrics = {
         stage: {
             file.stem: json.loads(file.read_text(encoding="utf-8"))
@@ -46,7 +51,9 @@ def main() -> None:
     found = findings(every_claim(names), metrics, main_dataset, others)
     write_json("metrics/findings.json", found)
     write_findings("plots/findings", found)
-    log.info("%d claims: %s", len(found["claims"]), ", ".join(f"{count} {name}" for name, count in found["counts"].items()))
+    log.info(
+        "%d claims: %s", len(found["claims"]), ", ".join(f"{count} {name}" for name, count in found["counts"].items())
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ def main(recognizer: str) -> None:
         config = {"architecture": architecture, "dimension": templates.dimension, "options": options}
         save_decoder(CLOSED_FORM.format(recognizer, architecture), decoder, config)
         log.info(
-            "%s decoder of %s: %d faces, strength %g, held-out R² %.3f", architecture, recognizer, found.n, found.strength, found.r2
+            "%s decoder of %s: %d faces, strength %g, held-out R² %.3f",
+            architecture,
+            recognizer,
+            found.n,
+            found.strength,
+            found.r2,
         )
 
 

@@ -24,7 +24,9 @@ def main() -> None:
     params = load_params()
     dataset, device = params.roles.verification, pick_device(params.device)
     faces = FaceStore(FACES.format(dataset))
-    modules = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    modules = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     notes = {f"{name}_note": f"left out: {NO_IMAGES}" for name, module in modules.items() if not module.embeds_images}
     modules = {name: module for name, module in modules.items() if module.embeds_images}
     if len(modules) < 2:

@@ -25,7 +25,9 @@ from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 def main() -> None:
     params = load_params()
     settings, size, device = params.occlusions, params.decoder.size, pick_device(params.device)
-    modules = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    modules = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     metrics: dict = {name: {} for name in modules}
     for name in [name for name, module in modules.items() if not module.embeds_images]:
         metrics[name] |= {"occlude": None, "occlude_note": f"left out: {NO_IMAGES}"}

@@ -32,7 +32,9 @@ def main(dataset: str) -> None:
     )
     metrics = summary(index)
     write_json(f"metrics/preprocess/{dataset}.json", metrics)
-    log.info("%d photos of %s: %d faces, %d rejects", len(index), dataset, metrics["faces"], metrics["rejected"]["total"])
+    log.info(
+        "%d photos of %s: %d faces, %d rejects", len(index), dataset, metrics["faces"], metrics["rejected"]["total"]
+    )
 
 
 if __name__ == "__main__":

@@ -26,8 +26,13 @@ def main() -> None:
     reference = settings.objectives[0]
     folders, missing = told_apart({name: EXPERIMENT.format("recognizer_loss", name) for name in settings.objectives})
     decoders = {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
-    seeing = {name: load_recognizer(f"{folder}/recognizer.safetensors", device, params.faces.geometry) for name, folder in folders.items()}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    seeing = {
+        name: load_recognizer(f"{folder}/recognizer.safetensors", device, params.faces.geometry)
+        for name, folder in folders.items()
+    }
+    recognizers = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     people = FaceStore(FACES.format(settings.dataset))
     taught, tested = split_people(people, settings.train, params.seed)
     learned = learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders)
@@ -58,7 +63,10 @@ def main() -> None:
         picks = spread(identities, params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
         if dataset == settings.dataset:
-            metrics[dataset]["learned_from"] = {"n_faces": len(taught), "n_identities": len(learned["recognizers compared"].people)}
+            metrics[dataset]["learned_from"] = {
+                "n_faces": len(taught),
+                "n_identities": len(learned["recognizers compared"].people),
+            }
         metrics[dataset] |= verification_by_recognizer(
             {name: template.numpy() for name, template in seen.items()},
             identities,

@@ -39,7 +39,8 @@ def main() -> None:
     size = max([params.decoder.size, *(decoder.size for decoder in decoders.values())])
     linear = {name: load_decoder(CLOSED_FORM.format(name, "linear"), device) for name in params.recognizers}
     templates = {
-        name: torch.cat([opened[data][name].template[rows] for data, rows in picks.items()]) for name in params.recognizers
+        name: torch.cat([opened[data][name].template[rows] for data, rows in picks.items()])
+        for name in params.recognizers
     }
 
     rows = [("original", torch.cat([shown[data].views(rows, size) for data, rows in picks.items()]))]
@@ -49,7 +50,9 @@ def main() -> None:
     starts = np.cumsum([0] + [len(rows_of) for rows_of in picks.values()])[:-1].tolist()
     image_grid(FOLDER.format("variants"), rows, columns, "Faces reconstructed from their templates", groups=starts)
 
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    recognizers = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     recognizers = {name: module for name, module in recognizers.items() if module.embeds_images}
     variants = {variant: v for variant, v in params.variants.items() if v.template in recognizers}
     for variant in (variant for variant in params.variants if variant not in variants):

@@ -11,7 +11,14 @@ from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figur
 from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
 from stages import log, run
 
-FOLDERS = ("reconstruct", "occlude", "attack", "cluster", "aggregate", "disentangle")  # of the pictures that other stages drew
+FOLDERS = (
+    "reconstruct",
+    "occlude",
+    "attack",
+    "cluster",
+    "aggregate",
+    "disentangle",
+)  # of the pictures that other stages drew
 
 
 def main() -> None:
@@ -20,7 +27,9 @@ def main() -> None:
     roc = pd.concat([curve for curve in curves if len(curve)] or curves)
     write_table("plots/roc.csv", roc)
     if len(roc):
-        roc_figure("plots/roc.png", roc, f"Verification on {params.roles.verification}, one face of each pair perturbed")
+        roc_figure(
+            "plots/roc.png", roc, f"Verification on {params.roles.verification}, one face of each pair perturbed"
+        )
     else:
         note_figure("plots/roc.png", f"No recognizer has pairs to compare on {params.roles.verification}")
     loss_figure("plots/losses.png", {name: pd.read_csv(f"plots/train_decoder/{name}.csv") for name in params.variants})
@@ -29,7 +38,9 @@ def main() -> None:
     verification = {name: _metrics(f"verify/{name}") for name in params.recognizers}
     evaluated = [name for name in params.datasets if any(values.get(name) for values in quality.values())]
     if evaluated:
-        bar_figure("plots/psnr.png", _psnr(quality, evaluated), "PSNR of the reconstructions, mean and 95 % interval", "dB")
+        bar_figure(
+            "plots/psnr.png", _psnr(quality, evaluated), "PSNR of the reconstructions, mean and 95 % interval", "dB"
+        )
     else:
         note_figure("plots/psnr.png", "No variant was evaluated on any data set")
 
@@ -39,7 +50,9 @@ def main() -> None:
         sections.append(("LFW, view 2", table))
     perturbed = {name: values.get("view2_perturbed", {}) for name, values in verification.items()}
     if perturbed := {name: values for name, values in perturbed.items() if "original" in values}:
-        sections.append(("View 2, pairs of people nobody learned from: TAR (%) at 0.1 % FAR", verification_table(perturbed)))
+        sections.append(
+            ("View 2, pairs of people nobody learned from: TAR (%) at 0.1 % FAR", verification_table(perturbed))
+        )
     pictures = ["plots/psnr.png", "plots/roc.png", "plots/losses.png"]
     pictures += [picture for folder in FOLDERS for picture in sorted(Path("plots", folder).rglob("*.png"))]
     sections += [(Path(picture).relative_to("plots").with_suffix("").as_posix(), Path(picture)) for picture in pictures]
@@ -58,7 +71,9 @@ def _psnr(quality: dict[str, dict], datasets: list[str]) -> pd.DataFrame:
             psnr = values[dataset]["psnr"]
             group = f"{variant}, {dataset}"
             rows.append((group, "decoder", psnr["mean"], psnr["ci95_low"], psnr["ci95_high"]))
-            rows += [(group, name, psnr[key], None, None) for name, key in (("linear", "linear"), ("mean face", "mean_face"))]
+            rows += [
+                (group, name, psnr[key], None, None) for name, key in (("linear", "linear"), ("mean face", "mean_face"))
+            ]
     table = pd.DataFrame(rows, columns=["group", "series", "value", "low", "high"])
     return table.astype({"value": float, "low": float, "high": float})
 

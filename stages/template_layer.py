@@ -24,7 +24,9 @@ def main() -> None:
     reference = settings.layers[0]
     folders, missing = told_apart({layer: EXPERIMENT.format("template_layer", layer) for layer in settings.layers})
     decoders = {layer: load_decoder(f"{folder}/decoder.safetensors", device) for layer, folder in folders.items()}
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers}
+    recognizers = {
+        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    }
     seeing = load_recognizer(RECOGNIZER.format(settings.recognizer), device, params.faces.geometry)
     comparison = Comparison(
         recognizers=recognizers,

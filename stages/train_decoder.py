@@ -26,7 +26,11 @@ def main(variant: str) -> None:
             "features; name another recognizer"
         )
     loss = params.loss_of(variant)
-    identity = load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry) if loss.identity else None
+    identity = (
+        load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry)
+        if loss.identity
+        else None
+    )
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
 

@@ -61,7 +61,9 @@ def main(recognizer: str) -> None:
 
     templates = embed_views(module, unseen, test).numpy()
     pairs = cosine_pairs(templates, templates, unseen.identities(test))
-    summary = verification_summary(pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed))
+    summary = verification_summary(
+        pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed)
+    )
     metrics = {
         "dimension": module.dimension,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),

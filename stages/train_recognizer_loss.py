@@ -27,7 +27,9 @@ def main(objective: str) -> None:
     people = FaceStore(FACES.format(settings.dataset))
     rows, _ = split_people(people, settings.train, params.seed)
     if len(np.unique(people.identities(rows))) < 2:
-        write_left_out(folder, f"left out: {settings.dataset} has too few labelled people with two photos to learn from")
+        write_left_out(
+            folder, f"left out: {settings.dataset} has too few labelled people with two photos to learn from"
+        )
         return
     torch.manual_seed(params.seed)
     recognizer = build_recognizer(settings.architecture, settings.options).place(params.faces.geometry)

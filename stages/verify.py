@@ -48,7 +48,10 @@ def main(recognizer: str) -> None:
     perturbed, mapped = {}, {}
     for condition, name in conditions.items():
         if not module.embeds_images or not len(rows):
-            metrics |= {condition: None, f"{condition}_note": f"{dataset} has no test faces" if module.embeds_images else NO_IMAGES}
+            metrics |= {
+                condition: None,
+                f"{condition}_note": f"{dataset} has no test faces" if module.embeds_images else NO_IMAGES,
+            }
             continue
         templates = embed_views(module, faces, rows, views[name])
         perturbed[condition], mapped[condition] = templates.numpy(), maps[name](templates).numpy()
@@ -88,10 +91,17 @@ def _usable(pairs: pd.DataFrame, keys: pd.Series, excluded: set[str], seen: set[
     keys: of the photos that have a template.
     """
     used = pairs_without(pairs, excluded)
-    counts = {"n_pairs": len(used), "pairs_left_out": len(pairs) - len(used), "leaked_identities": len(seen & people_in(used))}
+    counts = {
+        "n_pairs": len(used),
+        "pairs_left_out": len(pairs) - len(used),
+        "leaked_identities": len(seen & people_in(used)),
+    }
     scored = used["first"].isin(keys) & used["second"].isin(keys)
     if note := too_few(used[scored]):
-        return counts | {"accuracy": None, "view2_note": f"left out: {note} (pairs with people seen in training are not used)"}, used[:0]
+        return counts | {
+            "accuracy": None,
+            "view2_note": f"left out: {note} (pairs with people seen in training are not used)",
+        }, used[:0]
     return counts, used
 
 

@@ -45,7 +45,9 @@ def checkout(orl_store, tmp_path_factory) -> Path:
     write_templates(folder / "data/templates/orl/vgg.h5", faces, template.numpy(), None, {})
     options = {"size": 28}
     config = {"architecture": "linear", "dimension": template.shape[1], "options": options}
-    save_decoder(folder / "data/decoders/vgg-resnet.safetensors", build_decoder("linear", template.shape[1], options), config)
+    save_decoder(
+        folder / "data/decoders/vgg-resnet.safetensors", build_decoder("linear", template.shape[1], options), config
+    )
     return folder
 
 

@@ -113,7 +113,9 @@ def test_embed_then_decode_is_reconstruct(dfd, photos, tmp_path):
     assert dfd("embed", pattern, "--recognizer", "vgg", "--out", tmp_path / "t.h5")[0] == 0
     assert dfd("decode", tmp_path / "t.h5", "--variant", "vgg-resnet", "--out", tmp_path / "alone")[0] == 0
     for name in ("1.pgm.png", "2.pgm.png"):
-        alone = Image.fromarray(image(tmp_path / "alone" / name).permute(1, 2, 0).numpy()).resize((112, 112), Image.Resampling.BICUBIC)
+        alone = Image.fromarray(image(tmp_path / "alone" / name).permute(1, 2, 0).numpy()).resize(
+            (112, 112), Image.Resampling.BICUBIC
+        )
         both = np.asarray(Image.open(tmp_path / "both" / name))
         side = np.asarray(alone)
         places = [x for x in range(both.shape[1] - 111) if np.array_equal(both[-124:-12, x : x + 112], side)]
@@ -138,15 +140,33 @@ def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
 
 MISTAKES = {
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
-    "no face at all": (("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"), "wall.png: no face in 1"),
-    "no face in it": (("reconstruct", "{photos}/wall.png", "--variant", "vgg-resnet", "--out", "o"), "wall.png: no face in 1"),
+    "no face at all": (
+        ("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"),
+        "wall.png: no face in 1",
+    ),
+    "no face in it": (
+        ("reconstruct", "{photos}/wall.png", "--variant", "vgg-resnet", "--out", "o"),
+        "wall.png: no face in 1",
+    ),
     "an unknown recognizer": (("embed", "{photos}", "--recognizer", "arcface", "--out", "t.h5"), "no arcface"),
-    "another file type": (("embed", "{photos}", "--recognizer", "vgg", "--out", "t.csv"), "t.csv: templates are kept in"),
+    "another file type": (
+        ("embed", "{photos}", "--recognizer", "vgg", "--out", "t.csv"),
+        "t.csv: templates are kept in",
+    ),
     "an unknown variant": (("decode", "{tmp}/wide.npy", "--variant", "x", "--out", "o"), "no x"),
     "another dimension": (("decode", "{tmp}/wide.npy", "--variant", "vgg-resnet", "--out", "o"), "(2, 7)"),
-    "no template file": (("decode", "{tmp}/none.npz", "--variant", "vgg-resnet", "--out", "o"), "none.npz: cannot be read"),
-    "pickled objects": (("decode", "{tmp}/objects.npy", "--variant", "vgg-resnet", "--out", "o"), "objects.npy: cannot be read"),
-    "an archive of other arrays": (("decode", "{tmp}/other.npz", "--variant", "vgg-resnet", "--out", "o"), "holds no array `template`"),
+    "no template file": (
+        ("decode", "{tmp}/none.npz", "--variant", "vgg-resnet", "--out", "o"),
+        "none.npz: cannot be read",
+    ),
+    "pickled objects": (
+        ("decode", "{tmp}/objects.npy", "--variant", "vgg-resnet", "--out", "o"),
+        "objects.npy: cannot be read",
+    ),
+    "an archive of other arrays": (
+        ("decode", "{tmp}/other.npz", "--variant", "vgg-resnet", "--out", "o"),
+        "holds no array `template`",
+    ),
     "not a number": (("decode", "{tmp}/nan.npy", "--variant", "vgg-resnet", "--out", "o"), "finite"),
     "nothing trained": (("reconstruct", "{photos}", "--variant", "resnet-vgg", "--out", "o"), "dvc repro"),
 }

@@ -20,7 +20,17 @@ from dfd.templates.storage import FORMATS
 
 ROOT = Path(__file__).parents[1]
 EQ_2 = [term for term in TERMS if term not in ("chroma", "identity")]
-COPIED = ("dvc.yaml", "params.yaml", "stages", "src", ".dvc/config", ".dvc/plots", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+COPIED = (
+    "dvc.yaml",
+    "params.yaml",
+    "stages",
+    "src",
+    ".dvc/config",
+    ".dvc/plots",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+)
 
 # Few people of ORL are enough here, and every photo is detected and embedded several times.
 FEW_PEOPLE = """
@@ -81,7 +91,9 @@ class Project:
         trunk = home / "torch" / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
         trunk.parent.mkdir(parents=True)
         trunk.write_bytes(b"")
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))} | {
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))
+        } | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(home),
             "XDG_CONFIG_HOME": str(home / "config"),
@@ -94,7 +106,9 @@ class Project:
         }
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
-        return subprocess.run(command, check=False, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        return subprocess.run(
+            command, check=False, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
 
     def succeed(self, *command: str) -> str:
         ended = self.run(*command)
@@ -282,7 +296,12 @@ def test_tables_and_pictures(project):
     pictures = [project.folder / name for name in project.files("plots") if name.endswith(".png")]
     names = {path.stem for path in pictures}
     grids = {f"{family}-{dataset}" for family in ("rotate", "translate", "scale") for dataset in DATASETS}
-    analyses = {*DATASETS, "person-1", "verification", "decoded"}  # occluded or modified; clusters, aggregates; two curves
+    analyses = {
+        *DATASETS,
+        "person-1",
+        "verification",
+        "decoded",
+    }  # occluded or modified; clusters, aggregates; two curves
     analyses |= {"grid", "targeted", "epsilon"}  # attacks
     assert names == {"roc", "losses", "psnr", "variants"} | grids | analyses
     for path in pictures:

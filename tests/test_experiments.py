@@ -138,7 +138,11 @@ def test_the_ablation(project):
     stage("ablation")
     metrics = read("ablation/vgg-resnet")
     assert set(metrics) == {"synthetic", "orl"} and set(metrics["orl"]["decoders"]) == set(LOSSES)
-    assert metrics["orl"]["n_identities"] == 4 and metrics["orl"]["leaked_identities"] == 0 and metrics["orl"]["n_seeds"] == 1
+    assert (
+        metrics["orl"]["n_identities"] == 4
+        and metrics["orl"]["leaked_identities"] == 0
+        and metrics["orl"]["n_seeds"] == 1
+    )
     full, pixel = (metrics["orl"]["decoders"][loss] for loss in LOSSES)
     assert set(full) == {"psnr", "ssim", "lpips", "cosine-vgg", "cosine-resnet"}
     assert full["lpips"]["mean"] is None and "alexnet" in full["lpips"]["lpips_note"]
@@ -157,7 +161,12 @@ def test_the_ablation_by_several_seeds(project):
     found = read("ablation/vgg-resnet")["orl"]
     assert found["n_seeds"] == 3
     folder = Path("data/experiments/ablation/pixel")
-    assert {path.name for path in folder.iterdir()} == {"decoder-0.safetensors", "decoder-1.safetensors", "decoder-3.safetensors", "history.csv"}
+    assert {path.name for path in folder.iterdir()} == {
+        "decoder-0.safetensors",
+        "decoder-1.safetensors",
+        "decoder-3.safetensors",
+        "history.csv",
+    }
     history = pd.read_csv(folder / "history.csv")
     assert history["seed"].tolist() == [0, 0, 3, 3, 1, 1] and len(set(history["total"])) == 6
     assert set(pd.read_csv("plots/ablation/training.csv")["seed"]) == {0, 1, 3}
@@ -170,9 +179,13 @@ def test_the_ablation_by_several_seeds(project):
         singles[seed] = read("ablation/vgg-resnet")["orl"]["decoders"]
     for loss in LOSSES:
         psnr = found["decoders"][loss]["psnr"]
-        assert psnr["mean"] == pytest.approx(sum(single[loss]["psnr"]["mean"] for single in singles.values()) / 3, abs=1e-4)
+        assert psnr["mean"] == pytest.approx(
+            sum(single[loss]["psnr"]["mean"] for single in singles.values()) / 3, abs=1e-4
+        )
     difference = found["decoders"]["pixel"]["psnr"]["minus_full"]
-    assert difference["mean"] == pytest.approx(sum(s["pixel"]["psnr"]["minus_full"]["mean"] for s in singles.values()) / 3, abs=1e-4)
+    assert difference["mean"] == pytest.approx(
+        sum(s["pixel"]["psnr"]["minus_full"]["mean"] for s in singles.values()) / 3, abs=1e-4
+    )
     assert len({single["full"]["psnr"]["mean"] for single in singles.values()}) == 3
 
 
@@ -194,7 +207,9 @@ def test_features_that_teach_alone_teach_from_every_face(project, monkeypatch):
     module = importlib.import_module("stages.train_ablation")
     learn = module.learn
     for loss in ("full", "perceptual"):
-        monkeypatch.setattr(module, "learn", lambda *a, loss=loss, **k: shares.update({loss: k["perceptual_share"]}) or learn(*a, **k))
+        monkeypatch.setattr(
+            module, "learn", lambda *a, loss=loss, **k: shares.update({loss: k["perceptual_share"]}) or learn(*a, **k)
+        )
         stage("train_ablation", loss)
     assert shares == {"full": values["loss"]["perceptual_share"], "perceptual": 1.0} and shares["full"] < 1
 
@@ -205,14 +220,21 @@ def test_a_phi_without_gradients_leaves_its_rows_out(project, monkeypatch):
         stage("train_ablation", loss)
     stage("ablation")
     metrics = read("ablation/vgg-resnet")
-    assert list(metrics["left_out"]) == ["full"] and "resnet gives no gradients" in metrics["left_out"]["full"]["left_out_note"]
+    assert (
+        list(metrics["left_out"]) == ["full"]
+        and "resnet gives no gradients" in metrics["left_out"]["full"]["left_out_note"]
+    )
     found = metrics["orl"]["decoders"]
     assert list(found) == ["pixel"] and found["pixel"]["psnr"]["minus_full"]["mean"] is None
     stage("train_competitor", "nbnet", "vgg-resnet")
     stage("train_competitor", "residual-deconvolution", "vgg-resnet")
     stage("train_competitor", "inverted-vgg", "vgg-resnet")
     stage("competitors", "vgg-resnet")
-    assert not [name for name in pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv") if "percept" in name]
+    assert not [
+        name
+        for name in pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv")
+        if "percept" in name
+    ]
     assert "resnet gives no gradients" in read("competitors/vgg-resnet")["perceptual_note"]
     history = pd.read_csv("data/experiments/competitors/nbnet-vgg-resnet/history.csv")
     assert set(history["phase"]) == {"pixel"} and history["epoch"].max() == 2
@@ -230,7 +252,10 @@ def test_the_losses_of_recognizers(project):
     assert "verification" not in metrics["synthetic"] and "no person" in metrics["synthetic"]["verification_note"]
     drawn("recognizer_loss", "faces", "psnr")
     trained("recognizer_loss")
-    weights = [Path(f"data/experiments/recognizer_loss/{name}/recognizer.safetensors").read_bytes() for name in ("softmax", "arcface")]
+    weights = [
+        Path(f"data/experiments/recognizer_loss/{name}/recognizer.safetensors").read_bytes()
+        for name in ("softmax", "arcface")
+    ]
     assert weights[0] != weights[1]
 
 
@@ -258,7 +283,10 @@ def test_people_with_one_photo_each_leave_the_losses_of_recognizers_out(project)
         assert "synthetic has too few" in left_out(f"data/experiments/recognizer_loss/{objective}")
     stage("recognizer_loss")
     metrics = read("recognizer_loss/synthetic")
-    assert set(metrics) == {"synthetic_note", "orl_note", "left_out"} and set(metrics["left_out"]) == {"softmax", "arcface"}
+    assert set(metrics) == {"synthetic_note", "orl_note", "left_out"} and set(metrics["left_out"]) == {
+        "softmax",
+        "arcface",
+    }
     assert Path("plots/recognizer_loss/measures.csv").is_file()
 
 
@@ -305,7 +333,9 @@ def test_the_papers_decoder_learns_as_ours_do(project):
     change(lambda values: values["train_decoder"].update(epochs=3, averaging=0.5))
     stage("train_competitor", "inverted-vgg", "vgg-resnet")
     history = pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv")
-    assert set(history) == {"epoch", "split", "total", "pixel", "perceptual", "identity"} and history["epoch"].max() == 3
+    assert (
+        set(history) == {"epoch", "split", "total", "pixel", "perceptual", "identity"} and history["epoch"].max() == 3
+    )
     stage("train_decoder", "vgg-resnet")
     ours = pd.read_csv("plots/train_decoder/vgg-resnet.csv")
     assert list(ours) == list(history) and len(ours) == len(history)
@@ -328,7 +358,9 @@ def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_siz
                  config | {"options": {"size": 28}})  # fmt: skip
     module, grids = importlib.import_module("stages.reconstruct"), {}
     draw = module.image_grid
-    monkeypatch.setattr(module, "image_grid", lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or draw(path, *a, **k))
+    monkeypatch.setattr(
+        module, "image_grid", lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or draw(path, *a, **k)
+    )
     stage("reconstruct")
     (rows, columns, _), named = grids["variants"]
     variants = ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"]
@@ -345,8 +377,13 @@ def test_the_backbones(project):
     stage("backbones")
     metrics = read("backbones/variants")
     decoders = metrics["orl"]["decoders"]
-    assert list(decoders) == ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"] and metrics["orl"]["n_faces"] == 20
-    for name, one_apart in {"vgg-vgg": ("vgg-resnet", "resnet-vgg"), "resnet-vgg": ("vgg-vgg", "resnet-resnet")}.items():
+    assert (
+        list(decoders) == ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"] and metrics["orl"]["n_faces"] == 20
+    )
+    for name, one_apart in {
+        "vgg-vgg": ("vgg-resnet", "resnet-vgg"),
+        "resnet-vgg": ("vgg-vgg", "resnet-resnet"),
+    }.items():
         psnr = decoders[name]["psnr"]
         assert {key for key in psnr if key.startswith("minus_")} == {f"minus_{other}" for other in one_apart}
         other = decoders[one_apart[0]]["psnr"]["mean"]
@@ -405,7 +442,10 @@ def test_the_findings(project):
     assert better["dataset"] == "orl" and better["verdict"] in ("holds", "does not hold", "undecided")
     difference = read("backbones/variants")["orl"]["decoders"][f"vgg-{better['part'].removeprefix('φ = ')}"]["psnr"]
     assert better["effect"] in [value["mean"] for key, value in difference.items() if key.startswith("minus_resnet")]
-    assert claims["vgg-decodes-better-lpips"]["effect"] is None and "alexnet" in claims["vgg-decodes-better-lpips"]["effect_note"]
+    assert (
+        claims["vgg-decodes-better-lpips"]["effect"] is None
+        and "alexnet" in claims["vgg-decodes-better-lpips"]["effect_note"]
+    )
     assert "no ablation" in claims["local-terms-help-psnr"]["effect_note"]
     assert {"better-than-nbnet", "better-than-residual-deconvolution"} <= set(claims)
     assert "better-than-inverted-vgg" not in claims  # of itself the paper claims no such thing

@@ -47,7 +47,9 @@ def test_the_shipped_file_loads():
 
 
 def test_a_change_reaches_the_value(changed):
-    params = load_params(changed({"decoder.options.channels": 40, "variants.a": {"template": "vgg", "perceptual": "vgg"}}))
+    params = load_params(
+        changed({"decoder.options.channels": 40, "variants.a": {"template": "vgg", "perceptual": "vgg"}})
+    )
     assert params.decoder.options["channels"] == 40 and params.entry("variants", "a").template == "vgg"
 
 
@@ -105,22 +107,35 @@ MISTAKES = {
     "synthetic without a number": ({"datasets.synthetic.faces": ...}, "datasets.synthetic"),
     "a folder without a path": ({"datasets.orl.source": "folder"}, "datasets.orl: a folder data set needs `path`"),
     "a path that is empty": ({"datasets.orl.path": ""}, "datasets.orl.path"),
-    "celeba without identities": ({"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}}, "`identities`"),
+    "celeba without identities": (
+        {"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}},
+        "`identities`",
+    ),
     "folds of no pairs": ({"datasets.orl.test_folds": [9, 10]}, "datasets.orl: `test_folds`"),
     "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),
     "variant of no recognizer": ({"variants.vgg-vgg.perceptual": "arcface"}, "variants.vgg-vgg.perceptual"),
     "a variant's unknown loss": ({"variants.vgg-vgg.loss": {"ssim": 1.0}}, "variants.vgg-vgg.loss.ssim: Extra inputs"),
     "a variant's negative loss": ({"variants.vgg-vgg.loss": {"pixel": -1.0}}, "variants.vgg-vgg.loss.pixel"),
-    "a variant's losses in two mistakes": ({"variants.vgg-vgg.loss": {"ssim": 1.0, "local": 1}}, "; variants.vgg-vgg.loss."),
+    "a variant's losses in two mistakes": (
+        {"variants.vgg-vgg.loss": {"ssim": 1.0, "local": 1}},
+        "; variants.vgg-vgg.loss.",
+    ),
     "an identity loss of nobody": ({"variants.vgg-vgg.loss": {"identity": 0.1}}, "variants.vgg-vgg: loss.identity"),
     "an identity loss of nobody for all": ({"loss.identity": 0.1}, "variants.vgg-vgg: loss.identity"),
     "an identity that is no recognizer": ({"variants.vgg-vgg.identity": "arcface"}, "variants.vgg-vgg.identity"),
     "a decoder trained and imported": (
-        {"import_decoder.vgg-vgg": {"weights": "x", "template": "vgg"}}, "vgg-vgg is in both variants and import_decoder"
+        {"import_decoder.vgg-vgg": {"weights": "x", "template": "vgg"}},
+        "vgg-vgg is in both variants and import_decoder",
     ),
-    "imported decoder of no recognizer": ({"import_decoder.a": {"weights": "x", "template": "senet"}}, "import_decoder.a.template"),
-    "imported decoder from nowhere": ({"import_decoder.a": {"weights": "", "template": "vgg"}}, "import_decoder.a.weights"),
+    "imported decoder of no recognizer": (
+        {"import_decoder.a": {"weights": "x", "template": "senet"}},
+        "import_decoder.a.template",
+    ),
+    "imported decoder from nowhere": (
+        {"import_decoder.a": {"weights": "", "template": "vgg"}},
+        "import_decoder.a.weights",
+    ),
     "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
     "teacher that is none": ({"train_recognizer.vgg.teacher": "senet"}, "train_recognizer.vgg.teacher"),
     "its own teacher": ({"train_recognizer.vgg.teacher": "vgg"}, "train_recognizer.vgg.teacher"),
@@ -131,7 +146,10 @@ MISTAKES = {
     "import of no recognizer": ({"import_recognizer.senet": {"weights": "x"}}, "import_recognizer.senet"),
     "triplets without labels": ({"train_recognizer.vgg.triplet_epochs": 2}, "train_recognizer.vgg"),
     "batches of one": ({"train_recognizer.vgg.batch_size": 1}, "train_recognizer.vgg.batch_size"),
-    "precomputed weights without templates": ({"import_recognizer.resnet.weights": "precomputed"}, "import_recognizer.resnet"),
+    "precomputed weights without templates": (
+        {"import_recognizer.resnet.weights": "precomputed"},
+        "import_recognizer.resnet",
+    ),
     "templates of a network": ({"import_recognizer.resnet.templates": {"orl": "x.h5"}}, "import_recognizer.resnet"),
     "no noise": ({"attacks.epsilon": 0}, "attacks.epsilon"),
     "more noise than there are grey levels": ({"attacks.epsilons": [1, 300]}, "attacks.epsilons"),
@@ -151,15 +169,34 @@ MISTAKES = {
     "draws without a half": ({"aggregation.draws": 7}, "aggregation.draws"),
     "more draws decoded than drawn": ({"aggregation.decoded_draws": 100}, "aggregation"),
     "scale that has no transform": ({"verify.scale": 0.7}, "verify"),
-    "ablation of no term": ({"experiments.ablation.losses": {"a": {"terms": [], "local": True}}}, "experiments.ablation.losses.a"),
+    "ablation of no term": (
+        {"experiments.ablation.losses": {"a": {"terms": [], "local": True}}},
+        "experiments.ablation.losses.a",
+    ),
     "no seed": ({"experiments.ablation.seeds": []}, "experiments.ablation.seeds"),
     "a seed below zero": ({"experiments.ablation.seeds": [-1]}, "experiments.ablation.seeds"),
     "unknown competitor": ({"experiments.competitors.decoders.gan": {}}, "experiments.competitors.decoders.gan"),
-    "a competitor's wrong option": ({f"{COMPETITORS}.nbnet.options": {"width": 0.0}}, f"{COMPETITORS}.nbnet.options.width"),
-    "another competitor's option": ({f"{COMPETITORS}.inverted-vgg.options.growth": 8}, f"{COMPETITORS}.inverted-vgg.options.growth"),
-    "a competitor's wrong training": ({f"{COMPETITORS}.nbnet.training.batch_size": 1}, f"{COMPETITORS}.nbnet.training.batch_size"),
+    "a competitor's wrong option": (
+        {f"{COMPETITORS}.nbnet.options": {"width": 0.0}},
+        f"{COMPETITORS}.nbnet.options.width",
+    ),
+    "another competitor's option": (
+        {f"{COMPETITORS}.inverted-vgg.options.growth": 8},
+        f"{COMPETITORS}.inverted-vgg.options.growth",
+    ),
+    "a competitor's wrong training": (
+        {f"{COMPETITORS}.nbnet.training.batch_size": 1},
+        f"{COMPETITORS}.nbnet.training.batch_size",
+    ),
     "other losses of the paper's decoder": (
-        {f"{COMPETITORS}.inverted-vgg.training": {"batch_size": 8, "learning_rate": 0.1, "beta1": 0.9, "schedule": "constant"}},
+        {
+            f"{COMPETITORS}.inverted-vgg.training": {
+                "batch_size": 8,
+                "learning_rate": 0.1,
+                "beta1": 0.9,
+                "schedule": "constant",
+            }
+        },
         f"{COMPETITORS}.inverted-vgg.training",
     ),
 }
@@ -178,17 +215,34 @@ MISTAKES |= {
             "variants.vgg-mine.perceptual: mine is precomputed",
         ),
         "templates as the identity of pictures": (
-            {"variants.mine-vgg": {"template": "mine", "perceptual": "vgg", "identity": "mine", "loss": {"identity": 0.1}}},
+            {
+                "variants.mine-vgg": {
+                    "template": "mine",
+                    "perceptual": "vgg",
+                    "identity": "mine",
+                    "loss": {"identity": 0.1},
+                }
+            },
             "variants.mine-vgg.identity: mine is precomputed",
         ),
         "a network with precomputed weights": ({"recognizers.mine": {"architecture": "vgg16"}}, "recognizers.mine: "),
         "precomputed with a network's weights": ({"import_recognizer.mine": {"weights": "x.h5"}}, "recognizers.mine: "),
         "options of no network": ({"recognizers.mine.options": {"layer": "fc7"}}, "recognizers.mine.options"),
-        "templates of no data set": ({"import_recognizer.mine.templates.lfw": "x.h5"}, "import_recognizer.mine.templates: no data set"),
+        "templates of no data set": (
+            {"import_recognizer.mine.templates.lfw": "x.h5"},
+            "import_recognizer.mine.templates: no data set",
+        ),
         "no file of a data set": ({"import_recognizer.mine.templates.orl": ""}, "import_recognizer.mine.templates.orl"),
-        "nothing to learn decoders from": ({"import_recognizer.mine.templates.synthetic": ...}, "set roles.decoders to one of orl"),
+        "nothing to learn decoders from": (
+            {"import_recognizer.mine.templates.synthetic": ...},
+            "set roles.decoders to one of orl",
+        ),
         "a teacher without templates": (
-            {"train_recognizer.vgg.teacher": "mine", "train_recognizer.vgg.dataset": "orl", "import_recognizer.mine.templates.orl": ...},
+            {
+                "train_recognizer.vgg.teacher": "mine",
+                "train_recognizer.vgg.dataset": "orl",
+                "import_recognizer.mine.templates.orl": ...,
+            },
             "train_recognizer.vgg.teacher: mine has no templates of orl",
         ),
     }.items()
@@ -297,7 +351,9 @@ def test_a_profile_replaces_adds_and_removes(tmp_path):
     assert "# pixels: 7 to 13, doubled; 224 in the paper" in text
 
 
-@pytest.mark.parametrize("text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("a: [", "YAML")])
+@pytest.mark.parametrize(
+    "text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("a: [", "YAML")]
+)
 def test_a_wrong_profile_is_named(tmp_path, text, named):
     with pytest.raises(DfdError, match=f"profile.yaml.*{named}"):
         patched(profile(tmp_path, text), SHIPPED)

@@ -145,7 +145,17 @@ def without_docstrings(module: ast.Module) -> ast.Module:
     return module
 
 
-PATHS = {"ARCHIVE", "FACES", "RECOGNIZER", "TEMPLATES", "DECODER", "CLOSED_FORM", "EXPERIMENT", "TRANSFORMS", "DISENTANGLED"}  # of stages
+PATHS = {
+    "ARCHIVE",
+    "FACES",
+    "RECOGNIZER",
+    "TEMPLATES",
+    "DECODER",
+    "CLOSED_FORM",
+    "EXPERIMENT",
+    "TRANSFORMS",
+    "DISENTANGLED",
+}  # of stages
 
 
 @pytest.mark.parametrize("stage", stages())
@@ -172,7 +182,11 @@ def test_experiments_run_at_the_root(stage):
 def test_the_roots_pipeline_does_not_wait_for_an_experiment():
     """A dep on a folder makes whatever is written into it come first, in another dvc.yaml too."""
     deps = [dep for stage in written("dvc.yaml").values() for dep in stage["deps"]]
-    outs = [next(iter(out)) if isinstance(out, dict) else out for stage in written("experiments/dvc.yaml").values() for out in stage["outs"]]
+    outs = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in written("experiments/dvc.yaml").values()
+        for out in stage["outs"]
+    ]
     for out in outs:
         assert not [dep for dep in deps if f"{out}/".startswith(f"{dep}/")], out
 
@@ -186,7 +200,9 @@ def test_an_experiment_opens_its_own_folders():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "EXPERIMENT.format"
         }
         paths = [*declared["deps"], *declared["outs"]]
-        folders = {path.split("/")[2] for path in paths if isinstance(path, str) and path.startswith("data/experiments/")}
+        folders = {
+            path.split("/")[2] for path in paths if isinstance(path, str) and path.startswith("data/experiments/")
+        }
         assert named == folders and len(named) <= 1
 
 
@@ -251,7 +267,9 @@ def test_every_param_that_a_stage_reads_is_declared(stage):
     """Where two stages run one file, over two sections, each declares the entries of its own."""
     alike = {other for other in stages() if source(other) == source(stage)}
     entries = {name for other in alike for name in declared(other) if name.endswith(".*")}
-    missing = {read for read in reads(source(stage)) if not any(covers(name, read) for name in declared(stage) | entries)}
+    missing = {
+        read for read in reads(source(stage)) if not any(covers(name, read) for name in declared(stage) | entries)
+    }
     assert not missing
 
 
@@ -388,7 +406,9 @@ def test_no_tracked_file_names_a_place_of_this_machine():
         if name and path.is_file() and not path.is_symlink():
             content = path.read_bytes()
             for place in places:
-                assert not re.search(rb"(?<![\w.~-])" + re.escape(place.encode()) + rb"(?![\w-])", content), f"{name}: {place}"
+                assert not re.search(rb"(?<![\w.~-])" + re.escape(place.encode()) + rb"(?![\w-])", content), (
+                    f"{name}: {place}"
+                )
 
 
 def test_a_clone_finds_nothing_to_run(tmp_path):

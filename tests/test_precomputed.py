@@ -38,7 +38,9 @@ FOREIGN = ["x/1.jpg", "x/2.jpg"]
 CHANGES = {
     "device": "cpu",
     "precision": "float32",
-    "datasets": {name: {"source": "folder", "path": "x", "split": {"test": 1.0}} for name in ("synthetic", "orl", "others")},
+    "datasets": {
+        name: {"source": "folder", "path": "x", "split": {"test": 1.0}} for name in ("synthetic", "orl", "others")
+    },
     "recognizers": {"vgg": {"architecture": "vgg16", "options": VGG}, "mine": {"architecture": "precomputed"}},
     "import_recognizer": {
         "vgg": {"weights": "x"},  # its file is put in its place
@@ -107,10 +109,14 @@ class Project:
         """The templates that `vgg` gave, in a file of the user's: some missing, some of other photos, in another order."""
         store = self.templates(dataset, "vgg")
         keys, vectors = store.faces.faces["key"].tolist(), store.template.numpy()
-        rows = np.setdiff1d(np.arange(len(keys)), store.faces.rows("train" if dataset == "synthetic" else "test")[:without])
+        rows = np.setdiff1d(
+            np.arange(len(keys)), store.faces.rows("train" if dataset == "synthetic" else "test")[:without]
+        )
         rows = np.random.default_rng(0).permutation(rows)
         others = np.ones((len(FOREIGN), store.dimension), np.float32)
-        write_templates_file(self.folder / path, [keys[row] for row in rows] + FOREIGN, np.concatenate([vectors[rows], others]))
+        write_templates_file(
+            self.folder / path, [keys[row] for row in rows] + FOREIGN, np.concatenate([vectors[rows], others])
+        )
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +134,9 @@ def project(tmp_path_factory, synthetic_store, orl_photos, to_store):
         project = Project(folder)
         (folder / "data/faces").mkdir(parents=True)
         for suffix in (".h5", ".parquet"):
-            (folder / f"data/faces/synthetic{suffix}").write_bytes(synthetic_store.path.with_suffix(suffix).read_bytes())
+            (folder / f"data/faces/synthetic{suffix}").write_bytes(
+                synthetic_store.path.with_suffix(suffix).read_bytes()
+            )
         for name in ("orl", "others"):
             to_store(orl_photos, folder / f"data/faces/{name}.h5", shares={"test": 1.0})
         torch.manual_seed(0)
@@ -164,8 +172,15 @@ def test_every_face_has_the_template_that_was_exported_or_none(project):
         assert torch.equal(looked_up.template[known], computed.template[known])
         metrics = project.json(f"embed/{dataset}/mine")
         n = len(known)
-        assert (metrics["n_faces"], metrics["n_templates"], metrics["faces_without_template"]) == (n, n - without, without)
-        assert metrics["unmatched_keys"] == (0 if dataset == "others" else 2) and metrics["dimension"] == computed.dimension
+        assert (metrics["n_faces"], metrics["n_templates"], metrics["faces_without_template"]) == (
+            n,
+            n - without,
+            without,
+        )
+        assert (
+            metrics["unmatched_keys"] == (0 if dataset == "others" else 2)
+            and metrics["dimension"] == computed.dimension
+        )
         assert dataset == "others" or all(key in metrics["unmatched_note"] for key in FOREIGN)
         full = project.json(f"embed/{dataset}/vgg")
         assert (full["n_templates"], full["unmatched_keys"], full["faces_without_template"]) == (n, 0, 0)
@@ -197,7 +212,10 @@ def test_what_needs_other_images_is_null_with_a_note(project):
     for variant in ("vgg-vgg", "mine-vgg"):
         metrics = project.json(f"evaluate/{variant}")
         for dataset in ("synthetic", "orl"):
-            assert metrics[dataset]["cosine"]["mine"]["mean"] is None and "precomputed" in metrics[dataset]["cosine"]["mine"]["cosine_note"]
+            assert (
+                metrics[dataset]["cosine"]["mine"]["mean"] is None
+                and "precomputed" in metrics[dataset]["cosine"]["mine"]["cosine_note"]
+            )
             assert metrics[dataset]["cosine"]["vgg"]["mean"] is not None and metrics[dataset]["psnr"]["mean"] > 5
     metrics = project.json("verify/mine")
     for condition in ("rotated", "translated", "scaled"):
@@ -215,7 +233,10 @@ def test_analyses_that_need_other_images_leave_it_out_with_a_note_and_the_others
     assert 0 < project.json("cluster/mine")["templates"]["within_person_share"]["value"] < 1
     metrics = project.json("disentangle/mine")
     assert metrics["others"] is None and metrics["others_note"]
-    assert metrics["orl"]["cosine"]["mine"]["unmodified"] is None and metrics["orl"]["cosine"]["vgg"]["unmodified"]["mean"] < 1
+    assert (
+        metrics["orl"]["cosine"]["mine"]["unmodified"] is None
+        and metrics["orl"]["cosine"]["vgg"]["unmodified"]["mean"] < 1
+    )
 
 
 def test_faces_without_a_template_are_counted_and_left_out(project):
@@ -249,7 +270,9 @@ def test_tables_and_pictures_go_on_without_what_is_missing(project):
     assert set(roc.loc[roc["recognizer"] == "mine", "condition"]) == {"original"}
     assert set(roc.loc[roc["recognizer"] == "vgg", "condition"]) == {"original", "rotated", "translated", "scaled"}
     names = {path.stem for path in (project.folder / "plots/reconstruct").iterdir()}
-    assert names == {"variants"} | {f"{f}-{d}" for f in ("rotate", "translate", "scale") for d in ("synthetic", "orl", "others")}
+    assert names == {"variants"} | {
+        f"{f}-{d}" for f in ("rotate", "translate", "scale") for d in ("synthetic", "orl", "others")
+    }
     html = (project.folder / "plots/report.html").read_text(encoding="utf-8")
     assert "Reconstructions of others" in html and "mine-vgg" in html
     table = verification_table({name: project.json(f"verify/{name}") for name in ("vgg", "mine")})
@@ -307,9 +330,17 @@ def test_the_command_line_embeds_nothing_with_it_and_decodes_its_file(project, t
 
     photo = tmp_path / "a.png"
     Image.new("RGB", (64, 64)).save(photo)
-    for command in (("embed", photo, "--recognizer", "mine", "--out", "t.npz"), ("reconstruct", photo, "--variant", "mine-vgg", "--out", "o")):
+    for command in (
+        ("embed", photo, "--recognizer", "mine", "--out", "t.npz"),
+        ("reconstruct", photo, "--variant", "mine-vgg", "--out", "o"),
+    ):
         code, error = run(*command)
-        assert code == 1 and error.count("\n") == 1 and error.startswith("error: recognizer mine: ") and "dfd decode" in error
+        assert (
+            code == 1
+            and error.count("\n") == 1
+            and error.startswith("error: recognizer mine: ")
+            and "dfd decode" in error
+        )
     assert run("decode", "mine.parquet", "--variant", "mine-vgg", "--out", tmp_path / "faces")[0] == 0
     names = {path.name for path in (tmp_path / "faces").iterdir()}
     faces = project.faces("synthetic")

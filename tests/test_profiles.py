@@ -38,7 +38,17 @@ from dfd.faces.synthetic import synthetic_photos
 from dfd.params import load_params, patched
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore")
+COPIED = (
+    "dvc.yaml",
+    "params.yaml",
+    "stages",
+    "src",
+    "profiles",
+    ".dvc/config",
+    ".dvc/plots",
+    ".dvcignore",
+    ".gitignore",
+)
 VARIANTS, RECOGNIZERS = ("vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"), ("vgg", "resnet")
 TESTED = {"lfw": 13, "celeba-hq": 8}  # people
 FOLDS = 10
@@ -283,7 +293,9 @@ def test_the_decoders_are_the_papers(paper):
         metrics = paper.json(f"metrics/train_decoder/{variant}.json")
         assert metrics["epochs"] == 2
         assert set(metrics["validation"]) == {"total", *EQ_2}
-        assert metrics["validation"]["total"] == pytest.approx(sum(metrics["validation"][term] for term in EQ_2), rel=1e-4)
+        assert metrics["validation"]["total"] == pytest.approx(
+            sum(metrics["validation"][term] for term in EQ_2), rel=1e-4
+        )
 
 
 def test_both_data_sets_are_evaluated_with_every_variant(paper):
@@ -301,7 +313,9 @@ def test_both_data_sets_are_evaluated_with_every_variant(paper):
 def test_verification_has_table_2_and_view_2(paper):
     index = pd.read_parquet(paper.folder / "data/faces/lfw.parquet")
     pairs, found = read_pairs(paper.folder.parent / "published/pairs.txt"), set(index["key"][index["row"].notna()])
-    lost = pairs["genuine"][[not {first, second} <= found for first, second in zip(pairs["first"], pairs["second"], strict=True)]]
+    lost = pairs["genuine"][
+        [not {first, second} <= found for first, second in zip(pairs["first"], pairs["second"], strict=True)]
+    ]
     assert not lost.all()  # the one without a face is in an impostor pair
     for name in RECOGNIZERS:
         metrics = paper.json(f"metrics/verify/{name}.json")
@@ -322,7 +336,9 @@ def test_the_analyses_say_what_they_leave_out_and_go_on(paper):
         assert occluded["vggface2"] is None and "no test faces" in occluded["vggface2_note"]
         assert all(0 < occluded[dataset]["n_faces"] <= 8 for dataset in TESTED)
         assert paper.json(f"metrics/cluster/{name}.json")["templates"]["within_person_share"]["value"] < 1
-        assert "aggregate_note" in (found := paper.json(f"metrics/aggregate/{name}.json")) or "1" in found["verification"]
+        assert (
+            "aggregate_note" in (found := paper.json(f"metrics/aggregate/{name}.json")) or "1" in found["verification"]
+        )
         attacked = paper.json(f"metrics/attack/{name}.json")
         assert "attack_note" in attacked or attacked["targeted"]["tfgsm"]["n_pairs"] == 4
         assert (paper.folder / f"plots/attack/{name}").is_dir()
@@ -388,7 +404,10 @@ def test_view_2_leaves_out_people_whom_the_recognizer_has_seen(paper, verified, 
     pairs = read_pairs(paper.folder.parent / "published/pairs.txt")
     shown = pairs["first"].str.contains("Name_[AM]/") | pairs["second"].str.contains("Name_[AM]/")
     metrics = verified({})["view2"]
-    assert (metrics["n_pairs"], metrics["pairs_left_out"]) == (len(pairs) - shown.sum(), shown.sum()) and shown.sum() > 3
+    assert (metrics["n_pairs"], metrics["pairs_left_out"]) == (
+        len(pairs) - shown.sum(),
+        shown.sum(),
+    ) and shown.sum() > 3
     assert metrics["leaked_identities"] == 0
     metrics = verified({"roles.allow_leakage": True})["view2"]
     assert (metrics["n_pairs"], metrics["leaked_identities"]) == (len(pairs), 2)

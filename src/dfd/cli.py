@@ -104,7 +104,10 @@ def embed(
 
 @app.command(epilog="Example: dfd decode encodings.npy --out faces")
 def decode(
-    templates: Annotated[Path, typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any.")],
+    templates: Annotated[
+        Path,
+        typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any."),
+    ],
     out: Folder,
     variant: Annotated[
         str | None,
@@ -191,7 +194,9 @@ def adapt(
                 f"photos like {faces.faces['key'].iloc[0]}"
             )
         if unmatched := [key for key, place in zip(keys, places, strict=True) if place < 0]:
-            typer.echo(f"{templates}: left out {len(unmatched)} of no face among the photos: {few(unmatched)}", err=True)
+            typer.echo(
+                f"{templates}: left out {len(unmatched)} of no face among the photos: {few(unmatched)}", err=True
+            )
         source, people = torch.from_numpy(vectors[theirs]), people_of(photo_keys)
         check_pairs(source, people)  # before the work, not after it
         target, mirrored = embed_views(recognizer, faces, rows), embed_views(recognizer, faces, rows, MIRROR)
@@ -229,10 +234,14 @@ def profile(
     if apply and changes:
         with replacing("params.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8")
-    typer.echo(f"{len(changes)} changes" + (" written to params.yaml" if apply else "; --apply writes them to params.yaml"))
+    typer.echo(
+        f"{len(changes)} changes" + (" written to params.yaml" if apply else "; --apply writes them to params.yaml")
+    )
 
 
-weights = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Published weights: list them, fetch and verify their files.")
+weights = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Published weights: list them, fetch and verify their files."
+)
 app.add_typer(weights, name="weights")
 Names = Annotated[list[str] | None, typer.Argument(help="Names of the list. [all]", metavar="NAME...")]
 
@@ -302,7 +311,9 @@ def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
 def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
     """Every photo named, as (path, bytes): files, all files below folders, and what globs match."""
     for photo in photos:
-        paths = [Path(photo)] if Path(photo).exists() else [Path(path) for path in sorted(glob.glob(photo, recursive=True))]
+        paths = (
+            [Path(photo)] if Path(photo).exists() else [Path(path) for path in sorted(glob.glob(photo, recursive=True))]
+        )
         if not paths:
             raise DfdError(f"{photo}: no such photo or folder, and no glob that matches one")
         for path in paths:

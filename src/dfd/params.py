@@ -452,13 +452,20 @@ class Params(Settings):
             if train.teacher == name:
                 raise ValueError(f"train_recognizer.{name}.teacher: a recognizer cannot be its own teacher")
         for key, variant in self.variants.items():
-            named += [(f"variants.{key}.template", variant.template), (f"variants.{key}.perceptual", variant.perceptual)]
+            named += [
+                (f"variants.{key}.template", variant.template),
+                (f"variants.{key}.perceptual", variant.perceptual),
+            ]
             named += [(f"variants.{key}.identity", variant.identity)] if variant.identity else []
             if key in self.import_decoder:
-                raise ValueError(f"{key} is in both variants and import_decoder: a decoder is either trained or imported")
+                raise ValueError(
+                    f"{key} is in both variants and import_decoder: a decoder is either trained or imported"
+                )
             if self.loss_of(key).identity and not variant.identity:
                 raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
-        named += [(f"import_decoder.{key}.template", imported.template) for key, imported in self.import_decoder.items()]
+        named += [
+            (f"import_decoder.{key}.template", imported.template) for key, imported in self.import_decoder.items()
+        ]
         for where, name in named:
             _known(where, name, "recognizer", self.recognizers)
         named = [("roles.decoders", self.roles.decoders), ("roles.verification", self.roles.verification)]
@@ -479,7 +486,9 @@ class Params(Settings):
             where = f"experiments.competitors.decoders.{name}"
             decoders[where] = (name, competitor.options)
             if competitor.training and name == "inverted-vgg":
-                raise ValueError(f"{where}.training: it was published with the losses that are ours; leave `training` out")
+                raise ValueError(
+                    f"{where}.training: it was published with the losses that are ours; leave `training` out"
+                )
         for where, (architecture, options) in decoders.items():
             if architecture in OPTIONS:
                 _validated(OPTIONS[architecture], options, f"{where}.options")
@@ -514,7 +523,9 @@ class Params(Settings):
                 )
         for name, train in self.train_recognizer.items():
             if train.objective == "distil" and train.dataset not in given.get(train.teacher, {train.dataset: ""}):
-                raise ValueError(f"train_recognizer.{name}.teacher: {train.teacher} has no templates of {train.dataset}")
+                raise ValueError(
+                    f"train_recognizer.{name}.teacher: {train.teacher} has no templates of {train.dataset}"
+                )
 
 
 def _known(where: str, name: str, kind: str, names: dict) -> None:

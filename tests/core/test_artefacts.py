@@ -51,7 +51,9 @@ def test_a_full_or_forbidden_disk_is_explained(tmp_path, error):
 
 
 def test_a_table_has_six_digits_and_no_index(tmp_path):
-    write_table(tmp_path / "new" / "a.csv", pd.DataFrame({"name": ["é", "b"], "value": [1 / 3, 12345678.0]}, index=[7, 8]))
+    write_table(
+        tmp_path / "new" / "a.csv", pd.DataFrame({"name": ["é", "b"], "value": [1 / 3, 12345678.0]}, index=[7, 8])
+    )
     assert (tmp_path / "new" / "a.csv").read_text(encoding="utf-8") == "name,value\né,0.333333\nb,1.23457e+07\n"
 
 

@@ -51,7 +51,9 @@ def test_what_a_decoder_learns_has_the_floor():
     templates = stretched(spread=5.0)
     module = learned(templates)
     mean, matrix, variances = soft_whitening(templates, FLOOR)
-    torch.testing.assert_close(module(templates), ((templates - mean) @ matrix).clamp(-CLIP, CLIP), rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(
+        module(templates), ((templates - mean) @ matrix).clamp(-CLIP, CLIP), rtol=1e-3, atol=2e-3
+    )
     assert torch.equal(module.variances, variances)
     spread = module(templates).std(0)
     assert spread[0] > 0.98 and spread[-1] < 0.2  # of deviation 1e-5, a tenth of the floor's 1e-4

@@ -100,7 +100,9 @@ def test_the_quadratic_decoder_learns_products_that_the_linear_one_cannot(exampl
         light = (128 + 40 * part.targets[:, 0] * part.targets[:, 1]).clamp(0, 255).byte()
         part.images = light[: len(part.rows), None, None, None].expand(-1, 3, SIZE, SIZE)
         part.targets = torch.cat([part.targets[: len(part.rows)]] * (len(part) // len(part.rows)))
-    linear, quadratic = (fitted((training, validation), d)[1].r2 for d in (LinearDecoder(3, SIZE), QuadraticDecoder(3, SIZE, 3)))
+    linear, quadratic = (
+        fitted((training, validation), d)[1].r2 for d in (LinearDecoder(3, SIZE), QuadraticDecoder(3, SIZE, 3))
+    )
     assert linear < 0.2 and quadratic > 0.9
 
 
@@ -130,4 +132,6 @@ def test_without_axes_only_the_whitened_template_is_left(examples):
     decoder.set_statistics(templates, torch.rand(3, SIZE, SIZE))
     features = decoder.features(templates).double()
     assert features.shape == templates.shape
-    torch.testing.assert_close(features.T @ features / len(features), torch.eye(features.shape[1]).double(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        features.T @ features / len(features), torch.eye(features.shape[1]).double(), atol=1e-3, rtol=0
+    )

@@ -17,7 +17,9 @@ from dfd.evaluation.quality import ssim
 
 
 def images(seed: int, n: int = 3, size: int = 32) -> torch.Tensor:
-    smooth = F.interpolate(torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed)), (size, size), mode="bilinear")
+    smooth = F.interpolate(
+        torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed)), (size, size), mode="bilinear"
+    )
     return (smooth * 255).round() / 255  # as the evaluation rounds them
 
 
@@ -86,7 +88,9 @@ def test_every_phase_has_a_loss_per_face_and_gradients(architecture, phase, phi)
 
 
 def test_the_published_weights():
-    assert PHASES["residual-deconvolution"] == {"all": {"absolute": 1, "ssim": 0.75, "perceptual": 0.02, "identity": 0.025}}
+    assert PHASES["residual-deconvolution"] == {
+        "all": {"absolute": 1, "ssim": 0.75, "perceptual": 0.02, "identity": 0.025}
+    }
     assert list(PHASES["nbnet"]) == ["pixel", "perceptual"]
     assert PHASES["nbnet"]["pixel"] == {"absolute": 1} and PHASES["nbnet"]["perceptual"] == {"perceptual": 1}
 
@@ -96,7 +100,9 @@ def test_each_term_alone_is_what_its_function_gives(phi):
     terms = CompetingLoss(phi, PHASES["residual-deconvolution"]["all"], scale=3.0).terms(a, b, None)
     torch.testing.assert_close(terms["absolute"], absolute_loss(a, b))
     torch.testing.assert_close(terms["ssim"], ssim_loss(a, b))
-    torch.testing.assert_close(terms["perceptual"], 3 * (phi.perceptual(a) - phi.perceptual(b)).square().mean((1, 2, 3)))
+    torch.testing.assert_close(
+        terms["perceptual"], 3 * (phi.perceptual(a) - phi.perceptual(b)).square().mean((1, 2, 3))
+    )
     torch.testing.assert_close(terms["identity"], identity_loss(phi(a), phi(b)))
 
 

@@ -80,7 +80,9 @@ def test_without_jitter_it_is_the_recognizers_own_window_at_that_coarseness(stil
 
     def window(matrix: np.ndarray) -> torch.Tensor:
         fine = tuple(20 * round(share * side) for side in recognizer.size)
-        return F.interpolate(F.avg_pool2d(views(faces(), matrix, fine, SIDE, 1.0), 20), recognizer.size, mode="bilinear")
+        return F.interpolate(
+            F.avg_pool2d(views(faces(), matrix, fine, SIDE, 1.0), 20), recognizer.size, mode="bilinear"
+        )
 
     assert (jittered(faces(), recognizer) - window(seen)).abs().max() < 0.01
     assert (jittered(faces(), recognizer) - window(seen + np.array([[0, 0, 0.1], [0, 0, 0]]))).abs().max() > 0.03
@@ -123,7 +125,9 @@ def test_grey_is_the_mean_of_the_colours(still, monkeypatch):
     still(1.0)
     monkeypatch.setattr(jitter, "GREY", 1.0)
     images = faces(side=32)
-    torch.testing.assert_close(jittered(images, Shown(32)), images.mean(1, keepdim=True).expand_as(images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        jittered(images, Shown(32)), images.mean(1, keepdim=True).expand_as(images), atol=1e-5, rtol=0
+    )
 
 
 def test_noise_has_its_deviation(still, monkeypatch):
@@ -135,11 +139,15 @@ def test_noise_has_its_deviation(still, monkeypatch):
     assert noise.flatten(1).T.corrcoef()[0, 1:].isfinite().all() and not torch.equal(noise[0], noise[1])
 
 
-@pytest.mark.parametrize("recognizer", [Shown(8, "dlib", "portrait"), Shown((14, 12), "arcface", "portrait")], ids=["square", "higher"])
+@pytest.mark.parametrize(
+    "recognizer", [Shown(8, "dlib", "portrait"), Shown((14, 12), "arcface", "portrait")], ids=["square", "higher"]
+)
 def test_turns_scales_and_shifts_are_within_their_limits_and_reach_them(recognizer, monkeypatch):
     """Of each image its own, uniform: read off the affine maps. What is turned in the picture is not sheared."""
     maps, affine_grid = [], F.affine_grid
-    monkeypatch.setattr(jitter.F, "affine_grid", lambda theta, *rest, **named: maps.append(theta) or affine_grid(theta, *rest, **named))
+    monkeypatch.setattr(
+        jitter.F, "affine_grid", lambda theta, *rest, **named: maps.append(theta) or affine_grid(theta, *rest, **named)
+    )
     torch.manual_seed(0)
     n, seen = 3000, recognizer.seen
     jittered(faces(1, 8).expand(n, -1, -1, -1), recognizer)

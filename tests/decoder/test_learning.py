@@ -15,7 +15,14 @@ OPTIONS = {
     "dropout": 0.0, "normalise": "batch", "output": "linear",
 }  # fmt: skip
 WITHOUT_IDENTITY = dict.fromkeys(TERMS, 1.0) | {"identity": 0.0}
-SETTINGS = {"epochs": 2, "patience": 2, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant"}
+SETTINGS = {
+    "epochs": 2,
+    "patience": 2,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+}
 
 
 class NoGradients(torch.nn.Module):
@@ -37,7 +44,9 @@ def lesson(synthetic_store, tmp_path):
             "precision": "float32", "seed": 0, "device": torch.device("cpu"), "memory_gb": 1.0,
             "checkpoint": tmp_path / "x.pt", "decides": {},
         }  # fmt: skip
-        return learn(synthetic_store, template, mirrored, perceptual, weights=weights, settings=settings, **fixed | changes)
+        return learn(
+            synthetic_store, template, mirrored, perceptual, weights=weights, settings=settings, **fixed | changes
+        )
 
     return run
 
@@ -59,7 +68,8 @@ def test_it_learns_and_its_file_gives_the_decoder_back(lesson, phi, tmp_path):
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(lesson, phi, tmp_path):
     weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0}
     states = [
-        lesson(phi, weights, checkpoint=tmp_path / f"{i}.pt", seed=seed).decoder.state_dict() for i, seed in enumerate((0, 0, 1))
+        lesson(phi, weights, checkpoint=tmp_path / f"{i}.pt", seed=seed).decoder.state_dict()
+        for i, seed in enumerate((0, 0, 1))
     ]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])

@@ -261,7 +261,9 @@ def test_identity_is_the_cosine_from_1_in_grey_levels():
     np.testing.assert_allclose(identity_loss(a, b), [65025 * (1 - cosine) for cosine in cosines], rtol=1e-4, atol=0.1)
     torch.testing.assert_close(identity_loss(a, 3 * a), torch.zeros(5), atol=0.02, rtol=0)
     torch.testing.assert_close(identity_loss(a, -0.1 * a), torch.full((5,), 2 * 255.0**2))
-    torch.testing.assert_close(identity_loss(torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 2]])), torch.tensor([255.0**2]))
+    torch.testing.assert_close(
+        identity_loss(torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 2]])), torch.tensor([255.0**2])
+    )
 
 
 IDENTITY = dict.fromkeys(TERMS, 0.0) | {"identity": 1.0}
@@ -299,7 +301,9 @@ def test_the_identity_is_of_the_last_share_of_the_batch(still, white_box):
     n, share = 5, 0.4
     recognizer, templates = Seen(), torch.randn(n, 3 * SIDE**2)
     images, targets = faces(0, n=n).requires_grad_(), faces(1, n=n)
-    terms = ReconstructionLoss(Seen(), IDENTITY, share=share, identity=recognizer, white_box=white_box).terms(images, targets, templates)
+    terms = ReconstructionLoss(Seen(), IDENTITY, share=share, identity=recognizer, white_box=white_box).terms(
+        images, targets, templates
+    )
     wanted = templates if white_box else recognizer.embed(targets)
     expected = cosine_loss(recognizer.embed(images.detach()), wanted)
     np.testing.assert_allclose(terms["identity"].detach(), expected[-2:], rtol=1e-4)
@@ -311,9 +315,15 @@ def test_the_identity_is_of_jittered_views(monkeypatch):
     given = []
     monkeypatch.setattr(losses, "jittered", lambda images, recognizer: given.append((images, recognizer)) or 1 - images)
     recognizer, images = Seen(), faces(0)
-    terms = ReconstructionLoss(Seen(), IDENTITY, identity=recognizer, white_box=False).terms(images, faces(1), torch.zeros(N, 5))
-    assert torch.equal(given[0][0], images) and given[0][1] is recognizer and len(given) == 1  # the original is seen plainly
-    np.testing.assert_allclose(terms["identity"], cosine_loss(recognizer.embed(1 - images), recognizer.embed(faces(1))), rtol=1e-4)
+    terms = ReconstructionLoss(Seen(), IDENTITY, identity=recognizer, white_box=False).terms(
+        images, faces(1), torch.zeros(N, 5)
+    )
+    assert (
+        torch.equal(given[0][0], images) and given[0][1] is recognizer and len(given) == 1
+    )  # the original is seen plainly
+    np.testing.assert_allclose(
+        terms["identity"], cosine_loss(recognizer.embed(1 - images), recognizer.embed(faces(1))), rtol=1e-4
+    )
 
 
 def test_its_gradient_reaches_the_image_and_stops_at_the_recognizer(phi):

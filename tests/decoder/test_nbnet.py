@@ -22,7 +22,9 @@ def test_the_published_layers():
     for module in net.modules():
         if isinstance(module, NeighbourlyBlock):
             module.register_forward_hook(
-                lambda block, inputs, output: seen.append((output.shape[-1], inputs[0].shape[1], output.shape[1], len(block.layers)))
+                lambda block, inputs, output: seen.append(
+                    (output.shape[-1], inputs[0].shape[1], output.shape[1], len(block.layers))
+                )
             )
     assert net(torch.zeros(2, 128, device="meta")).shape == (2, 3, 160, 160)
     assert seen == STAGES

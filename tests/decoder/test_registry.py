@@ -30,7 +30,9 @@ OPTIONS = {  # architecture -> its options beside the size
     "residual-deconvolution": {"width": 0.06},
     "adapted": {"architecture": "nbnet", "takes": 7, "options": {"width": 0.06}},
 }
-LATE = {"residual": 2}  # steps until a gradient reaches everything: its blocks start as the identity, its last layer at zero
+LATE = {
+    "residual": 2
+}  # steps until a gradient reaches everything: its blocks start as the identity, its last layer at zero
 WHITENING = ("residual", "inverted-vgg")
 BOUNDED = ("nbnet", "residual-deconvolution", "adapted")  # tanh or a sigmoid ends them
 PAPER = TINY | {"size": 224, "width": 1.0, "hidden": 4096, "dropout": 0.5, "normalise": "none"}
@@ -206,7 +208,9 @@ def test_no_axis_counts_beyond_five_standard_deviations():
     decoder.set_statistics(templates(200), torch.rand(3, 56, 56))
     with torch.no_grad():
         decoder.to_rgb.weight *= 100  # so that the template shows
-        direction = torch.linalg.inv(decoder.whitening.matrix)[3]  # a unit step is one standard deviation of axis 3, and of no other
+        direction = torch.linalg.inv(decoder.whitening.matrix)[
+            3
+        ]  # a unit step is one standard deviation of axis 3, and of no other
         near, far, farther = (decoder(templates(200).mean(0) + steps * direction[None]) for steps in (2, 15, 500))
     assert (far - farther).abs().max() < 0.01 * (near - far).abs().max()
 
@@ -215,7 +219,10 @@ def test_no_axis_counts_beyond_five_standard_deviations():
 @pytest.mark.parametrize("scale, shift", [(1.0, 0.0), (1e3, -70.0), (1e-3, 2.0)])
 def test_what_it_sees_of_templates_is_white(architecture, scale, shift):
     """Mixed and stretched templates of any scale arrive with no correlation, and variance 1."""
-    mix = torch.logspace(-1.5, 0, D)[:, None] * torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(4))).Q
+    mix = (
+        torch.logspace(-1.5, 0, D)[:, None]
+        * torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(4))).Q
+    )
     correlated = scale * templates(200) @ mix + shift
     decoder = build(architecture, 56).eval()
     decoder.set_statistics(correlated, torch.rand(3, 56, 56))

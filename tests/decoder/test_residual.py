@@ -22,7 +22,9 @@ from dfd.templates.linear import STRENGTHS
 SIZE = 56
 
 
-def examples(store, split: str, templates: torch.Tensor, mirrored: torch.Tensor | None = None, size: int = SIZE) -> Examples:
+def examples(
+    store, split: str, templates: torch.Tensor, mirrored: torch.Tensor | None = None, size: int = SIZE
+) -> Examples:
     return Examples(store, store.rows(split), size, templates, mirrored, 1.0)
 
 
@@ -116,7 +118,9 @@ def test_sizes(size):
     first, skip, last = SIZES[size]
     decoder = ResidualDecoder(5, size, hidden=8, rank=4, channels=16, axes=2).eval()
     shapes = []
-    decoder.convolutions.register_forward_hook(lambda module, inputs, output: shapes.append((inputs[0].shape, output.shape)))
+    decoder.convolutions.register_forward_hook(
+        lambda module, inputs, output: shapes.append((inputs[0].shape, output.shape))
+    )
     assert decoder(torch.randn(2, 5)).shape == (2, 3, size, size)
     assert (shapes[0][0][-1], decoder.coarse, shapes[0][1][-1]) == (first, skip, last)
     assert isinstance(decoder.to_rgb, nn.Sequential) == (size >= 112)
@@ -137,7 +141,9 @@ def test_from_112_pixels_the_last_doubling_is_a_pixel_shuffle():
                 torch.testing.assert_close(part, torch.full((56, 56), (4 * colour + 2 * a + b) / 12), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("channels, widths", [(80, [80, 80, 40, 20]), (16, [16] * 4), (8, [8] * 4), (256, [256, 256, 128, 64])])
+@pytest.mark.parametrize(
+    "channels, widths", [(80, [80, 80, 40, 20]), (16, [16] * 4), (8, [8] * 4), (256, [256, 256, 128, 64])]
+)
 def test_channels_halve_but_not_below_16(channels, widths):
     decoder = ResidualDecoder(5, 56, hidden=8, rank=4, channels=channels, axes=2)
     blocks = [module for module in decoder.convolutions if isinstance(module, ResidualBlock)]

@@ -23,7 +23,9 @@ def test_the_published_layers():
     seen = []
     for module in convolutions:
         module.register_forward_hook(
-            lambda layer, inputs, output: seen.append((output.shape[1], layer.stride[0], layer.padding[0], output.shape[-1]))
+            lambda layer, inputs, output: seen.append(
+                (output.shape[1], layer.stride[0], layer.padding[0], output.shape[-1])
+            )
         )
     assert net(torch.zeros(2, 512, device="meta")).shape == (2, 3, 112, 112)
     assert seen == STAGES
@@ -52,7 +54,9 @@ def test_the_branch_is_added_to_its_input():
     assert not torch.equal(branch(x), branch.layers(x))
 
 
-@pytest.mark.parametrize("size, stages", [(4, 1), (30, 4), (31, 5), (56, 5), (58, 5), (64, 6), (112, 6), (113, 7), (224, 7)])
+@pytest.mark.parametrize(
+    "size, stages", [(4, 1), (30, 4), (31, 5), (56, 5), (58, 5), (64, 6), (112, 6), (113, 7), (224, 7)]
+)
 def test_sizes_take_the_first_stages_that_reach_them(size, stages):
     net = published(size, 12)
     assert sum(isinstance(module, nn.ConvTranspose2d) for module in net.modules()) == stages

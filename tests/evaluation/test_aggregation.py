@@ -44,7 +44,9 @@ def test_the_people_with_most_photos_and_the_counts_they_allow():
     people = {name: np.arange(n) for name, n in (("a", 9), ("b", 7), ("c", 6), ("d", 2))}
     found = planned_of(people, counts=[1, 4, 5, 20])
     assert len(found.people) == 3 and found.counts == [1, 4] and len(found.drawn) == 4
-    assert found.notes["counts_note"].startswith("templates of 5, 20 photos: left out, one of the 3 people has 6 photos")
+    assert found.notes["counts_note"].startswith(
+        "templates of 5, 20 photos: left out, one of the 3 people has 6 photos"
+    )
     found = planned_of(people, counts=[1, 4, 5], most=2)
     assert len(found.people) == 2 and found.counts == [1, 4, 5] and not found.notes
     found = planned_of({"a": np.arange(2), "b": np.arange(1)})
@@ -111,7 +113,10 @@ def test_more_photos_verify_better_and_a_single_one_as_usual():
     gain = found[10]["minus_1"]["auc"]
     assert gain["difference"] == pytest.approx(areas[2] - areas[0]) and gain["ci95_low"] > 0
     assert found[10]["minus_3"]["auc"]["difference"] == pytest.approx(areas[2] - areas[1])
-    assert not [key for key in found[1] if key.startswith("minus")] and found[1]["tar_at_far_0.001"]["n_genuine"] == 6 * 15 * 2
+    assert (
+        not [key for key in found[1] if key.startswith("minus")]
+        and found[1]["tar_at_far_0.001"]["n_genuine"] == 6 * 15 * 2
+    )
     plain = verification_summary(gallery_pairs(templates, drawn, 1), samples=100, generator=rng())
     for name in ("tar_at_far_0.001", "eer", "auc"):
         assert plain[name]["value"] == found[1][name]["value"]

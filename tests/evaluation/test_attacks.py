@@ -136,7 +136,9 @@ def setting():
 def test_an_outcome_is_what_the_attack_gave_and_the_head_says(setting):
     recognizer, decoders, faces, _, templates = setting
     head = fit_identification(templates, torch.as_tensor(faces.codes))
-    attacked = outcome(lambda x, t: x / 2 + t[:, None, None, None] / 20, faces.images, torch.arange(36) % 6, recognizer, head, decoders)
+    attacked = outcome(
+        lambda x, t: x / 2 + t[:, None, None, None] / 20, faces.images, torch.arange(36) % 6, recognizer, head, decoders
+    )
     expected = faces.images / 2 + (torch.arange(36) % 6)[:, None, None, None] / 20
     torch.testing.assert_close(attacked.images, expected)
     torch.testing.assert_close(attacked.templates, recognizer(expected))
@@ -168,7 +170,10 @@ def test_a_summary_counts_targets_true_identities_and_the_noise_of_successes():
     differences = {kind: part["minus_before"]["mean"] for kind, part in metrics["v"].items()}
     assert differences == {"target": -0.25, "true_identity": 0.25} and "minus_v" not in metrics["before"]["target"]
     # Of truth 0 the hits are (0, 0) and (1, 1), of truth 1 (1, 0) and (0, 0): drawn together, the difference is 1, 0.25 or -0.5.
-    assert (metrics["v"]["true_identity"]["minus_before"]["ci95_low"], metrics["v"]["true_identity"]["minus_before"]["ci95_high"]) == (-0.5, 1)
+    assert (
+        metrics["v"]["true_identity"]["minus_before"]["ci95_low"],
+        metrics["v"]["true_identity"]["minus_before"]["ci95_high"],
+    ) == (-0.5, 1)
     assert metrics["before"]["target"]["ci95_low"] <= 0.75 <= metrics["before"]["target"]["ci95_high"]
     assert metrics["cosine"]["mean"] == pytest.approx(0.5)
     assert metrics["noise"]["n_pairs"] == 3
@@ -189,14 +194,23 @@ def test_an_attack_that_never_succeeds_has_rates_of_zero_and_no_noise():
 
 
 def test_identification_is_attacked_on_held_out_photos(setting):
-    chosen = {"itfgsm": (20, {"epsilon": 60}), "tfgsm": (20, {"epsilon": 0.01}), "cw-l2": (4, {"iterations": 60, "searches": 3, "initial": 1.0})}
+    chosen = {
+        "itfgsm": (20, {"epsilon": 60}),
+        "tfgsm": (20, {"epsilon": 0.01}),
+        "cw-l2": (4, {"iterations": 60, "searches": 3, "initial": 1.0}),
+    }
     metrics, shown = attack_identification(*setting, 0.5, chosen, samples=100, seed=0)
     head = metrics["identification"]
     assert (head["n_people"], head["n_enrolled"], head["n_held_out"]) == (6, 18, 18)
     assert head["accuracy"]["mean"] == 1 and head["accuracy"]["count"] == 18
     targeted = metrics["targeted"]
     assert list(targeted) == ["original", *chosen]
-    assert {name: part["n_pairs"] for name, part in targeted.items()} == {"original": 20, "itfgsm": 20, "tfgsm": 20, "cw-l2": 4}
+    assert {name: part["n_pairs"] for name, part in targeted.items()} == {
+        "original": 20,
+        "itfgsm": 20,
+        "tfgsm": 20,
+        "cw-l2": 4,
+    }
     assert targeted["original"]["before"]["true_identity"]["mean"] == 1
     assert targeted["itfgsm"]["before"]["target"]["mean"] > 0.9 and targeted["itfgsm"]["noise"]["linf"]["mean"] <= 60.01
     assert targeted["tfgsm"]["before"]["target"]["count"] == 0 and targeted["tfgsm"]["noise"]["l2"] is None
@@ -230,7 +244,10 @@ def test_the_head_learns_from_the_enrolled_photos_only(setting, monkeypatch):
     metrics, _ = attack_identification(*setting, 0.2, {"tfgsm": (3, {"epsilon": 1})}, samples=100, seed=0)
     templates, codes = learned[0]
     assert codes.tolist() == [0, 1, 2, 3, 4, 5] and metrics["identification"]["n_held_out"] == 30
-    assert all((setting[4][setting[2].codes == code] == template).all(1).any() for template, code in zip(templates, codes.tolist(), strict=True))
+    assert all(
+        (setting[4][setting[2].codes == code] == template).all(1).any()
+        for template, code in zip(templates, codes.tolist(), strict=True)
+    )
 
 
 # Verification
@@ -265,9 +282,21 @@ def test_only_the_second_faces_of_matching_pairs_are_attacked(setting, pairs):
 
 def test_verification_metrics_and_tables(pairs):
     metrics = verification_metrics(pairs, 40, samples=100, seed=0)
-    assert set(metrics) == {"epsilon", "n_matching_pairs", "decline", "defence", "cost", "original", "attacked_by_5", "attacked_by_40"}
+    assert set(metrics) == {
+        "epsilon",
+        "n_matching_pairs",
+        "decline",
+        "defence",
+        "cost",
+        "original",
+        "attacked_by_5",
+        "attacked_by_40",
+    }
     assert metrics["n_matching_pairs"] == 50 and metrics["epsilon"] == 40
-    tars = [metrics[attack]["before"]["tar_at_far_0.001"]["value"] for attack in ("original", "attacked_by_5", "attacked_by_40")]
+    tars = [
+        metrics[attack]["before"]["tar_at_far_0.001"]["value"]
+        for attack in ("original", "attacked_by_5", "attacked_by_40")
+    ]
     assert tars[0] >= tars[1] >= tars[2] and tars[0] > tars[2]
     assert metrics["decline"]["before"]["tar_at_far_0.001"]["difference"] == pytest.approx(tars[2] - tars[0])
     defence = {name: values["eer"]["difference"] for name, values in metrics["defence"].items()}
@@ -293,6 +322,8 @@ def test_without_decoders_all_is_before_decoding(setting):
     recognizer, _, faces, rows, templates = setting
     pairs = attacked_pairs(recognizer, {}, faces, rows, templates, [5], 12, rng())
     assert set(pairs) == {(0.0, "before"), (5, "before")}
-    metrics, shown = attack_identification(recognizer, {}, faces, rows, templates, 0.5, {"tfgsm": (3, {"epsilon": 5})}, 100, 0)
+    metrics, shown = attack_identification(
+        recognizer, {}, faces, rows, templates, 0.5, {"tfgsm": (3, {"epsilon": 5})}, 100, 0
+    )
     assert set(metrics["targeted"]["tfgsm"]) == {"n_pairs", "n_identities", "before", "cosine", "noise"}
     assert all(not one.decoded for one in shown.values())

@@ -36,9 +36,7 @@ def test_cosines_are_means_over_all_pairs():
     found = template_spread(templates, list(people.values()), 100, generator=rng())
     cosine = lambda i, j: float(F.cosine_similarity(templates[i], templates[j], dim=0))
     within = np.mean([np.mean([cosine(i, j) for i, j in combinations(own, 2)]) for own in people.values()])
-    between = np.mean(
-        [np.mean([cosine(i, j) for i in a for j in b]) for a, b in combinations(people.values(), 2)]
-    )
+    between = np.mean([np.mean([cosine(i, j) for i in a for j in b]) for a, b in combinations(people.values(), 2)])
     assert found["within_person_cosine"]["mean"] == pytest.approx(within, abs=1e-6)
     assert found["between_people_cosine"]["mean"] == pytest.approx(between, abs=1e-6)
     assert found["within_person_share"]["value"] == pytest.approx((1 - within) / (1 - between), abs=1e-6)
@@ -105,4 +103,6 @@ def test_too_few_photos_are_left_out_with_a_note():
     found = person_spread(templates, {"p0": people["p0"]}, {"v": decode}, 2, 100, generator=rng())
     nulls = [key for key, value in numbers(found) if value is None]
     for key in nulls:
-        assert any(k.rpartition(".")[0] == key.rpartition(".")[0] and k.endswith("_note") for k, _ in numbers(found)), key
+        assert any(k.rpartition(".")[0] == key.rpartition(".")[0] and k.endswith("_note") for k, _ in numbers(found)), (
+            key
+        )

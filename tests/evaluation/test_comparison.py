@@ -73,7 +73,9 @@ def test_cosines_by_every_recognizer_that_embeds_images():
 
 
 def test_a_recognizer_that_embeds_no_images_is_a_note():
-    found = summary({"a": faces(1)}, recognizers={"blind": (Blind(), torch.zeros(12, 3))})["decoders"]["a"]["cosine-blind"]
+    found = summary({"a": faces(1)}, recognizers={"blind": (Blind(), torch.zeros(12, 3))})["decoders"]["a"][
+        "cosine-blind"
+    ]
     assert found["mean"] is None and "precomputed" in found["cosine_note"]
 
 
@@ -99,7 +101,8 @@ def test_differences_from_several_references():
     values = {name: {"psnr": shift + np.arange(4.0)} for name, shift in {"a": 0, "b": 1, "c": 5}.items()}
     found = compared(values, np.arange(4), against(values, "a", "c"), 50, 0)
     differences = {
-        name: {key: found[name]["psnr"][key]["mean"] for key in found[name]["psnr"] if key.startswith("minus_")} for name in values
+        name: {key: found[name]["psnr"][key]["mean"] for key in found[name]["psnr"] if key.startswith("minus_")}
+        for name in values
     }
     assert differences == {"a": {"minus_c": -5}, "b": {"minus_a": 1, "minus_c": -4}, "c": {"minus_a": 5}}
 
@@ -118,7 +121,10 @@ def test_a_comparison_on_a_store(orl_store):
 def test_several_trainings_count_as_their_mean_with_the_noise_between_them():
     single = {"a": faces(0) + 0.1 * faces(1), "b": faces(0) + 0.2 * faces(2)}
     assert summary({name: [image] for name, image in single.items()}) == summary(single)
-    several = {"a": [faces(0) + 0.1 * faces(seed) for seed in (1, 2, 3)], "b": [faces(0) + s * faces(4) for s in (0.1, 0.3, 0.2)]}
+    several = {
+        "a": [faces(0) + 0.1 * faces(seed) for seed in (1, 2, 3)],
+        "b": [faces(0) + s * faces(4) for s in (0.1, 0.3, 0.2)],
+    }
     found = summary({name: iter(images) for name, images in several.items()})
     values = {name: np.stack([psnr(image, faces(0)).numpy() for image in images]) for name, images in several.items()}
     for name, own in values.items():

@@ -95,12 +95,22 @@ def test_flips_are_counted_against_the_unmodified():
 def test_whose_mean_replaces_a_part_is_a_paired_difference():
     women, men = np.array([0.2, 0.4, 0.9]), np.array([0.3, 0.6, 0.9])
     found = gender_metrics(
-        {"unmodified": women, "identity-female": women, "identity-male": men, "attribute-male": men}, np.arange(3), 500, draw()
+        {"unmodified": women, "identity-female": women, "identity-male": men, "attribute-male": men},
+        np.arange(3),
+        500,
+        draw(),
     )
     difference = found["identity-male"]["p_male"]["minus_identity-female"]
-    assert difference["mean"] == pytest.approx(0.1) and (difference["ci95_low"], difference["ci95_high"]) == pytest.approx((0, 0.2))
+    assert difference["mean"] == pytest.approx(0.1) and (
+        difference["ci95_low"],
+        difference["ci95_high"],
+    ) == pytest.approx((0, 0.2))
     assert "minus_attribute-female" not in found["attribute-male"]["p_male"]  # which is not there
-    assert set(found["attribute-male"]["p_male"]) == set(found["identity-female"]["p_male"]) == {"mean", "ci95_low", "ci95_high"}
+    assert (
+        set(found["attribute-male"]["p_male"])
+        == set(found["identity-female"]["p_male"])
+        == {"mean", "ci95_low", "ci95_high"}
+    )
 
 
 class Colours(Recognizer):

@@ -82,4 +82,8 @@ def test_the_identity_that_is_left_and_what_was_without_the_block():
 
 def test_a_gender_flips_where_it_crosses_one_half():
     found = gender_flipped(np.array([0.9, 0.6, 0.2, 0.4]), np.array([0.6, 0.4, 0.3, 0.7]), **SETTINGS, generator=rng())
-    assert found["mean"] == 0.5 and (found["count"], found["n"]) == (2, 4) and found["ci95_low"] <= 0.5 <= found["ci95_high"]
+    assert (
+        found["mean"] == 0.5
+        and (found["count"], found["n"]) == (2, 4)
+        and found["ci95_low"] <= 0.5 <= found["ci95_high"]
+    )

@@ -53,7 +53,9 @@ def test_listed_pairs(faces):
     ]
     pairs = pd.DataFrame(rows, columns=["fold", "first", "second", "genuine"])
     metrics = listed_pairs(pairs, keys, originals, perturbed, mapped, 30, seed=5)
-    assert metrics["original"]["without"] == view2_summary(pairs, pair_scores(pairs, keys, originals), 30, generator=rng())
+    assert metrics["original"]["without"] == view2_summary(
+        pairs, pair_scores(pairs, keys, originals), 30, generator=rng()
+    )
     sides = [pair_scores(pairs, keys, originals, side["worse"]) for side in (mapped, perturbed)]
     assert metrics["worse"] == view2_paired(pairs, *sides, 30, generator=rng())
     assert not np.allclose(sides[0], sides[1])

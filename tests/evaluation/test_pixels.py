@@ -37,7 +37,9 @@ def test_shares_of_a_known_change():
     after = before.clone()
     after[..., 0, 0], after[..., 0, 3] = 0.2, 0.1  # squared: 4 to 1
     assert change_share(before, after, half(4)).item() == pytest.approx(0.8)
-    assert change_share(before, before + 0.3, half(4)).item() == pytest.approx(0.5)  # a change without a place: the area
+    assert change_share(before, before + 0.3, half(4)).item() == pytest.approx(
+        0.5
+    )  # a change without a place: the area
     assert change_share(before, before + 0.3, 0.25 * torch.ones(1, 1, 4, 4)).item() == pytest.approx(0.25)
     assert change_share(before, before, half(4)).isnan().all()
     lighter = after + torch.tensor([0.3, -0.2, 0.1]).view(1, 3, 1, 1)  # elsewhere as much as there

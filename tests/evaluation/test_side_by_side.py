@@ -22,7 +22,8 @@ def test_verification_beside_that_of_the_first():
     both = {"a": templates(1, 1.0), "b": templates(2, 0.3)}
     found = verification_by_recognizer(both, PEOPLE, 50, 0)["verification"]
     alone = {
-        name: verification_summary(pairs(own, own), samples=50, generator=np.random.default_rng(0)) for name, own in both.items()
+        name: verification_summary(pairs(own, own), samples=50, generator=np.random.default_rng(0))
+        for name, own in both.items()
     }
     assert found["a"] == alone["a"] and "minus_b" not in found["a"]
     difference = found["b"].pop("minus_a")
@@ -32,7 +33,9 @@ def test_verification_beside_that_of_the_first():
 
 
 def test_people_without_pairs_are_a_note():
-    assert "no person" in verification_by_recognizer({"a": templates(1, 1.0)}, np.arange(24), 50, 0)["verification_note"]
+    assert (
+        "no person" in verification_by_recognizer({"a": templates(1, 1.0)}, np.arange(24), 50, 0)["verification_note"]
+    )
     assert "no person" in gains_by_recognizer({"a": templates(1, 1.0)}, {}, {}, np.arange(24), 50, 0)["maps_note"]
 
 
@@ -41,7 +44,10 @@ def test_a_gain_beside_another_is_the_difference_of_both():
     bad, good = templates(3, 2.0), templates(4, 0.4)
     ours, theirs = (pairs(a, good), pairs(a, bad)), (pairs(b, b), pairs(b, good))
     found = gain_difference(ours, theirs, samples=200, generator=np.random.default_rng(0))
-    gains = [paired_summary(*sides, samples=200, generator=np.random.default_rng(0))["difference"] for sides in (ours, theirs)]
+    gains = [
+        paired_summary(*sides, samples=200, generator=np.random.default_rng(0))["difference"]
+        for sides in (ours, theirs)
+    ]
     for measure, value in found.items():
         assert value["difference"] == pytest.approx(gains[0][measure]["difference"] - gains[1][measure]["difference"])
         assert value["ci95_low"] <= value["ci95_high"]

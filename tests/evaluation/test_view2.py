@@ -82,7 +82,11 @@ def test_each_fold_is_tested_with_what_the_others_chose(pairs, scores):
         tars.append((scores[tested & genuine] >= threshold).mean())
         fars.append((scores[tested & ~genuine] >= threshold).mean())
     at_far = metrics["tar_at_far_0.01"]
-    for part, values in ((metrics["accuracy"], accuracies), (at_far["folds"]["tar"], tars), (at_far["folds"]["far"], fars)):
+    for part, values in (
+        (metrics["accuracy"], accuracies),
+        (at_far["folds"]["tar"], tars),
+        (at_far["folds"]["far"], fars),
+    ):
         assert part["mean"] == pytest.approx(np.mean(values), abs=1e-12)
         assert part["standard_error"] == pytest.approx(np.std(values, ddof=1) / 10**0.5, abs=1e-12)
     assert 0.8 < metrics["accuracy"]["mean"] < 0.95 and 0 < metrics["accuracy"]["standard_error"] < 0.03
@@ -127,7 +131,13 @@ def test_one_fold_or_other_scores_are_refused(pairs, scores):
 
 def test_pairs_are_scored_by_key():
     pairs = listed(1, 2)
-    keys = ["p1_0/p1_0_0002.jpg", "p1_0/p1_0_0001.jpg", "q1_0/q1_0_0001.jpg", "p1_1/p1_1_0001.jpg", "q1_1/q1_1_0001.jpg"]
+    keys = [
+        "p1_0/p1_0_0002.jpg",
+        "p1_0/p1_0_0001.jpg",
+        "q1_0/q1_0_0001.jpg",
+        "p1_1/p1_1_0001.jpg",
+        "q1_1/q1_1_0001.jpg",
+    ]
     templates = np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0], [0.0, 0.0], [-1.0, 0.0]], np.float32)
     scores = pair_scores(pairs, keys, templates)
     np.testing.assert_allclose(scores, [0.6, 0.0, NAN, 0.0], atol=1e-7)  # p1_1's second photo has no face
@@ -140,7 +150,9 @@ def test_the_summary_adds_intervals_to_the_pooled_rates(pairs, scores):
     plain, pooled = view2(pairs, scores), verification_summary(
         as_pairs(pairs, scores), samples=100, generator=np.random.default_rng(0)
     )  # fmt: skip
-    assert summary["accuracy"] == plain["accuracy"] and summary["eer"] == pooled["eer"] and summary["auc"] == pooled["auc"]
+    assert (
+        summary["accuracy"] == plain["accuracy"] and summary["eer"] == pooled["eer"] and summary["auc"] == pooled["auc"]
+    )
     tar = summary["tar_at_far_0.001"]
     assert tar["folds"] == plain["tar_at_far_0.001"]["folds"] and tar["ci95_low"] <= tar["value"] <= tar["ci95_high"]
 
@@ -181,4 +193,6 @@ def test_both_sides_of_a_comparison_are_summaries_of_their_own(pairs, scores):
     assert both["with"] == view2_summary(pairs, scores, 50, generator=rng())
     assert both["without"] == view2_summary(pairs, worse, 50, generator=rng())
     difference = both["difference"]["auc"]["difference"]
-    assert difference == pytest.approx(both["with"]["auc"]["value"] - both["without"]["auc"]["value"]) and difference > 0
+    assert (
+        difference == pytest.approx(both["with"]["auc"]["value"] - both["without"]["auc"]["value"]) and difference > 0
+    )

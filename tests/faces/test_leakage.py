@@ -36,7 +36,9 @@ OTHER = Store("b", train="eve", test="anna ben clara dan")
 
 
 def leaked(trained: dict, faces: Store, allow: bool = False) -> int:
-    return refuse_leakage({role: people_seen(store) for role, store in trained.items()}, faces, faces.rows("test"), allow)
+    return refuse_leakage(
+        {role: people_seen(store) for role, store in trained.items()}, faces, faces.rows("test"), allow
+    )
 
 
 def test_the_splits_of_a_data_set_do_not_leak():
@@ -50,7 +52,9 @@ def test_people_of_another_data_set_do():
         leaked({"decoder": FACES, "recognizer vgg": OTHER}, OTHER)
     message = str(error.value)
     assert message.startswith("data/faces/b.h5: 3 of 4 identities") and "anna, ben, clara" in message
-    assert "decoder (a)" in message and "vgg" not in message and "roles.allow_leakage" in message and "\n" not in message
+    assert (
+        "decoder (a)" in message and "vgg" not in message and "roles.allow_leakage" in message and "\n" not in message
+    )
 
 
 def test_allowed_they_are_counted_once():
@@ -81,7 +85,11 @@ def test_a_recognizer_has_seen_what_its_teachers_saw():
     def train(dataset, objective="distil", teacher="x"):
         return SimpleNamespace(dataset=dataset, objective=objective, teacher=teacher)
 
-    settings = {"small": train("a", teacher="large"), "large": train("b", "softmax", teacher="other"), "other": train("c")}
+    settings = {
+        "small": train("a", teacher="large"),
+        "large": train("b", "softmax", teacher="other"),
+        "other": train("c"),
+    }
     assert trained_on("small", settings) == {"recognizer small": "a", "recognizer large": "b"}
     assert trained_on("large", settings) == {"recognizer large": "b"}
     assert trained_on("imported", settings) == {}
@@ -136,18 +144,32 @@ def evaluate(monkeypatch):
     """The stage, with nothing to load and nothing to measure."""
     stage = importlib.import_module("stages.evaluate")
     store = {"template": torch.zeros(20, 2), "rows": lambda split: np.arange(20), "faces": None}
-    blank = SimpleNamespace(size=14, config={"dataset": "copy", "people": [person_hash(f"s{number}") for number in range(1, 41)]}, **store)
-    for name in ("load_decoder", "load_recognizer", "load_lpips", "TemplateStore", "reconstructions", "stored_reconstructions", "_unattacked"):
+    blank = SimpleNamespace(
+        size=14, config={"dataset": "copy", "people": [person_hash(f"s{number}") for number in range(1, 41)]}, **store
+    )
+    for name in (
+        "load_decoder",
+        "load_recognizer",
+        "load_lpips",
+        "TemplateStore",
+        "reconstructions",
+        "stored_reconstructions",
+        "_unattacked",
+    ):
         monkeypatch.setattr(stage, name, lambda *_: blank)
     monkeypatch.setattr(stage, "evaluate", lambda *_: {"psnr": {"mean": 1.0, "linear": 1.0}})
     return stage.main
 
 
 def test_evaluate_refuses_or_counts(same_people_twice, evaluate):
-    with pytest.raises(DfdError, match=r"orl\.h5: 4 of 4 identities .*baselines \(copy\), recognizer vgg \(copy\), decoder \(copy\)"):
+    with pytest.raises(
+        DfdError, match=r"orl\.h5: 4 of 4 identities .*baselines \(copy\), recognizer vgg \(copy\), decoder \(copy\)"
+    ):
         evaluate("resnet-resnet")
     assert not Path("metrics").exists()
     same_people_twice(True)
     evaluate("resnet-resnet")
     metrics = json.loads(Path("metrics/evaluate/resnet-resnet.json").read_text(encoding="utf-8"))
-    assert metrics == {"orl": {"psnr": {"mean": 1.0, "linear": 1.0}, "leaked_identities": 4, "faces_without_template": 0}}
+    assert metrics == {
+        "orl": {"psnr": {"mean": 1.0, "linear": 1.0}, "leaked_identities": 4, "faces_without_template": 0}
+    }

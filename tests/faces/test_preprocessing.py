@@ -251,7 +251,12 @@ def test_a_portrait_is_the_aligned_window_widened(orl_photos, orl_store, to_stor
 
 def test_genders_are_in_the_index_and_counted_where_they_are_known(messy, messy_store, to_store, tmp_path):
     assert messy_store.index["gender"].isna().all() and "gender" not in summary(messy_store.index)
-    genders = {"s1": "female", "s1/2.pgm": "male", "top": "male", "nobody": "male"}  # a photo's own goes before its person's
+    genders = {
+        "s1": "female",
+        "s1/2.pgm": "male",
+        "top": "male",
+        "nobody": "male",
+    }  # a photo's own goes before its person's
     index = to_store(messy, tmp_path / "messy.h5", max_megapixels=2, geometry="aligned", genders=genders)
     found = {row.key: row.gender for row in index.itertuples() if not pd.isna(row.gender)}
     assert found == {

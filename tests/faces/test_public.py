@@ -84,7 +84,9 @@ def test_one_person_in_a_folder_stays_one_person(tmp_path):
 
 def test_of_an_archive_with_people_only_the_first_is_read_twice(tmp_path, monkeypatch):
     path, read = as_tgz(tmp_path / "a", ["a/1.jpg", "a/2.jpg", "b/1.jpg", "c/1.jpg", "d/1.jpg"]), []
-    monkeypatch.setattr(public, "read_photos", lambda file: (read.append(n) or (n, n) for n in ("a/1", "a/2", "b/1", "c/1")))
+    monkeypatch.setattr(
+        public, "read_photos", lambda file: (read.append(n) or (n, n) for n in ("a/1", "a/2", "b/1", "c/1"))
+    )
     assert not public._in_one_folder(path) and read == ["a/1", "a/2", "b/1"]
 
 
@@ -97,7 +99,9 @@ LFW = ["Ann_Lee/Ann_Lee_0001.jpg", "Ann_Lee/Ann_Lee_0002.jpg", "José_Ñ/José_�
 @pytest.mark.parametrize("prefix", ["", "lfw/", "data/lfw-deepfunneled/"])
 def test_lfws_keys_are_the_same_whatever_the_prefix(tmp_path, write, prefix, caplog):
     caplog.set_level(logging.INFO)
-    path = write(tmp_path / "lfw", [prefix + name for name in LFW] + [prefix + "README.txt", prefix + "Ann_Lee/cover.jpg"])
+    path = write(
+        tmp_path / "lfw", [prefix + name for name in LFW] + [prefix + "README.txt", prefix + "Ann_Lee/cover.jpg"]
+    )
     assert names("lfw", path) == LFW
     assert "left out 2 files" in caplog.text
 
@@ -136,7 +140,11 @@ def test_vggface2_is_one_folder_a_person(tmp_path, write, prefix):
 
 
 def test_vggface2s_genders_are_by_identity(tmp_path):
-    lines = ["Class_ID, Name, Sample_Num, Flag, Gender", 'n000001, "14th_Dalai_Lama", 424, 0, m', 'n000002, "A, Fine", 315, 1, f']
+    lines = [
+        "Class_ID, Name, Sample_Num, Flag, Gender",
+        'n000001, "14th_Dalai_Lama", 424, 0, m',
+        'n000002, "A, Fine", 315, 1, f',
+    ]
     table = text(tmp_path / "identity_meta.csv", *lines)
     assert genders(settings("vggface2", attributes=table)) == {"n000001": "male", "n000002": "female"}
 
@@ -151,7 +159,9 @@ def test_celebas_identities_are_its_lists(tmp_path, write, source, kind, prefix,
     caplog.set_level(logging.INFO)
     photos = [f"00000{n}.{kind}" for n in range(1, 6)]
     path = write(tmp_path / "c", [prefix + name for name in photos] + [prefix + "notes.txt"])
-    people = text(tmp_path / "people.txt", *(f"{name} {2880 + n % 2}" for n, name in enumerate(photos[:3])), f"9.{kind} 7")
+    people = text(
+        tmp_path / "people.txt", *(f"{name} {2880 + n % 2}" for n, name in enumerate(photos[:3])), f"9.{kind} 7"
+    )
     found = names(source, path, identities=people)
     folders = ["2880", "2881", "2880", "unlisted-000004", "unlisted-000005"]
     assert found == [f"{folder}/{name}" for folder, name in zip(folders, photos, strict=True)]
@@ -159,9 +169,20 @@ def test_celebas_identities_are_its_lists(tmp_path, write, source, kind, prefix,
 
 
 ATTRIBUTES = {
-    "as published": ["3", "5_o_Clock_Shadow Male Young ", "000001.jpg -1  1  1", "000002.jpg -1 -1  1", "000004.jpg -1  1 -1"],
+    "as published": [
+        "3",
+        "5_o_Clock_Shadow Male Young ",
+        "000001.jpg -1  1  1",
+        "000002.jpg -1 -1  1",
+        "000004.jpg -1  1 -1",
+    ],
     "without a count": ["5_o_Clock_Shadow Male Young", "000001.jpg -1 1 1", "000002.jpg -1 -1 1", "000004.jpg -1 1 -1"],
-    "as a table": ["image_id,5_o_Clock_Shadow,Male,Young", "000001.jpg,-1,1,1", "000002.jpg,-1,-1,1", "000004.jpg,-1,1,-1"],
+    "as a table": [
+        "image_id,5_o_Clock_Shadow,Male,Young",
+        "000001.jpg,-1,1,1",
+        "000002.jpg,-1,-1,1",
+        "000004.jpg,-1,1,-1",
+    ],
 }
 
 

@@ -227,7 +227,9 @@ def test_a_view_that_is_smaller_one_way_does_not_alias(size):
 def test_the_face_alone_is_the_aligned_window():
     """Of a portrait (side 1.2, 0.19 half sides higher) that shows its own coordinates, the face shows those of `aligned`."""
     axis = (torch.arange(240) + 0.5) / 120 - 1  # window coordinates of the portrait
-    portrait = torch.stack([1.2 * axis.expand(240, 240), (1.2 * axis - 0.19)[:, None].expand(240, 240), torch.zeros(240, 240)])[None]
+    portrait = torch.stack(
+        [1.2 * axis.expand(240, 240), (1.2 * axis - 0.19)[:, None].expand(240, 240), torch.zeros(240, 240)]
+    )[None]
     face = face_view(portrait, "portrait")[0]
     assert face.shape == (3, 200, 200)
     own = (torch.arange(200) + 0.5) / 100 - 1

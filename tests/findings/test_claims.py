@@ -9,7 +9,16 @@ from dfd.rendering.findings import SUMMARY, findings_markdown, findings_table
 
 NAMES = Names(
     ablation="vgg-resnet",
-    losses=("full", "global", "pixel-gradient", "pixel-perceptual", "gradient-perceptual", "perceptual", "pixel", "gradient"),
+    losses=(
+        "full",
+        "global",
+        "pixel-gradient",
+        "pixel-perceptual",
+        "gradient-perceptual",
+        "perceptual",
+        "pixel",
+        "gradient",
+    ),
     recognizer_loss="orl",
     objectives=("softmax", "arcface"),
     template_layer="vgg",
@@ -33,7 +42,8 @@ def value(x: float, name: str = "mean", width: float = 0.01) -> dict:
 
 def measures(own: float, others: dict[str, float]) -> dict:
     return {
-        name: value(own * unit) | {f"minus_{key}": value((own - other) * unit, width=0.001) for key, other in others.items()}
+        name: value(own * unit)
+        | {f"minus_{key}": value((own - other) * unit, width=0.001) for key, other in others.items()}
         for name, unit in MEASURES.items()
     }
 
@@ -41,7 +51,8 @@ def measures(own: float, others: dict[str, float]) -> dict:
 def the_papers_world() -> dict:
     psnr = {"vgg-vgg": 18, "vgg-resnet": 18.1, "resnet-vgg": 15, "resnet-resnet": 15.1}
     one_apart = {
-        name: [other for other, b in VARIANTS.items() if (a[0] == b[0]) != (a[1] == b[1])] for name, a in VARIANTS.items()
+        name: [other for other, b in VARIANTS.items() if (a[0] == b[0]) != (a[1] == b[1])]
+        for name, a in VARIANTS.items()
     }
     backbones = {name: measures(psnr[name], {other: psnr[other] for other in one_apart[name]}) for name in VARIANTS}
     rows = {
@@ -73,7 +84,10 @@ def the_papers_world() -> dict:
             for variant in NAMES.competitors
         },
         "verify": {
-            name: {c: {"difference": {TAR: value(0.05, "difference")}, "without": {TAR: value(tar, "value")}} for c in conditions}
+            name: {
+                c: {"difference": {TAR: value(0.05, "difference")}, "without": {TAR: value(tar, "value")}}
+                for c in conditions
+            }
             | {"original": {"without": {TAR: value(0.95, "value") | {"threshold": 0.7}}}}
             for name, tar in {"vgg": 0.4, "resnet": 0.9}.items()
         },
@@ -102,12 +116,15 @@ def attack(template: str) -> dict:
     identified = {name: {"true_identity": value(right) | {"minus_before": value(right - 0.1)}} for name in own}
     identified[own[1]]["true_identity"][f"minus_{own[0]}"] = value(0.01)
     return {
-        "targeted": dict.fromkeys(ATTACKS, identified | {"before": {"true_identity": value(0.1)}, "cosine": value(0.95)}),
+        "targeted": dict.fromkeys(
+            ATTACKS, identified | {"before": {"true_identity": value(0.1)}, "cosine": value(0.95)}
+        ),
         "verification": {
             "cost": {name: {TAR: value(-0.01, "difference")} for name in own},
             "defence": {name: {TAR: value(0.59, "difference")} for name in own},
             "original": {"before": {TAR: value(0.9, "value")}} | {name: {TAR: value(0.89, "value")} for name in own},
-            "decline": {"before": {TAR: value(-0.7, "difference")}} | {name: {TAR: value(-0.1, "difference")} for name in own},
+            "decline": {"before": {TAR: value(-0.7, "difference")}}
+            | {name: {TAR: value(-0.1, "difference")} for name in own},
         },
     }
 
@@ -127,7 +144,10 @@ def aggregate(template: str) -> dict:
         for count, tar in tars.items()
     }
     mirror = {count: {"mirror": value(20) | {"minus_1": value(-5)}} for count in tars}
-    return {"verification": by_count, "decoded": {variant: mirror for variant, pair in VARIANTS.items() if pair[0] == template}}
+    return {
+        "verification": by_count,
+        "decoded": {variant: mirror for variant, pair in VARIANTS.items() if pair[0] == template},
+    }
 
 
 def disentangle(template: str) -> dict:
@@ -137,7 +157,10 @@ def disentangle(template: str) -> dict:
     cosine = {kind: value(0.5) | {"change": value(-0.4 if kind.startswith("identity") else -0.05)} for kind in kinds}
     cosine["identity-both"]["minus_attribute-both"] = value(-0.35)
     cosine["identity-male"]["minus_identity-female"] = value(0.01)
-    probe = {"attribute": {"balanced_accuracy": value(0.95, "value")}, "identity": {"balanced_accuracy": value(0.51, "value")}}
+    probe = {
+        "attribute": {"balanced_accuracy": value(0.95, "value")},
+        "identity": {"balanced_accuracy": value(0.51, "value")},
+    }
     return {"orl": {"probe": probe, "gender": gender, "cosine": {"vgg": cosine, "resnet": cosine}}}
 
 
@@ -157,8 +180,12 @@ def test_all_holds_where_the_paper_is_right():
     assert {key: finding["verdict"] for key, finding in found["claims"].items() if finding["verdict"] != HOLDS} == {}
     assert found["counts"] == {HOLDS: len(found["claims"]), FAILS: 0, UNDECIDED: 0} and len(found["claims"]) >= 40
     claims = found["claims"]
-    assert claims["vgg-decodes-better-psnr"]["effect"] == 3 and claims["vgg-decodes-better-psnr"]["interval"] == "paired"
-    assert claims["local-terms-help-psnr"]["effect"] == 0.5 and claims["local-terms-help-lpips"]["effect"] == pytest.approx(-0.005)
+    assert (
+        claims["vgg-decodes-better-psnr"]["effect"] == 3 and claims["vgg-decodes-better-psnr"]["interval"] == "paired"
+    )
+    assert claims["local-terms-help-psnr"]["effect"] == 0.5 and claims["local-terms-help-lpips"][
+        "effect"
+    ] == pytest.approx(-0.005)
     worst = claims["perceptual-alone-is-worst-psnr"]
     assert worst["part"] == "gradient" and worst["effect"] == pytest.approx(3.4) and len(worst["parts"]) == 7
     assert claims["all-losses-help-psnr"]["part"] == "perceptual" and claims["better-than-nbnet"]["effect"] == 2
@@ -166,32 +193,48 @@ def test_all_holds_where_the_paper_is_right():
     assert claims["decoding-defends-against-fgsm"]["effect"] == pytest.approx(0.6)
     assert claims["decoding-defends-against-fgsm"]["interval"] == "outer"
     assert claims["decoding-restores-verification"]["effect"] == pytest.approx(0.59)
-    for key in ("white-box-like-black-box-attacked", "aggregation-levels-off", "identity-part-leaves-gender", "decoding-costs-little"):
+    for key in (
+        "white-box-like-black-box-attacked",
+        "aggregation-levels-off",
+        "identity-part-leaves-gender",
+        "decoding-costs-little",
+    ):
         assert claims[key]["interval"] == "paired", key
     assert claims["resnet-is-more-robust"]["effect"] == pytest.approx(0.5)
     assert claims["occlusions-leave-identity"]["effect"] == pytest.approx(0.2)
     assert claims["aggregation-helps-vgg-more"]["effect"] == pytest.approx(0.3)
-    assert {key for key, finding in claims.items() if "also" in finding} >= {"vgg-decodes-better-ssim", "local-terms-help-psnr"}
+    assert {key for key, finding in claims.items() if "also" in finding} >= {
+        "vgg-decodes-better-ssim",
+        "local-terms-help-psnr",
+    }
 
 
 def test_without_metrics_all_is_null_with_a_note():
     for metrics in ({}, {stage: {} for stage in the_papers_world()}):
         found = findings(every_claim(NAMES), metrics, "orl", ["synthetic"])
         for finding in found["claims"].values():
-            assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED) and "among the metrics" in finding["effect_note"]
+            assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED) and "among the metrics" in finding[
+                "effect_note"
+            ]
         assert findings_markdown(found).count("among the metrics") == len(found["claims"])
 
 
 def test_metrics_without_intervals_decide_nothing():
-    nothing = changed(the_papers_world(), lambda found: {"ci95_low": None, "ci95_high": None, "ci95_note": "one person"})
+    nothing = changed(
+        the_papers_world(), lambda found: {"ci95_low": None, "ci95_high": None, "ci95_note": "one person"}
+    )
     found = findings(every_claim(NAMES), nothing, "orl", [])
     for finding in found["claims"].values():
-        assert finding["verdict"] == UNDECIDED and finding["effect"] is not None and finding["effect_note"] == "one person"
+        assert (
+            finding["verdict"] == UNDECIDED and finding["effect"] is not None and finding["effect_note"] == "one person"
+        )
 
 
 def test_null_metrics_decide_nothing():
     empty = dict.fromkeys(("mean", "value", "difference", "ci95_low", "ci95_high"))
-    nulls = changed(the_papers_world(), lambda found: {key: empty[key] for key in found.keys() & empty.keys()} | {"x_note": "gone"})
+    nulls = changed(
+        the_papers_world(), lambda found: {key: empty[key] for key in found.keys() & empty.keys()} | {"x_note": "gone"}
+    )
     found = findings(every_claim(NAMES), nulls, "orl", [])
     for finding in found["claims"].values():
         assert (finding["effect"], finding["verdict"], finding["effect_note"]) == (None, UNDECIDED, "gone")
@@ -203,12 +246,23 @@ def test_the_reverse_of_what_the_paper_says_does_not_hold():
         world,
         lambda found: {
             key: -found[old]
-            for key, old in {"mean": "mean", "difference": "difference", "ci95_low": "ci95_high", "ci95_high": "ci95_low"}.items()
+            for key, old in {
+                "mean": "mean",
+                "difference": "difference",
+                "ci95_low": "ci95_high",
+                "ci95_high": "ci95_low",
+            }.items()
             if old in found
         },
     )
     found = findings(every_claim(NAMES), flipped, "orl", [])["claims"]
-    for key in ("vgg-decodes-better-psnr", "all-losses-help-psnr", "local-terms-help-ssim", "maps-help-rotation", "maps-help-vgg-more"):
+    for key in (
+        "vgg-decodes-better-psnr",
+        "all-losses-help-psnr",
+        "local-terms-help-ssim",
+        "maps-help-rotation",
+        "maps-help-vgg-more",
+    ):
         assert found[key]["verdict"] == FAILS, key
     assert found["white-box-like-black-box-vgg"]["verdict"] == HOLDS  # alike is alike, whichever comes first
 
@@ -218,7 +272,10 @@ def test_few_photos_leave_the_levelling_off_open():
     for name in ("vgg", "resnet"):
         del world["aggregate"][name]["verification"]["50"]
     found = findings(every_claim(NAMES), world, "orl", [])["claims"]
-    assert found["aggregation-levels-off"]["effect"] is None and "10 at most" in found["aggregation-levels-off"]["effect_note"]
+    assert (
+        found["aggregation-levels-off"]["effect"] is None
+        and "10 at most" in found["aggregation-levels-off"]["effect_note"]
+    )
     assert found["aggregation-helps"]["verdict"] == HOLDS
     for name in ("vgg", "resnet"):
         world["aggregate"][name]["verification"] = {"1": {}}
@@ -236,7 +293,9 @@ def test_the_tables():
     text = findings_markdown(found)
     lines = text.splitlines()
     assert lines[0] == f"{len(found['claims'])} claims: {len(found['claims'])} hold, 0 do not hold, 0 undecided."
-    assert {line.count(" | ") for line in lines[2:] if "---" not in line} == {5} and len(lines) == 4 + len(found["claims"])
+    assert {line.count(" | ") for line in lines[2:] if "---" not in line} == {5} and len(lines) == 4 + len(
+        found["claims"]
+    )
     assert "3 [3, 3] dB (φ = vgg)" in text and "synthetic: holds" in text
 
 
@@ -274,10 +333,14 @@ def test_what_was_accepted_of_another_data_set_is_no_finding():
     for metrics in world["competitors"].values():
         metrics["others"] = metrics.pop("orl")
     finding = findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-recovered-as-well"]
-    assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED) and "resnet-vgg/orl among" in finding["effect_note"]
+    assert (finding["effect"], finding["verdict"]) == (None, UNDECIDED) and "resnet-vgg/orl among" in finding[
+        "effect_note"
+    ]
 
 
 def test_an_identity_part_below_chance_carries_no_gender():
     world = the_papers_world()
     world["disentangle"]["resnet"]["orl"]["probe"]["identity"]["balanced_accuracy"] = value(0.4, "value")
-    assert findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-part-carries-no-gender"]["verdict"] == HOLDS
+    assert (
+        findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-part-carries-no-gender"]["verdict"] == HOLDS
+    )

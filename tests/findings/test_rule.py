@@ -83,7 +83,12 @@ def test_the_part_that_decides_gives_the_effect():
 def test_a_missing_part_leaves_a_claim_undecided():
     parts = {"there": effect(1, 2), "missing": Effect(None, note="no network")}
     found = judged(claim(0, inf, lambda m, d: parts), {}, "orl")
-    assert (found["verdict"], found["effect"], found["effect_note"], found["part"]) == (UNDECIDED, None, "no network", "missing")
+    assert (found["verdict"], found["effect"], found["effect_note"], found["part"]) == (
+        UNDECIDED,
+        None,
+        "no network",
+        "missing",
+    )
     parts["there"] = effect(-2, -1)  # one that fails decides, whatever is missing
     assert judged(claim(0, inf, lambda m, d: parts), {}, "orl")["effect"] == -1.5
 
@@ -94,7 +99,12 @@ def test_nothing_at_all_is_null_with_a_note():
 
     for effects, note in ((missing, "left out: no photos"), (lambda m, d: {}, "there is nothing to be compared")):
         found = judged(claim(0, inf, effects), {}, "orl")
-        assert (found["effect"], found["ci95_low"], found["verdict"], found["effect_note"]) == (None, None, UNDECIDED, note)
+        assert (found["effect"], found["ci95_low"], found["verdict"], found["effect_note"]) == (
+            None,
+            None,
+            UNDECIDED,
+            note,
+        )
     narrow = judged(claim(0, inf, lambda m, d: {"a": effect(1, 1)}), {}, "orl")
     assert narrow["verdict"] == UNDECIDED and "no width" in narrow["effect_note"]
 
@@ -159,5 +169,11 @@ def test_findings_count_verdicts_and_name_other_data_sets():
     found = findings(claims, {}, "orl", ["synthetic", "other"])
     assert found["counts"] == {HOLDS: 1, FAILS: 0, UNDECIDED: 1}
     a, b = found["claims"].values()
-    assert (a["claim"], a["where"], a["claimed"], a["dataset"], a["verdict"]) == ("text", "where", "above 0", "orl", HOLDS)
+    assert (a["claim"], a["where"], a["claimed"], a["dataset"], a["verdict"]) == (
+        "text",
+        "where",
+        "above 0",
+        "orl",
+        HOLDS,
+    )
     assert list(a["also"]) == ["synthetic"] and a["also"]["synthetic"]["verdict"] == FAILS and "also" not in b

@@ -122,7 +122,9 @@ def test_cw_l2_searches_c_tenfold_until_it_succeeds_then_by_halves():
 
     def watched(x):
         logits = model(x)
-        logits.register_hook(lambda gradient: weights.append(-gradient[0, target].item() / least))  # c, or 0 once reached
+        logits.register_hook(
+            lambda gradient: weights.append(-gradient[0, target].item() / least)
+        )  # c, or 0 once reached
         return logits
 
     cw_l2(watched, images, target, searches=6, iterations=300, initial=0.015 * least)

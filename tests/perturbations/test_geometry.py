@@ -36,7 +36,8 @@ def test_the_names():
 
 
 @pytest.mark.parametrize(
-    "step, angles", [(90, [-90, 90, 180]), (180, [180]), (120, [-120, 120]), (45, range(-135, 181, 45)), (7, range(-175, 181, 7))]
+    "step, angles",
+    [(90, [-90, 90, 180]), (180, [180]), (120, [-120, 120]), (45, range(-135, 181, 45)), (7, range(-175, 181, 7))],
 )
 def test_other_steps(step, angles):
     names = [name for name in perturbations(step, 0.2, []) if name.startswith("rotate")]
@@ -49,7 +50,9 @@ def test_the_plain_view_leaves_the_spot_where_it_is():
         np.testing.assert_allclose(same, PLAIN, atol=1e-12)
 
 
-@pytest.mark.parametrize("direction, moved", [("left", (-12, 0)), ("right", (12, 0)), ("up", (0, -12)), ("down", (0, 12))])
+@pytest.mark.parametrize(
+    "direction, moved", [("left", (-12, 0)), ("right", (12, 0)), ("up", (0, -12)), ("down", (0, 12))]
+)
 def test_a_face_moves_by_a_fifth_of_the_window(direction, moved):
     assert seen(spot(5, 3), NAMED[f"translate-{direction}"]) == pytest.approx((5 + moved[0], 3 + moved[1]), abs=0.05)
 

@@ -13,7 +13,9 @@ from dfd.recognizers.base import Recognizer
 
 COVERED = {"eyes": [0, 1], "mouth": [3, 4]}  # landmarks
 VIEWS = {"plain": PLAIN, "mirrored": MIRROR} | {
-    name: view for name, view in perturbations(30, 0.2, [0.5, 1.5]).items() if name in ("rotate+30", "translate-left", "scale-0.5")
+    name: view
+    for name, view in perturbations(30, 0.2, [0.5, 1.5]).items()
+    if name in ("rotate+30", "translate-left", "scale-0.5")
 }
 FRONTAL = np.insert(ALIGNED * 2 - 1, 2, [0, 0.05], axis=0)  # (5, 2), a nose added
 

@@ -165,7 +165,9 @@ def test_an_input_that_is_not_square(tmp_path, channels_last):
         torch.testing.assert_close(recognizer(tall), Small()(arcface(tall))[0], atol=1e-5, rtol=0)
     assert import_recognizer("onnx", {"layer": "maps"}, path).dimension == 6 * 56 * 48
     for size, said in (([96, 112], "96 × 112"), (112, "112"), (96, "96")):
-        with pytest.raises(DfdError, match=rf"tall\.onnx: its input image has .*112 × 96.*, but the option `size` is {said};"):
+        with pytest.raises(
+            DfdError, match=rf"tall\.onnx: its input image has .*112 × 96.*, but the option `size` is {said};"
+        ):
             import_recognizer("onnx", {"size": size}, path)
     recognizer = import_recognizer("onnx", {}, path).place("portrait")
     faces = torch.rand(2, 3, 140, 140, generator=torch.Generator().manual_seed(3))
@@ -189,7 +191,9 @@ def test_the_saved_recognizer_is_whole_and_its_bytes_are_always_the_same(tmp_pat
     assert paths[0].read_bytes() == paths[1].read_bytes()
     loaded, another = (load_recognizer(path, CPU, "portrait") for path in (paths[0], paths[2]))
     torch.testing.assert_close(loaded.embed(images()), Small()(arcface(images()))[0], atol=1e-5, rtol=0)
-    assert torch.equal(loaded.embed(images()), another.embed(images())) and torch.equal(loaded(images()), another(images()))
+    assert torch.equal(loaded.embed(images()), another.embed(images())) and torch.equal(
+        loaded(images()), another(images())
+    )
     assert (loaded.size, loaded.layer, loaded.dimension) == ((16, 16), "template", 5) and not loaded.training
     assert list(loaded.parameters()) == []
 
@@ -321,7 +325,10 @@ def test_what_is_no_recognizer_is_one_line_that_names_the_file(tmp_path, capfd, 
 
 @pytest.mark.parametrize(
     "options",
-    [{"size": size} for size in (0, -16, 16.0, True, "large", "16", [16], [16, 16, 16], [16, 0], [16, 16.0], [16, "16"])]
+    [
+        {"size": size}
+        for size in (0, -16, 16.0, True, "large", "16", [16], [16, 16, 16], [16, 0], [16, 16.0], [16, "16"])
+    ]
     + [{"tap": "conv1"}, {"mean": [1.0, 2.0]}, {"depth": 3}],
 )
 def test_wrong_options_are_errors_for_the_user(tmp_path, options):

@@ -144,7 +144,9 @@ def test_saved_and_loaded_it_gives_the_same_templates_and_bytes(architecture, tm
 
 def test_a_portrait_holds_the_window_of_every_architecture(architecture):
     recognizer = build(architecture).place("portrait")
-    assert recognizer.window == {"dlib-resnet": "dlib", "iresnet": "arcface", "mobilefacenet": "arcface"}.get(architecture, "box")
+    assert recognizer.window == {"dlib-resnet": "dlib", "iresnet": "arcface", "mobilefacenet": "arcface"}.get(
+        architecture, "box"
+    )
     assert max(recognizer.size) <= recognizer.view_size <= 1.2 * max(recognizer.size)
 
 

@@ -11,7 +11,12 @@ from dfd.rendering.attacks import attack_bars, attack_grid, attack_roc, attack_s
 
 def shown(value: float, noise: float | None = None) -> Shown:
     image = torch.full((3, 8, 8), value)
-    return Shown(image, None if noise is None else torch.full((3, 8, 8), noise / 255), {"a-b": image}, {"before": "s1 1.00", "a-b": "s2 0.50"})
+    return Shown(
+        image,
+        None if noise is None else torch.full((3, 8, 8), noise / 255),
+        {"a-b": image},
+        {"before": "s1 1.00", "a-b": "s2 0.50"},
+    )
 
 
 def cell(picture: np.ndarray, colour: int) -> int:
@@ -62,9 +67,17 @@ def test_without_variants_there_is_one_panel(monkeypatch, tmp_path):
 def test_all_figures_are_drawn(tmp_path):
     attack_roc(tmp_path / "roc.png", curves(["before", "r-v"]), ["r-v"], "Title")
     rates = [("tfgsm", d, k, 0.5, 0.4, 0.6) for d in ("before", "r-v") for k in ("target", "true_identity")]
-    attack_bars(tmp_path / "bars.png", pd.DataFrame(rates, columns=["attack", "decoding", "predicted", "share", "ci95_low", "ci95_high"]), "Title")
+    attack_bars(
+        tmp_path / "bars.png",
+        pd.DataFrame(rates, columns=["attack", "decoding", "predicted", "share", "ci95_low", "ci95_high"]),
+        "Title",
+    )
     tars = [(d, e, 0.5, 0.4, float("nan")) for d in ("before", "r-v") for e in (0.0, 4.0)]
-    attack_strength(tmp_path / "strength.png", pd.DataFrame(tars, columns=["decoding", "epsilon", "tar", "ci95_low", "ci95_high"]), "Title")
+    attack_strength(
+        tmp_path / "strength.png",
+        pd.DataFrame(tars, columns=["decoding", "epsilon", "tar", "ci95_low", "ci95_high"]),
+        "Title",
+    )
     for name in ("roc", "bars", "strength"):
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 100 and len(picture.convert("RGB").getcolors(1 << 24)) > 20

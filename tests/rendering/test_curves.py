@@ -73,7 +73,9 @@ FIGURES = {
     "roc": lambda path, x=0.5: roc_figure(path, roc({("plain", "without"): x, ("rotate+30", "with"): 0.3}), "Title"),
     "loss": lambda path, x=0.5: loss_figure(path, {"vgg-vgg": losses(total=x, pixel=0.1)}),
     "count": lambda path, x=0.5: count_figure(path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "photos"),
-    "linear": lambda path, x=0.5: count_figure(path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "ε", log=False),
+    "linear": lambda path, x=0.5: count_figure(
+        path, counts({"vgg": [x, 0.4]}), "Title", {"eer": "EER"}, "ε", log=False
+    ),
     "bar": lambda path, x=0.5: bar_figure(path, bars(["a", "b"], ["s", "t"], value=x), "Title", "SSIM"),
 }
 

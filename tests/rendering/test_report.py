@@ -40,7 +40,12 @@ def rate(value: float, key: str = "value") -> dict:
 
 def verification() -> dict:
     def summary(tar):
-        return {"tar_at_far_0.001": rate(tar), "tar_at_far_0.01": rate(tar + 0.05), "eer": rate(0.02), "auc": rate(0.99)}
+        return {
+            "tar_at_far_0.001": rate(tar),
+            "tar_at_far_0.01": rate(tar + 0.05),
+            "eer": rate(0.02),
+            "auc": rate(0.99),
+        }
 
     perturbed = {
         "without": summary(0.6),
@@ -68,7 +73,11 @@ def test_a_number_with_its_interval(value, arguments, text):
 
 
 def test_the_table_of_qualities():
-    metrics = {"vgg-vgg": {"orl": quality(16.5)}, "resnet-vgg": {"orl": quality(17.0)}, "other": {"synthetic": quality(1.0)}}
+    metrics = {
+        "vgg-vgg": {"orl": quality(16.5)},
+        "resnet-vgg": {"orl": quality(17.0)},
+        "other": {"synthetic": quality(1.0)},
+    }
     table = quality_table(metrics, "orl")
     assert table["variant"].tolist() == ["vgg-vgg", "resnet-vgg"]
     assert table["PSNR (dB)"].tolist() == ["16.50 [16.38, 16.62]", "17.00 [16.88, 17.12]"]
@@ -131,7 +140,13 @@ def test_the_page_holds_its_tables_and_pictures(tmp_path, picture):
     write_report(tmp_path / "plots" / "report.html", "Deep faces", [("Numbers", table), ("Faces", picture)])
     html = (tmp_path / "plots" / "report.html").read_text(encoding="utf-8")
     page = Page(html)
-    assert [tag for tag, _ in page.elements if tag in ("h1", "h2", "table", "img")] == ["h1", "h2", "table", "h2", "img"]
+    assert [tag for tag, _ in page.elements if tag in ("h1", "h2", "table", "img")] == [
+        "h1",
+        "h2",
+        "table",
+        "h2",
+        "img",
+    ]
     text = "".join(page.text)
     assert all(words in text for words in ("Deep faces", "Numbers", "Faces", "vgg-vgg", "16.21 [16.09, 16.34]"))
     (image,) = [attributes for tag, attributes in page.elements if tag == "img"]

@@ -45,7 +45,9 @@ def test_a_whole_store_and_its_mirrored_training_faces(recognizer, orl_store, mo
     monkeypatch.setattr(orl_store, "rows", lambda split: np.array(ROWS) if split == "train" else np.arange(0))
     again, mirrored = embed_faces(recognizer, orl_store)
     assert close(again, plain) and mirrored.shape == plain.shape
-    assert close(mirrored[ROWS], embed_views(recognizer, orl_store, ROWS, MIRROR)) and not close(mirrored[ROWS], plain[ROWS])
+    assert close(mirrored[ROWS], embed_views(recognizer, orl_store, ROWS, MIRROR)) and not close(
+        mirrored[ROWS], plain[ROWS]
+    )
     assert np.flatnonzero(~mirrored.isnan().any(1)).tolist() == sorted(ROWS)
 
 

@@ -32,8 +32,15 @@ def test_some_are_missing_and_some_are_foreign(orl_store, tmp_path):
     for key, template in zip(ours, found, strict=True):
         expected = dict(zip(keys, given, strict=True)).get(key)
         assert template.isnan().all() if expected is None else torch.equal(template, expected)
-    assert (metrics["n_templates"], metrics["faces_without_template"], metrics["unmatched_keys"]) == (len(ours) - 3, 3, 4)
-    assert metrics["unmatched_note"].startswith("templates of no face: 4 of no photo: x/") and ", …" in metrics["unmatched_note"]
+    assert (metrics["n_templates"], metrics["faces_without_template"], metrics["unmatched_keys"]) == (
+        len(ours) - 3,
+        3,
+        4,
+    )
+    assert (
+        metrics["unmatched_note"].startswith("templates of no face: 4 of no photo: x/")
+        and ", …" in metrics["unmatched_note"]
+    )
     assert all(key in metrics["without_template_note"] for key in ours[:3])
     write_json(tmp_path / "metrics.json", metrics)
 

@@ -10,14 +10,21 @@ IDENTITIES = np.array(["b", "c", "c", "a", "b", "d", "c", "a"])
 def test_who_has_most_comes_first_and_of_equals_the_first():
     found = photos_of_people(IDENTITIES)
     assert list(found) == ["c", "b", "a", "d"]
-    assert {name: list(photos) for name, photos in found.items()} == {"c": [1, 2, 6], "b": [0, 4], "a": [3, 7], "d": [5]}
+    assert {name: list(photos) for name, photos in found.items()} == {
+        "c": [1, 2, 6],
+        "b": [0, 4],
+        "a": [3, 7],
+        "d": [5],
+    }
     assert list(photos_of_people(IDENTITIES, at_least=3)) == ["c"] and photos_of_people(IDENTITIES, at_least=4) == {}
     assert photos_of_people(IDENTITIES[:0]) == {}
 
 
 def test_the_first_photos_of_everybody():
     assert first_photos(IDENTITIES, 2).tolist() == [0, 1, 2, 3, 4, 5, 7]
-    assert first_photos(IDENTITIES, 1).tolist() == [0, 1, 3, 5] and first_photos(IDENTITIES, 9).tolist() == list(range(8))
+    assert first_photos(IDENTITIES, 1).tolist() == [0, 1, 3, 5] and first_photos(IDENTITIES, 9).tolist() == list(
+        range(8)
+    )
     assert first_photos(IDENTITIES[:0], 2).tolist() == []
 
 

@@ -89,7 +89,9 @@ def test_an_unknown_digest_is_pinned_on_first_use(server):
 
 def test_without_a_network_the_error_says_what_to_do(server):
     server[2](file="none.bin")
-    with pytest.raises(DfdError, match=r"none\.bin: could not be downloaded .*get it from http.*none\.bin and put it there by hand"):
+    with pytest.raises(
+        DfdError, match=r"none\.bin: could not be downloaded .*get it from http.*none\.bin and put it there by hand"
+    ):
         fetch("w")
 
 

@@ -35,7 +35,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:  # HDF5 and safetensors name a full disk in their message only
-        if getattr(error, "errno", None) in UNWRITABLE or any(os.strerror(number) in str(error) for number in UNWRITABLE):
+        if getattr(error, "errno", None) in UNWRITABLE or any(
+            os.strerror(number) in str(error) for number in UNWRITABLE
+        ):
             raise DfdError(f"{path}: could not be written ({error}); free disk space or fix its permissions") from error
         raise
     finally:

@@ -32,9 +32,13 @@ def download(name: str, url: str, sha256: str | None = None) -> Path:
             _retrieve(url, path)
         except (OSError, http.client.HTTPException) as error:
             reason = " ".join(str(error).split())
-            raise DfdError(f"{path}: could not be downloaded ({reason}); get it from {url} and put it there by hand") from error
+            raise DfdError(
+                f"{path}: could not be downloaded ({reason}); get it from {url} and put it there by hand"
+            ) from error
     if sha256 and (found := file_sha256(path)) != sha256:
-        raise DfdError(f"{path}: its SHA-256 {found} is not the published one, {sha256}; delete the file and fetch it again")
+        raise DfdError(
+            f"{path}: its SHA-256 {found} is not the published one, {sha256}; delete the file and fetch it again"
+        )
     return path
 
 

@@ -8,7 +8,9 @@ from dfd.faces.examples import Examples, mean_face
 from dfd.templates.linear import soft_whitening
 
 CLIP = 5.0  # standard deviations
-FLOOR = 1e-8  # of the templates' largest variance: what another machine computes differs by as much as smaller axes vary
+FLOOR = (
+    1e-8  # of the templates' largest variance: what another machine computes differs by as much as smaller axes vary
+)
 NOISE = 0.05  # standard deviations, of what a whitened template is trained with
 
 
@@ -56,7 +58,9 @@ class Whitening(nn.Module):
 
     def learn(self, templates: torch.Tensor) -> None:
         """Take mean and axes from training templates (M, D)."""
-        for buffer, learned in zip((self.mean, self.matrix, self.variances), soft_whitening(templates, FLOOR), strict=True):
+        for buffer, learned in zip(
+            (self.mean, self.matrix, self.variances), soft_whitening(templates, FLOOR), strict=True
+        ):
             buffer.copy_(learned)
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,9 @@ def ssim_loss(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """1 − SSIM (Wang et al., 2004: σ = 1.5, K1 = 0.01, K2 = 0.03), (N,), in [0, 2]."""
     # Local variances are differences of nearly equal numbers: no reduced precision.
     with float32(images.device):
-        similarity = structural_similarity_index_measure(images.float(), targets.float(), data_range=1.0, reduction="none")
+        similarity = structural_similarity_index_measure(
+            images.float(), targets.float(), data_range=1.0, reduction="none"
+        )
     return 1 - similarity.reshape(-1)
 
 
@@ -50,7 +52,9 @@ class CompetingLoss:
         measures = {
             "absolute": lambda: absolute_loss(images, targets),
             "ssim": lambda: ssim_loss(images, targets),
-            "perceptual": lambda: self.scale * self._compared(self.perceptual.perceptual, perceptual_loss, images, targets),
+            "perceptual": lambda: (
+                self.scale * self._compared(self.perceptual.perceptual, perceptual_loss, images, targets)
+            ),
             "identity": lambda: self._compared(self.perceptual, identity_loss, images, targets),
         }
         return {term: measures[term]() for term in self.weights}

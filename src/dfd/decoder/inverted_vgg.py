@@ -11,7 +11,11 @@ from dfd.decoder.base import Decoder, Whitening
 
 CONVOLUTIONS = (3, 3, 3, 2, 2)  # of the five stages: VGG's 2, 2, 3, 3, 3 backwards
 SIDE = 7  # pixels: the least side of the map that the last dense layer makes
-NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d, "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels)}
+NORMS = {
+    "none": nn.Identity,
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
+}
 
 
 class InvertedVGG(Decoder):
@@ -40,7 +44,9 @@ class InvertedVGG(Decoder):
         super().__init__(dimension, size)
         doublings = min(len(CONVOLUTIONS), int(math.log2(max(1, size / SIDE))))
         if size < SIDE or size % 2**doublings:
-            raise DfdError(f"decoder.size: no {size} px: use 7 to 13 pixels doubled up to five times, as 56, 64, 112, 224")
+            raise DfdError(
+                f"decoder.size: no {size} px: use 7 to 13 pixels doubled up to five times, as 56, 64, 112, 224"
+            )
         self.side = size // 2**doublings
         self.bounded = output == "bounded"
         hidden = max(1, round(hidden * width))

@@ -11,7 +11,10 @@ from dfd.core.devices import float32
 from dfd.recognizers.base import Recognizer
 
 TURN, SCALE, SHIFT = 0.1, 0.08, 0.06  # at most: radians, share of the size, of the window's half side
-COARSEST, FINEST = 0.15, 0.4  # of the recognizer's input: the range of sizes that an image is shrunk to and enlarged from
+COARSEST, FINEST = (
+    0.15,
+    0.4,
+)  # of the recognizer's input: the range of sizes that an image is shrunk to and enlarged from
 GREY = 0.5  # of the images
 NOISE = 0.02  # standard deviation, in [0, 1]
 
@@ -36,7 +39,9 @@ def _jittered(images: torch.Tensor, recognizer: Recognizer) -> torch.Tensor:
 
     share = COARSEST + (FINEST - COARSEST) * float(torch.rand(()))
     coarse = [max(1, round(share * side)) for side in recognizer.size]
-    finer = max(1, round(images.shape[-1] * float(window[:, :2].norm(dim=0).max()) / min(coarse)))  # samples per coarse pixel
+    finer = max(
+        1, round(images.shape[-1] * float(window[:, :2].norm(dim=0).max()) / min(coarse))
+    )  # samples per coarse pixel
     grid = F.affine_grid(theta, (n, 3, *(side * finer for side in coarse)), align_corners=False)
     windows = F.avg_pool2d(F.grid_sample(images, grid, padding_mode="border", align_corners=False), finer)
     grey = (torch.rand(n, device=device) < GREY)[:, None, None, None]

@@ -50,7 +50,9 @@ def learning_examples(
 
     template, mirrored: (N, D) of all `faces`, NaN where a face has none, mirrored None where mirrored faces have none.
     """
-    training, validation = (rows[~template[rows].isnan().any(1).numpy()] for rows in map(faces.rows, ("train", "validation")))
+    training, validation = (
+        rows[~template[rows].isnan().any(1).numpy()] for rows in map(faces.rows, ("train", "validation"))
+    )
     return (
         Examples(faces, training, size, template, mirrored, memory_gb),
         Examples(faces, validation, size, template, None, memory_gb),

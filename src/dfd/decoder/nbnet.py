@@ -24,7 +24,9 @@ class NeighbourlyBlock(nn.Module):
         super().__init__()
         self.outputs = inputs + layers * growth
         self.layers = nn.ModuleList(
-            nn.Sequential(*_normalised(inputs + i * growth), nn.Conv2d(inputs + i * growth, growth, 3, padding=1, bias=False))
+            nn.Sequential(
+                *_normalised(inputs + i * growth), nn.Conv2d(inputs + i * growth, growth, 3, padding=1, bias=False)
+            )
             for i in range(layers)
         )
 

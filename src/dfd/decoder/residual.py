@@ -16,7 +16,9 @@ from dfd.templates.linear import Moments, fit_ridge
 
 SIDES = range(7, 14)  # pixels of the first map
 COARSE = 28  # pixels, at most, of the skip's pictures: what is linear or quadratic in a template has no finer detail
-SHUFFLED = 112  # pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time
+SHUFFLED = (
+    112  # pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time
+)
 GENTLE = 0.03  # of a step of the skip's weights: at a network's learning rate it would forget the regression
 PRODUCTS = (0.2, 0.1, 0.07, 0.05, 0.03)  # scales of the products tried
 BATCH = 512
@@ -54,7 +56,9 @@ class ResidualDecoder(Decoder):
         super().__init__(dimension, size)
         doublings = next((k for k in range(12) if size % 2**k == 0 and size >> k in SIDES), None)
         if doublings is None:
-            raise DfdError(f"decoder.size: no {size} px: use 7 to 13 pixels doubled any number of times, as 56, 64, 112, 224")
+            raise DfdError(
+                f"decoder.size: no {size} px: use 7 to 13 pixels doubled any number of times, as 56, 64, 112, 224"
+            )
         self.side = size >> doublings
         self.coarse = min(size, self.side * 2 ** max(0, math.floor(math.log2(COARSE / self.side))))
         self.whitening = Whitening(dimension)
@@ -101,7 +105,9 @@ class ResidualDecoder(Decoder):
         # Its matrix keeps the directions of the pictures along which what it says varies most.
         mean = moments.x / moments.n
         spread = fit.map.weight.double() @ (moments.xx / moments.n - torch.outer(mean, mean))
-        directions = torch.linalg.eigh(spread @ fit.map.weight.double().T)[1].flip(1)[:, : self.skip[0].out_features].float()
+        directions = (
+            torch.linalg.eigh(spread @ fit.map.weight.double().T)[1].flip(1)[:, : self.skip[0].out_features].float()
+        )
         self.skip[0].weight.copy_(directions.T @ fit.map.weight / GENTLE)
         self.skip[1].weight.copy_(directions / GENTLE)
         self.skip[1].bias.copy_(fit.map.bias / GENTLE)
@@ -123,7 +129,9 @@ class ResidualDecoder(Decoder):
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         white = self.whitening(templates)
-        coarse = GENTLE * self.skip[1](GENTLE * self.skip[0](self._features(white))).unflatten(1, (3, self.coarse, self.coarse))
+        coarse = GENTLE * self.skip[1](GENTLE * self.skip[0](self._features(white))).unflatten(
+            1, (3, self.coarse, self.coarse)
+        )
         x = self.dense(white).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         fine = self.to_rgb(self.convolutions(x))
         return self.mean_face + F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False) + fine

@@ -20,7 +20,9 @@ class ResidualBranch(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.layers = nn.Sequential(*(layer for _ in range(3) for layer in _block(nn.Conv2d(channels, channels, 3, padding=1))))
+        self.layers = nn.Sequential(
+            *(layer for _ in range(3) for layer in _block(nn.Conv2d(channels, channels, 3, padding=1)))
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.layers(x)
@@ -44,7 +46,9 @@ class ResidualDeconvolution(Decoder):
     def __init__(self, dimension: int, size: int, width: float):
         super().__init__(dimension, size)
         if not 1 <= size <= SIDES[-1]:
-            raise DfdError(f"decoder.size: no {size} px: the residual de-convolution decoder makes 1 to {SIDES[-1]} pixels")
+            raise DfdError(
+                f"decoder.size: no {size} px: the residual de-convolution decoder makes 1 to {SIDES[-1]} pixels"
+            )
         self.register_buffer("template_mean", torch.zeros(dimension))
         self.register_buffer("template_scale", torch.ones(()))
         layers: list[nn.Module] = []

@@ -75,12 +75,16 @@ def train(
     steps = -(-len(training.rows) // batch_size)
     scheduler = None
     if schedule == "one-cycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.11)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.11
+        )
     elif schedule == "halving":
         scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10 * steps, 0.5)
     history: list[dict] = []
     best = {"loss": float("inf"), "epoch": 0, "state": {}}
-    parts = {"decoder": decoder, "average": average, "optimizer": optimizer} | ({"scheduler": scheduler} if scheduler else {})
+    parts = {"decoder": decoder, "average": average, "optimizer": optimizer} | (
+        {"scheduler": scheduler} if scheduler else {}
+    )
     history, best = _resume(checkpoint, stamp, parts, history, best)
 
     for epoch in range(len(history) // 2 + 1, epochs + 1):
@@ -88,10 +92,18 @@ def train(
             log.info("no better validation loss for %d epochs: stopping", patience)
             break
         start = time.perf_counter()
-        torch.manual_seed(seed * 10_000 + epoch)  # dropout and order depend on the epoch alone: a resumed run repeats them
+        torch.manual_seed(
+            seed * 10_000 + epoch
+        )  # dropout and order depend on the epoch alone: a resumed run repeats them
         decoder.train()
         sums = _Sums()
-        progress = tqdm(training.batches(training.shuffled(), batch_size), f"epoch {epoch}/{epochs}", steps, leave=False, disable=None)
+        progress = tqdm(
+            training.batches(training.shuffled(), batch_size),
+            f"epoch {epoch}/{epochs}",
+            steps,
+            leave=False,
+            disable=None,
+        )
         for _, templates, images in progress:
             with autocast(device, precision):
                 templates = templates.to(device)

@@ -48,7 +48,9 @@ def plan(
     notes, usable = {}, [count for count in counts if count <= available]
     taking_part = [own for own in chosen if len(own) >= probes + usable[-1]]
     if few := len(chosen) - len(taking_part):
-        notes["people_note"] = f"{few} of {len(chosen)} people: left out, they have fewer than {probes + usable[-1]} photos"
+        notes["people_note"] = (
+            f"{few} of {len(chosen)} people: left out, they have fewer than {probes + usable[-1]} photos"
+        )
     if left_out := [str(count) for count in counts if count > available]:
         fewest = len(taking_part[-1])
         have = f"one of the {len(taking_part)} people has {fewest} photos, of which {probes} are probes"

@@ -52,7 +52,9 @@ def attacked_pairs(
         for epsilon in epsilons:
             for decoding, embedded in _embedded(recognizer, decoders, descended(images, direction, epsilon)):
                 seconds.setdefault((epsilon, decoding), []).append(embedded)
-    originals = {BEFORE: templates} | {name: _reembedded(recognizer, decoder, templates) for name, decoder in decoders.items()}
+    originals = {BEFORE: templates} | {
+        name: _reembedded(recognizer, decoder, templates) for name, decoder in decoders.items()
+    }
     pairs, ones = {}, templates[first]
     for decoding, version in originals.items():
         impostors = cosine_pairs(templates.numpy(), version.numpy(), codes)
@@ -61,7 +63,9 @@ def attacked_pairs(
         for epsilon, others in candidates.items():
             scores = F.cosine_similarity(ones, others).numpy()
             genuine = Pairs(scores, np.ones(len(first), bool), codes[first], codes[first])
-            pairs[epsilon, decoding] = Pairs(*(np.concatenate(columns) for columns in zip(genuine, impostors, strict=True)))
+            pairs[epsilon, decoding] = Pairs(
+                *(np.concatenate(columns) for columns in zip(genuine, impostors, strict=True))
+            )
     return pairs
 
 

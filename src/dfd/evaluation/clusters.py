@@ -41,7 +41,9 @@ def person_spread(
         note = f"{few} of {len(people)} people: left out, they have no more test photos than {count} clusters"
         metrics["clusters_note"] = note
     metrics["clusters"] = cluster_spread(templates, clustered, count, **settings)
-    decoded = {name: decoded_spread(decode, templates, clustered, count, **settings) for name, decode in decoders.items()}
+    decoded = {
+        name: decoded_spread(decode, templates, clustered, count, **settings) for name, decode in decoders.items()
+    }
     return metrics | {"decoded": decoded}
 
 

@@ -139,7 +139,12 @@ class Comparison(NamedTuple):
     size: int
 
     def on(
-        self, faces: FaceStore, rows: np.ndarray, images: Images, templates: Mapping[str, torch.Tensor], picks: Sequence[int]
+        self,
+        faces: FaceStore,
+        rows: np.ndarray,
+        images: Images,
+        templates: Mapping[str, torch.Tensor],
+        picks: Sequence[int],
     ) -> tuple[dict, tuple[torch.Tensor, dict[str, torch.Tensor]]]:
         """The metrics of `compare` on rows (N,) of `faces`, with `leaked_identities`; and of `picks`, positions among the
         rows, the originals and the reconstructions by decoder (the first training's), to be shown.

@@ -22,7 +22,12 @@ COUNTERPARTS = {
     "attribute-male": "attribute-female",
     "identity-both": "attribute-both",
 }
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisations of the probe (scikit-learn's C), tried on validation faces
+STRENGTHS = (
+    1e-3,
+    1e-2,
+    1e-1,
+    1.0,
+)  # inverse regularisations of the probe (scikit-learn's C), tried on validation faces
 
 
 def balanced_accuracy(predicted: np.ndarray, male: np.ndarray) -> float:
@@ -225,9 +230,7 @@ def modified_faces(
     }
 
 
-def cosines_of(
-    recognizer: Recognizer, images: torch.Tensor, templates: torch.Tensor
-) -> np.ndarray:
+def cosines_of(recognizer: Recognizer, images: torch.Tensor, templates: torch.Tensor) -> np.ndarray:
     """Cosine (N,) of images' (N, 3, S, S) templates with templates (N, D)."""
     return F.cosine_similarity(embed_images(recognizer, images), templates).numpy()
 

@@ -67,7 +67,13 @@ def reconstruction_change(
 
 
 def identity_kept(
-    photos: torch.Tensor, clean: torch.Tensor, occluded: torch.Tensor, identities: np.ndarray, samples: int, *, generator: np.random.Generator
+    photos: torch.Tensor,
+    clean: torch.Tensor,
+    occluded: torch.Tensor,
+    identities: np.ndarray,
+    samples: int,
+    *,
+    generator: np.random.Generator,
 ) -> dict:
     """The cosine of the reconstruction's template from the occluded face with the photo's, as it is without the block.
 
@@ -86,7 +92,10 @@ def gender_flipped(
     clean, occluded: P(male) (N,) of the two reconstructions, see `dfd.evaluation.gender`.
     """
     flipped = (clean > 0.5) != (occluded > 0.5)
-    return mean_interval(flipped, identities, samples, generator=generator) | {"count": int(flipped.sum()), "n": len(flipped)}
+    return mean_interval(flipped, identities, samples, generator=generator) | {
+        "count": int(flipped.sum()),
+        "n": len(flipped),
+    }
 
 
 def _summary(

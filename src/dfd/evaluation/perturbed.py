@@ -24,7 +24,9 @@ def all_pairs(
     """
     fars = (0.0001, *FARS)
     scores = cosine_pairs(originals, originals, identities)
-    metrics = {"original": {"without": verification_summary(scores, fars, samples, generator=np.random.default_rng(seed))}}
+    metrics = {
+        "original": {"without": verification_summary(scores, fars, samples, generator=np.random.default_rng(seed))}
+    }
     curves = [roc_table(scores, points=200).assign(condition="original", map="without")]
     for name, without in perturbed.items():
         sides = {"with": mapped[name], "without": without}
@@ -48,7 +50,9 @@ def listed_pairs(
     def scores(others: np.ndarray) -> np.ndarray:
         return pair_scores(pairs, keys, originals, others)
 
-    metrics = {"original": {"without": view2_summary(pairs, scores(originals), samples, generator=np.random.default_rng(seed))}}
+    metrics = {
+        "original": {"without": view2_summary(pairs, scores(originals), samples, generator=np.random.default_rng(seed))}
+    }
     for name, without in perturbed.items():
         sides = scores(mapped[name]), scores(without)
         metrics[name] = view2_paired(pairs, *sides, samples, generator=np.random.default_rng(seed))

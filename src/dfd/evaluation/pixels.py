@@ -22,7 +22,9 @@ def psnr_within(images: torch.Tensor, targets: torch.Tensor, weights: torch.Tens
 
 
 @torch.no_grad()
-def change_share(before: torch.Tensor, after: torch.Tensor, weights: torch.Tensor, centred: bool = False) -> torch.Tensor:
+def change_share(
+    before: torch.Tensor, after: torch.Tensor, weights: torch.Tensor, centred: bool = False
+) -> torch.Tensor:
     """How much of the change lies in a region, (N,) in [0, 1]: of the squared differences' sum. NaN for no change.
 
     weights: (N, 1, H, W) in [0, 1]. A change without any place has as its share the region's share of the area.

@@ -73,7 +73,9 @@ def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
 
 def stored_reconstructions(decoder: Decoder, templates: torch.Tensor, positions: np.ndarray) -> dict[str, torch.Tensor]:
     """By format, the faces at `positions` (M,), decoded from a file of all the templates (N, D) in that format."""
-    return {name: decode(decoder, restored(decoder, read_back(templates))[positions]) for name, read_back in FORMATS.items()}
+    return {
+        name: decode(decoder, restored(decoder, read_back(templates))[positions]) for name, read_back in FORMATS.items()
+    }
 
 
 def evaluate(

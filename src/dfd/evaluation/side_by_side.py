@@ -10,7 +10,9 @@ from dfd.evaluation.verification import FARS, Pairs, cosine_pairs, gain_differen
 NO_PAIRS = "left out: no person has two photos, or there is but one person"
 
 
-def verification_by_recognizer(templates: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, seed: int) -> dict:
+def verification_by_recognizer(
+    templates: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, seed: int
+) -> dict:
     """`verification`: by recognizer its `verification_summary`; all but the first have `minus_<first>`, paired.
 
     templates: by recognizer, (N, D) of the same faces. `verification_note` in its place where there are no pairs.

@@ -98,7 +98,9 @@ class _Curve:
         """
         false = np.zeros(len(self.false_first) + 1, np.int64)
         first, second = np.empty((2, CUMULATED), np.int32)
-        for start in range(0, len(self.false_first), CUMULATED):  # blocks that stay in the cache: half the time for millions
+        for start in range(
+            0, len(self.false_first), CUMULATED
+        ):  # blocks that stay in the cache: half the time for millions
             part = slice(start, min(start + CUMULATED, len(self.false_first)))
             size = part.stop - start
             np.take(weights, self.false_first[part], out=first[:size], mode="clip")  # without mode, `out` is copied
@@ -244,7 +246,9 @@ def _summary(curve: _Curve, fars: Sequence[float], replicates: np.ndarray) -> di
     summary = {name: {"value": float(value)} for name, value in values.items()}
     for far in fars:
         summary[f"tar_at_far_{far:g}"] = _tar_at_far(curve, far)
-    return {name: summary[name] | interval for name, interval in zip(summary, _intervals(curve, replicates), strict=True)}
+    return {
+        name: summary[name] | interval for name, interval in zip(summary, _intervals(curve, replicates), strict=True)
+    }
 
 
 def paired_summary(
@@ -278,11 +282,15 @@ def _difference(curve: _Curve, other: _Curve, fars, replicates: np.ndarray, othe
     differences = np.subtract(curve.measures(ones, fars), other.measures(ones, fars))
     return {
         name: {"difference": float(difference)} | interval
-        for name, difference, interval in zip(_names(fars), differences, _intervals(curve, replicates - others), strict=True)
+        for name, difference, interval in zip(
+            _names(fars), differences, _intervals(curve, replicates - others), strict=True
+        )
     }
 
 
-def compared_summaries(series: Mapping[Hashable, Pairs], weights: np.ndarray, fars: Sequence[float] = FARS) -> dict[Hashable, dict]:
+def compared_summaries(
+    series: Mapping[Hashable, Pairs], weights: np.ndarray, fars: Sequence[float] = FARS
+) -> dict[Hashable, dict]:
     """`verification_summary` of several series of the same pairs in the same order, by name; with `minus_<name>` for each
     that comes before it, the `difference` from that, as in `paired_summary`.
 

@@ -27,7 +27,9 @@ def pairs_without(pairs: pd.DataFrame, people: Collection[str]) -> pd.DataFrame:
 def too_few(pairs: pd.DataFrame) -> str | None:
     """Why the protocol cannot be followed with these pairs; None where two folds or more have pairs of both kinds."""
     whole = pairs.groupby("fold")["genuine"].nunique() == 2
-    return None if len(whole) > 1 and whole.all() else f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
+    return (
+        None if len(whole) > 1 and whole.all() else f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
+    )
 
 
 def pair_scores(
@@ -79,7 +81,9 @@ def view2(pairs: pd.DataFrame, scores: np.ndarray, fars: Sequence[float] = (0.00
             "genuine": int((failed & genuine).sum()),
             "impostor": int((failed & ~genuine).sum()),
         },
-        "accuracy": _over_folds([((scores >= t) == genuine)[fold].mean() for fold, t in zip(folds, thresholds, strict=True)]),
+        "accuracy": _over_folds(
+            [((scores >= t) == genuine)[fold].mean() for fold, t in zip(folds, thresholds, strict=True)]
+        ),
     }
     compared = as_pairs(pairs, scores)
     for far in fars:
@@ -110,7 +114,9 @@ def view2_paired(
 ) -> dict:
     """`view2_summary` of the same pairs `with` and `without` something, and the paired `difference` (`paired_summary`)."""
     sides = {"with": with_scores, "without": without_scores}
-    summary = paired_summary(*(as_pairs(pairs, scores) for scores in sides.values()), samples=samples, generator=generator)
+    summary = paired_summary(
+        *(as_pairs(pairs, scores) for scores in sides.values()), samples=samples, generator=generator
+    )
     return summary | {side: _joined(view2(pairs, scores), summary[side]) for side, scores in sides.items()}
 
 
@@ -126,7 +132,9 @@ def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
     """
     known = ~np.isnan(scores)
     steps = np.unique(scores[known])
-    middles = np.maximum((steps[:-1] + steps[1:]) / 2, np.nextafter(steps[:-1], np.inf))  # above the lower, however near
+    middles = np.maximum(
+        (steps[:-1] + steps[1:]) / 2, np.nextafter(steps[:-1], np.inf)
+    )  # above the lower, however near
     thresholds = np.concatenate([steps[:1], middles, [np.inf]])
     accepted_genuine = -np.searchsorted(np.sort(scores[known & genuine]), thresholds)  # but for a constant
     rejected_impostors = np.searchsorted(np.sort(scores[known & ~genuine]), thresholds)

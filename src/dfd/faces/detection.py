@@ -56,7 +56,9 @@ class Detector:
             batch = np.stack([np.asarray(photos[i].resize(size, Image.Resampling.BILINEAR)) for i in members])
             # Just below 1: MTCNN fails where rounding makes the smallest face larger than the photo.
             self.network.min_face_size = min(self.min_face, 0.9999) * min(size)
-            for index, faces in zip(members, zip(*self.network.detect(batch, landmarks=True), strict=True), strict=True):
+            for index, faces in zip(
+                members, zip(*self.network.detect(batch, landmarks=True), strict=True), strict=True
+            ):
                 found[index] = _detections(*faces, scale=np.divide(photos[index].size, size))
         return found
 

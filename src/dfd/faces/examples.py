@@ -29,7 +29,9 @@ class Examples(Dataset):
         memory_gb: float,
     ):
         if len(rows) == 0:
-            raise DfdError(f"{faces.path}: no face to learn from, or none with a template; give this split of the data set a larger share")
+            raise DfdError(
+                f"{faces.path}: no face to learn from, or none with a template; give this split of the data set a larger share"
+            )
         self.faces, self.rows, self.size = faces, np.asarray(rows), size
         parts = [targets] if mirrored is None else [targets, mirrored]
         # Filled in place: three million 4096-d templates are 50 GB, which no step may hold twice.

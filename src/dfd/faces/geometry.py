@@ -103,7 +103,9 @@ WINDOWS = {
     "arcface": _arcface_window,
     "box": lambda size: FRAMES["box"],
 }
-TOLERANCE = 0.01  # half-sides by which a window may leave the plain view: half a pixel of 112, of ArcFace's in `portrait`
+TOLERANCE = (
+    0.01  # half-sides by which a window may leave the plain view: half a pixel of 112, of ArcFace's in `portrait`
+)
 WITHOUT_LANDMARKS = "box"  # the window, and the geometry, that the detector's box alone decides
 
 

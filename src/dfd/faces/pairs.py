@@ -26,7 +26,9 @@ def read_pairs(path: str | Path) -> pd.DataFrame:
         raise DfdError(f"{path}: line 1 is not `folds pairs`, as in `10 300`, or `pairs`; give LFW's pairs.txt")
     folds, count = (1, *map(int, header))[-2:]
     if len(lines) != 1 + 2 * folds * count:
-        raise DfdError(f"{path}: {len(lines) - 1} pairs, where its first line tells of {2 * folds * count}; get it anew")
+        raise DfdError(
+            f"{path}: {len(lines) - 1} pairs, where its first line tells of {2 * folds * count}; get it anew"
+        )
     rows = []
     for number, line in enumerate(lines[1:]):
         fold, genuine = number // (2 * count) + 1, number % (2 * count) < count
@@ -36,7 +38,9 @@ def read_pairs(path: str | Path) -> pd.DataFrame:
             case [name, n, other, m] if not genuine and name != other and _positive(n) and _positive(m):
                 rows.append((fold, _key(name, n), _key(other, m), False))
             case _:
-                expected = "`name n m`, two photos of one person" if genuine else "`name n other m`, photos of two people"
+                expected = (
+                    "`name n m`, two photos of one person" if genuine else "`name n other m`, photos of two people"
+                )
                 raise DfdError(f"{path}: line {number + 2} is not {expected}: {line.strip() or 'it is empty'}")
     return pd.DataFrame(rows, columns=["fold", "first", "second", "genuine"])
 

@@ -71,7 +71,9 @@ def preprocess(
     with replacing(store) as temporary:
         with h5py.File(temporary, "w") as file:
             writer = FaceWriter(file)
-            for batch in _batches(_described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side):
+            for batch in _batches(
+                _described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side
+            ):
                 good = [(row, image) for row, image in batch if image is not None]
                 for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
                     chosen = _choose(row, faces.at_least(min_probability), image, select)
@@ -127,7 +129,11 @@ def _reasons(index: pd.DataFrame) -> dict[str, int]:
 
 
 def _described(
-    archive: str | Path, shares: Mapping[str, float], seed: int, genders: Mapping[str, str], kept_for_test: Collection[str]
+    archive: str | Path,
+    shares: Mapping[str, float],
+    seed: int,
+    genders: Mapping[str, str],
+    kept_for_test: Collection[str],
 ) -> Iterator[dict]:
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
@@ -149,7 +155,9 @@ def _described(
         }
 
 
-def _batches(rows: Iterator[dict], max_megapixels: float, min_side: int) -> Iterator[list[tuple[dict, Image.Image | None]]]:
+def _batches(
+    rows: Iterator[dict], max_megapixels: float, min_side: int
+) -> Iterator[list[tuple[dict, Image.Image | None]]]:
     """Rows with their decoded photos; None, and the reason in the row, for a photo that cannot be one."""
     batch, pixels = [], 0
     for row in rows:

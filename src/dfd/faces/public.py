@@ -85,7 +85,9 @@ def celeba_photos(path: str, identities: str) -> Photos:
     if not listed:
         raise DfdError(f"{identities}: names none of the {unlisted} photos in {path}; give their own identity file")
     if unlisted:
-        log.info("%s: lacks %d of %d photos, each taken for a person of its own", identities, unlisted, listed + unlisted)
+        log.info(
+            "%s: lacks %d of %d photos, each taken for a person of its own", identities, unlisted, listed + unlisted
+        )
 
 
 def celeba_identities(path: str) -> dict[str, str]:
@@ -162,7 +164,9 @@ def celeba_genders(path: str, identities: str) -> dict[str, str]:
     for number, fields in _rows(path):
         if place is None:
             if "Male" in fields:
-                place = fields.index("Male") - len(fields)  # from the end: the names' line may name the photo's column too
+                place = fields.index("Male") - len(
+                    fields
+                )  # from the end: the names' line may name the photo's column too
             elif number > 1 or len(fields) > 1:
                 break
         elif len(fields) <= -place:
@@ -178,7 +182,9 @@ def _gender_columns(path: str, name: str, gender: str) -> Iterator[tuple[str, st
     lines = csv.DictReader(_text(path).splitlines(), skipinitialspace=True)
     columns = {column.strip(): column for column in lines.fieldnames or []}
     if name not in columns or gender not in columns:
-        raise DfdError(f"{path}: no CSV file with the columns {name} and {gender}; correct the `attributes` of its data set")
+        raise DfdError(
+            f"{path}: no CSV file with the columns {name} and {gender}; correct the `attributes` of its data set"
+        )
     for line in lines:
         if found := _gender(path, lines.line_num, line[columns[gender]] or ""):
             yield (line[columns[name]] or "").strip(), found

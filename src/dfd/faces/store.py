@@ -70,7 +70,9 @@ class FaceStore:
                 self.offsets = file["offsets"][:]
             self.faces = self.index[self.index["row"].notna()].sort_values("row").reset_index(drop=True)
         except (OSError, KeyError, ValueError) as error:  # Parquet's own errors are ValueErrors
-            raise DfdError(f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`") from error
+            raise DfdError(
+                f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
+            ) from error
         self._file: h5py.File | None = None
         self._process = 0  # that opened it
 
@@ -107,7 +109,8 @@ class FaceStore:
             self._file, self._process = h5py.File(self.path), os.getpid()
         data = self._file["crops"]
         decoded = [
-            np.asarray(Image.open(io.BytesIO(data[self.offsets[row] : self.offsets[row + 1]].tobytes()))) for row in rows
+            np.asarray(Image.open(io.BytesIO(data[self.offsets[row] : self.offsets[row + 1]].tobytes())))
+            for row in rows
         ]
         return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
 

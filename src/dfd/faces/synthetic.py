@@ -25,7 +25,11 @@ def build_generator() -> nn.Module:
     channels = LATENT
     for index, width in enumerate(WIDTHS):
         stride, padding = (1, 0) if index == 0 else (2, 1)
-        layers += [nn.ConvTranspose2d(channels, width, 4, stride, padding, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        layers += [
+            nn.ConvTranspose2d(channels, width, 4, stride, padding, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
         channels = width
     generator = nn.Sequential(*layers, nn.ConvTranspose2d(channels, 3, 4, 2, 1, bias=False), nn.Tanh())
 

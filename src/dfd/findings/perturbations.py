@@ -23,10 +23,14 @@ def map_claims() -> dict[str, Claim]:
     conditions = {"rotated": "rotation", "translated": "translation", "scaled": "scaling"}
 
     def helps(condition: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        return parts_of({name: partial(number, metrics, "verify", name, condition, "difference", TAR) for name in BACKBONES})
+        return parts_of(
+            {name: partial(number, metrics, "verify", name, condition, "difference", TAR) for name in BACKBONES}
+        )
 
     def more(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        return {condition: attempted(partial(_vgg_minus_resnet, metrics, dataset, condition)) for condition in conditions}
+        return {
+            condition: attempted(partial(_vgg_minus_resnet, metrics, dataset, condition)) for condition in conditions
+        }
 
     def robust(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         def ahead(condition: str) -> Effect:
@@ -78,11 +82,22 @@ def occlusion_claims(names: Names) -> dict[str, Claim]:
     """Fig. 11."""
     regions = ("eyes", "mouth")
 
-    def decoded(wanted: Iterable[str], measure: str, difference: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def decoded(
+        wanted: Iterable[str], measure: str, difference: str, metrics: Mapping, dataset: str
+    ) -> dict[str, Effect]:
         return {
             f"{region}, {variant}": attempted(
                 partial(
-                    number, metrics, "occlude", template, dataset, region, "decoded", variant, measure, f"minus_{difference}"
+                    number,
+                    metrics,
+                    "occlude",
+                    template,
+                    dataset,
+                    region,
+                    "decoded",
+                    variant,
+                    measure,
+                    f"minus_{difference}",
                 )
             )
             for region in wanted
@@ -94,7 +109,9 @@ def occlusion_claims(names: Names) -> dict[str, Claim]:
             path = ("occlude", template, dataset, region, "decoded", variant, "cosine")
             threshold, clean = _threshold(metrics, template), look_up(metrics, *path)["clean"]
             if clean <= threshold:
-                raise Missing(f"without a block its reconstructions are not recognised either (cosine {clean:.2g}, threshold {threshold:.2g})")
+                raise Missing(
+                    f"without a block its reconstructions are not recognised either (cosine {clean:.2g}, threshold {threshold:.2g})"
+                )
             return above(number(metrics, *path), threshold)
 
         return {
@@ -182,7 +199,9 @@ def attack_claims(names: Names) -> dict[str, Claim]:
             before, after = (verification(metrics, variants[variant], "decline", d) for d in ("before", variant))
             left = verification(metrics, variants[variant], "original", variant).value
             if left <= -before.value:  # whatever the attack does to decoded faces, they lose less
-                raise Missing(f"decoded originals have a TAR of {left:.2g}: no attack could take the {-before.value:.2g} from it")
+                raise Missing(
+                    f"decoded originals have a TAR of {left:.2g}: no attack could take the {-before.value:.2g} from it"
+                )
             return minus(after, before)
 
         return {variant: attempted(partial(gained, variant)) for variant in variants}
@@ -192,9 +211,7 @@ def attack_claims(names: Names) -> dict[str, Claim]:
 
     def recovered(template: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
         return {
-            f"{attack}, {variant}": attempted(
-                partial(identified, metrics, variant, attack, "minus_before")
-            )
+            f"{attack}, {variant}": attempted(partial(identified, metrics, variant, attack, "minus_before"))
             for attack in TARGETED
             for variant, own in variants.items()
             if own == template
@@ -205,16 +222,22 @@ def attack_claims(names: Names) -> dict[str, Claim]:
 
     def more_for_vgg(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         def ahead(attack: str, phi: str) -> Effect:
-            return minus(*(identified(metrics, f"{template}-{phi}", attack, "minus_before") for template in (VGG, RESNET)))
+            return minus(
+                *(identified(metrics, f"{template}-{phi}", attack, "minus_before") for template in (VGG, RESNET))
+            )
 
-        return {f"{attack}, φ = {phi}": attempted(partial(ahead, attack, phi)) for attack in TARGETED for phi in BACKBONES}
+        return {
+            f"{attack}, φ = {phi}": attempted(partial(ahead, attack, phi)) for attack in TARGETED for phi in BACKBONES
+        }
 
     def moved(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         def kept(attack: str, recognizer: str) -> Effect:
             path = ("attack", recognizer, "targeted", attack, "cosine")
             return above(number(metrics, *path), _threshold(metrics, recognizer))
 
-        return {f"{attack}, {name}": attempted(partial(kept, attack, name)) for attack in TARGETED for name in BACKBONES}
+        return {
+            f"{attack}, {name}": attempted(partial(kept, attack, name)) for attack in TARGETED for name in BACKBONES
+        }
 
     def phi_matters(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         def apart(attack: str, template: str) -> Effect:
@@ -224,7 +247,11 @@ def attack_claims(names: Names) -> dict[str, Claim]:
                 return identified(metrics, white, attack, f"minus_{black}")
             return negated(identified(metrics, black, attack, f"minus_{white}"))
 
-        return {f"{attack}, {template}": attempted(partial(apart, attack, template)) for attack in TARGETED for template in BACKBONES}
+        return {
+            f"{attack}, {template}": attempted(partial(apart, attack, template))
+            for attack in TARGETED
+            for template in BACKBONES
+        }
 
     share = "share of attacked photos identified as the true person"
     claims = {

@@ -127,7 +127,9 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
 
     def recovery(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         for variant in names.competitors:
-            look_up(metrics, "competitors", variant, dataset)  # else these metrics, and what is accepted, are of other data
+            look_up(
+                metrics, "competitors", variant, dataset
+            )  # else these metrics, and what is accepted, are of other data
         return parts_of(
             {
                 f"{variant}, {decoder}": partial(
@@ -167,11 +169,14 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
 def ablation_claims(names: Names) -> dict[str, Claim]:
     """Table 1's upper half."""
 
-    def without(terms: Mapping[str, str], reference: str, measure: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def without(
+        terms: Mapping[str, str], reference: str, measure: str, metrics: Mapping, dataset: str
+    ) -> dict[str, Effect]:
         """The reference minus each row, by what that row lacks."""
         path = partial(number, metrics, "ablation", names.ablation, dataset, "decoders")
         return {
-            name: attempted(lambda row=row: negated(path(row, measure, f"minus_{reference}"))) for name, row in terms.items()
+            name: attempted(lambda row=row: negated(path(row, measure, f"minus_{reference}")))
+            for name, row in terms.items()
         }
 
     def worst(measure: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:

@@ -62,7 +62,9 @@ class Claim(NamedTuple):
             return f"above {_signed(self.low)}"
         if self.low == -math.inf:
             return f"below {_signed(self.high)}"
-        return f"within ±{self.high:g}" if self.low == -self.high else f"from {_signed(self.low)} to {_signed(self.high)}"
+        return (
+            f"within ±{self.high:g}" if self.low == -self.high else f"from {_signed(self.low)} to {_signed(self.high)}"
+        )
 
 
 def _signed(value: float) -> str:
@@ -74,7 +76,11 @@ def look_up(metrics: Mapping, *path: str) -> Mapping:
     found = metrics
     for depth, key in enumerate(path):
         if not isinstance(found, Mapping) or found.get(key) is None:
-            notes = {name: note for name, note in found.items() if name.endswith("_note")} if isinstance(found, Mapping) else {}
+            notes = (
+                {name: note for name, note in found.items() if name.endswith("_note")}
+                if isinstance(found, Mapping)
+                else {}
+            )
             absent = f"no {'/'.join(path[: depth + 1])} among the metrics"
             raise Missing(notes.get(f"{key}_note") or next(iter(notes.values()), absent))
         found = found[key]
@@ -87,7 +93,13 @@ def number(metrics: Mapping, *path: str) -> Effect:
     name = next((name for name in NUMBERS if name in found), None)
     if name is None:
         raise Missing(f"{'/'.join(path)} is no number with an interval")
-    kind = PAIRED if any(key.startswith("minus_") or key in ("difference", "change", "decline", "defence", "cost") for key in path) else OWN
+    kind = (
+        PAIRED
+        if any(
+            key.startswith("minus_") or key in ("difference", "change", "decline", "defence", "cost") for key in path
+        )
+        else OWN
+    )
     value = look_up(found, name)
     return Effect(value, found.get("ci95_low"), found.get("ci95_high"), kind, found.get("ci95_note"))
 

@@ -137,10 +137,18 @@ def modification_claims(names: Names) -> dict[str, Claim]:
         return {"both": number(metrics, "disentangle", RESNET, dataset, *path)}
 
     def identity_lost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        return {"both": number(metrics, "disentangle", RESNET, dataset, "cosine", VGG, "identity-both", "minus_attribute-both")}
+        return {
+            "both": number(
+                metrics, "disentangle", RESNET, dataset, "cosine", VGG, "identity-both", "minus_attribute-both"
+            )
+        }
 
     def gender_of_lost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        return {"both": number(metrics, "disentangle", RESNET, dataset, "cosine", VGG, "identity-male", "minus_identity-female")}
+        return {
+            "both": number(
+                metrics, "disentangle", RESNET, dataset, "cosine", VGG, "identity-male", "minus_identity-female"
+            )
+        }
 
     return {
         "attribute-part-carries-gender": Claim(

@@ -74,12 +74,16 @@ def itfgsm(logits: Logits, images: torch.Tensor, targets: torch.Tensor, epsilon:
     return _iterated(lambda x: cross_entropy(logits(x), targets), images, epsilon)
 
 
-def tcw(logits: Logits, images: torch.Tensor, targets: torch.Tensor, epsilon: float, confidence: float = 0.0) -> torch.Tensor:
+def tcw(
+    logits: Logits, images: torch.Tensor, targets: torch.Tensor, epsilon: float, confidence: float = 0.0
+) -> torch.Tensor:
     """One step along the sign of the gradient of CW's margin: a reading of the paper's "tCW", which is not defined there."""
     return descended(images, gradient_sign(lambda x: margin(logits(x), targets, confidence), images), epsilon)
 
 
-def itcw(logits: Logits, images: torch.Tensor, targets: torch.Tensor, epsilon: float, confidence: float = 0.0) -> torch.Tensor:
+def itcw(
+    logits: Logits, images: torch.Tensor, targets: torch.Tensor, epsilon: float, confidence: float = 0.0
+) -> torch.Tensor:
     """tCW iterated within the ε-ball; an image stays as it is from the step on that reaches the margin κ."""
     return _iterated(lambda x: margin(logits(x), targets, confidence), images, epsilon)
 

@@ -18,7 +18,16 @@ SIZE = (112, 96)  # the last map is 7×6, which `linear7` takes whole
 class Unit(nn.Module):
     """Convolution, batch normalisation, and a PReLU with one slope per channel, unless `linear`."""
 
-    def __init__(self, inputs: int, outputs: int, kernel, stride: int = 1, padding: int = 0, groups: int = 1, linear: bool = False):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        linear: bool = False,
+    ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
@@ -79,4 +88,3 @@ class MobileFaceNet(Recognizer):
         x = self.conv2(x)
         yield "conv2", x
         yield "template", self.linear1(self.linear7(x)).flatten(1)
-

@@ -39,7 +39,9 @@ ARCHITECTURES: dict[str, Callable[..., Recognizer]] = {
 # weights -> their state for the architecture they belong to
 PUBLISHED: dict[str, Callable[[], dict[str, torch.Tensor]]] = {
     "dlib-face-recognition": lambda: read_dlib_weights(
-        package_file("face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat")
+        package_file(
+            "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+        )
     ),
 }
 

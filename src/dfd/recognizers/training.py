@@ -49,13 +49,17 @@ def train_recognizer(
         optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
         steps = -(-(len(examples.rows) if phase == "objective" else len(examples)) // batch_size)
         # Not 0.1: torch divides by zero where the rise is exactly one step, as a tenth of ten steps is.
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=count * steps, pct_start=0.11)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, learning_rate, total_steps=count * steps, pct_start=0.11
+        )
         for epoch in range(1, count + 1):
             start = time.perf_counter()
             torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch)
             order = examples.shuffled() if phase == "objective" else grouped_order(examples.targets, len(examples.rows))
             total, seen = 0.0, 0
-            progress = tqdm(examples.batches(order, batch_size), f"{phase} {epoch}/{count}", steps, leave=False, disable=None)
+            progress = tqdm(
+                examples.batches(order, batch_size), f"{phase} {epoch}/{count}", steps, leave=False, disable=None
+            )
             for _, targets, images in progress:
                 with autocast(device, precision):
                     templates = recognizer(on_device(images, device))

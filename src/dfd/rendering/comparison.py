@@ -40,7 +40,10 @@ def draw_comparison(
 
 
 def comparison_grid(
-    path: str | Path, title: str, shown: Mapping[str, tuple[torch.Tensor, Mapping[str, torch.Tensor]]], left_out: Mapping[str, str]
+    path: str | Path,
+    title: str,
+    shown: Mapping[str, tuple[torch.Tensor, Mapping[str, torch.Tensor]]],
+    left_out: Mapping[str, str],
 ) -> None:
     """Draw originals above each decoder's reconstructions, PSNR in dB below them; what was left out is a grey row.
 
@@ -71,7 +74,9 @@ def comparison_table(metrics: Mapping[str, dict], reference: str) -> pd.DataFram
                 row = {"dataset": dataset, "decoder": decoder, "measure": measure}
                 row |= {"mean": found["mean"], "low": found["ci95_low"], "high": found["ci95_high"]}
                 minus = found.get(f"minus_{reference}", {})
-                row |= {name: minus.get(key) for name, key in zip(MINUS, ("mean", "ci95_low", "ci95_high"), strict=True)}
+                row |= {
+                    name: minus.get(key) for name, key in zip(MINUS, ("mean", "ci95_low", "ci95_high"), strict=True)
+                }
                 rows.append(row)
     numbers = ["mean", "low", "high", *MINUS]
     return pd.DataFrame(rows, columns=["dataset", "decoder", "measure", *numbers]).astype(dict.fromkeys(numbers, float))
@@ -92,7 +97,9 @@ def comparison_figures(folder: str | Path, table: pd.DataFrame, title: str, refe
         differences = of_measure[["decoder", "dataset", *MINUS]].dropna(subset="minus")
         if len(differences):
             differences.columns = ["group", "series", "value", "low", "high"]
-            bar_figure(folder / f"{measure}-minus-{reference}.png", differences, title, f"{unit}, minus that of {reference}")
+            bar_figure(
+                folder / f"{measure}-minus-{reference}.png", differences, title, f"{unit}, minus that of {reference}"
+            )
 
 
 def draw_acceptance(path: str | Path, acceptance: Mapping, title: str) -> None:

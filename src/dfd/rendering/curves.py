@@ -19,7 +19,17 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MAPS = {"without": "-", "with": "--"}  # of the linear map M, see dfd.templates
 SPLITS = {"train": ("-", "o"), "validation": ("--", "x")}  # line, and the mark of a single epoch
 # One colour per term in every loss figure, whichever terms a variant is trained with.
-TERMS = ("total", "pixel", "gradient", "perceptual", "local_pixel", "local_gradient", "local_perceptual", "chroma", "identity")
+TERMS = (
+    "total",
+    "pixel",
+    "gradient",
+    "perceptual",
+    "local_pixel",
+    "local_gradient",
+    "local_perceptual",
+    "chroma",
+    "identity",
+)
 OPERATING_POINTS = {1e-3: "0.1 %", 1e-2: "1 %"}  # the FARs at which the tables state the TAR
 
 DPI = 100
@@ -78,7 +88,9 @@ def roc_figure(
         figure.suptitle(title)
         handles = [Line2D([], [], color=shade, label=kind) for kind, shade in colours.items()]
         if len(present) > 1:
-            handles += [Line2D([], [], color="#444444", linestyle=lines[name], label=f"{name} {line}") for name in present]
+            handles += [
+                Line2D([], [], color="#444444", linestyle=lines[name], label=f"{name} {line}") for name in present
+            ]
         figure.legend(handles=handles, loc="outside right center")
         _save(figure, path)
 
@@ -206,7 +218,9 @@ def count_figure(
             panel.set_xscale("log" if log else "linear")
             panel.set_xticks(counts, [f"{count:g}" for count in counts])
             panel.set_xticks([], minor=True)
-            panel.set_xlim(*((counts[0] / 1.15, counts[-1] * 1.15) if log else (counts[0] - margin, counts[-1] + margin)))
+            panel.set_xlim(
+                *((counts[0] / 1.15, counts[-1] * 1.15) if log else (counts[0] - margin, counts[-1] + margin))
+            )
             panel.set_xlabel(x_label)
             panel.set_ylabel(label)
         figure.suptitle(title)

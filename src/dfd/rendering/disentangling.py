@@ -26,7 +26,11 @@ def modified_grid(
     rows, captions = [], []
     for face, is_male in enumerate(male):
         for variant, kinds in images.items():
-            rows.append((f"{'male' if is_male else 'female'} {face + 1}, {variant}", [kinds[kind][face] for kind in columns]))
+            rows.append(
+                (f"{'male' if is_male else 'female'} {face + 1}, {variant}", [kinds[kind][face] for kind in columns])
+            )
             numbers = [(cosines[variant][kind], p_male[variant][kind]) for kind in columns]
-            captions.append(["  ".join(f"{values[face]:.2f}" for values in pair if values is not None) for pair in numbers])
+            captions.append(
+                ["  ".join(f"{values[face]:.2f}" for values in pair if values is not None) for pair in numbers]
+            )
     image_grid(path, rows, [kind.replace("-", ": ") for kind in columns], title, captions, cell=96, groups=[1, 2, 5])

@@ -8,7 +8,22 @@ import pandas as pd
 from dfd.core.artefacts import replacing
 from dfd.findings.rule import FAILS, HOLDS
 
-COLUMNS = ["key", "claim", "where", "compares", "unit", "claimed", "dataset", "part", "effect", "low", "high", "interval", "verdict", "note"]
+COLUMNS = [
+    "key",
+    "claim",
+    "where",
+    "compares",
+    "unit",
+    "claimed",
+    "dataset",
+    "part",
+    "effect",
+    "low",
+    "high",
+    "interval",
+    "verdict",
+    "note",
+]
 SUMMARY = "the claim"  # in `part`: of the claim as a whole
 
 
@@ -33,13 +48,25 @@ def findings_markdown(found: Mapping) -> str:
         verdicts = [f"**{finding['verdict']}**"]
         if finding["effect"] is None:
             verdicts[0] += f" ({_cell(finding['effect_note'])})"
-        verdicts += [f"{dataset}: {result['verdict']} ({effect_text(result)})" for dataset, result in finding.get("also", {}).items()]
+        verdicts += [
+            f"{dataset}: {result['verdict']} ({effect_text(result)})"
+            for dataset, result in finding.get("also", {}).items()
+        ]
         part = f" ({finding['part']})" if "part" in finding and finding["effect"] is not None else ""
         effect = f"{effect_text(finding)} {finding['unit']}{part}" if finding["effect"] is not None else "–"
-        cells = [finding["claim"], finding["where"], finding["compares"], effect, finding["claimed"], "; ".join(verdicts)]
+        cells = [
+            finding["claim"],
+            finding["where"],
+            finding["compares"],
+            effect,
+            finding["claimed"],
+            "; ".join(verdicts),
+        ]
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     many = {HOLDS: "hold", FAILS: "do not hold"}
-    counts = ", ".join(f"{count} {name if count == 1 else many.get(name, name)}" for name, count in found["counts"].items())
+    counts = ", ".join(
+        f"{count} {name if count == 1 else many.get(name, name)}" for name, count in found["counts"].items()
+    )
     return f"{len(found['claims'])} claims: {counts}.\n\n" + "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,9 @@ from dfd.templates.files import named_rows
 # How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
 DISTANCE = (1 / 1.4, 1.6)
 NORM = (1 / 1.25, 1.25)
-PER_AXIS = 4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
+PER_AXIS = (
+    4  # training templates for each of a template's numbers, from which on distances are those of unseen faces too
+)
 SHARE = 0.4  # of a file's templates that may lie beyond: what is done to templates is done to all of a file
 MANY = 5  # templates, from which on their norms together say something
 GROSS = 4.0  # times the bounds: said even of a single one

@@ -42,7 +42,9 @@ def embed_views(
 
 
 @torch.inference_mode()
-def embed_crops(recognizer: Recognizer, faces: FaceStore, crops: torch.Tensor, view: np.ndarray = PLAIN) -> torch.Tensor:
+def embed_crops(
+    recognizer: Recognizer, faces: FaceStore, crops: torch.Tensor, view: np.ndarray = PLAIN
+) -> torch.Tensor:
     """The same of context crops that are already decoded."""
     window = faces.views_of(crops, recognizer.size, view if recognizer.seen is None else after(view, recognizer.seen))
     return _embedded(recognizer, recognizer.embed, window)
@@ -53,9 +55,7 @@ def _embedded(recognizer: Recognizer, embed: Callable, images: torch.Tensor) -> 
         return embed(images.to(recognizer.device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-def embed_faces(
-    recognizer: Recognizer, faces: FaceStore
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+def embed_faces(recognizer: Recognizer, faces: FaceStore) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
     learns: (N, D) with NaN in the other rows, None where there is no such split.
     """

@@ -199,7 +199,11 @@ def _texts(path: Path, keys) -> list[str]:
 
 
 def _shape(vectors: np.ndarray) -> str:
-    return "rows that differ in length or hold no numbers" if vectors.dtype == object else f"an array of shape {vectors.shape}"
+    return (
+        "rows that differ in length or hold no numbers"
+        if vectors.dtype == object
+        else f"an array of shape {vectors.shape}"
+    )
 
 
 def _write_npz(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:

@@ -92,7 +92,10 @@ def _blocks(outputs: int) -> Iterator[slice]:
 
 
 def fit_ridge(
-    train: Moments, held_out: Moments, strengths: Sequence[float] = STRENGTHS, scales: Sequence[torch.Tensor] | None = None
+    train: Moments,
+    held_out: Moments,
+    strengths: Sequence[float] = STRENGTHS,
+    scales: Sequence[torch.Tensor] | None = None,
 ) -> Fit:
     """The map minimising ‖y − Wx − b‖² + λ‖W/scale‖² over the training rows, for the λ and the scale with the best held-out R².
 
@@ -128,7 +131,9 @@ def fit_ridge(
         scale = scale.double()
         variances, axes = torch.linalg.eigh(covariance * torch.outer(scale, scale))
         # Where the rows do not vary, covariances are rounding errors: such an axis gets no weight.
-        rounding = len(variances) * torch.finfo(torch.float64).eps * float((train.xx.diagonal() * scale**2).max()) / train.n
+        rounding = (
+            len(variances) * torch.finfo(torch.float64).eps * float((train.xx.diagonal() * scale**2).max()) / train.n
+        )
         varies, variances = variances > rounding, variances.clamp_min(0)
         axes = scale[:, None] * axes
         errors = (axes.T @ xx @ axes) * (axes.T @ between @ axes)

@@ -41,7 +41,9 @@ def verify(name: str) -> str:
             temporary.write_text(json.dumps(pins | {name: found}, indent=2, sort_keys=True) + "\n")
     elif found != expected:
         known = "published" if entry.sha256 else "of its first use"
-        raise DfdError(f"{path}: its SHA-256 {found} is not the one {known}, {expected}; delete the file and fetch it again")
+        raise DfdError(
+            f"{path}: its SHA-256 {found} is not the one {known}, {expected}; delete the file and fetch it again"
+        )
     return found
 
 
