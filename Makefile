@@ -1,11 +1,12 @@
-# make repro: set up and run the pipeline; make paper: the experiments too; make test: set up and run the tests.
+# make repro: set up and run the pipeline; make paper: the experiments too; make test: set up and run the tests;
+# make lint: style.
 # Nothing is done twice.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.complete
 
-.PHONY: setup repro paper test lock
+.PHONY: setup repro paper test lint lock
 
 setup: $(SETUP)
 
@@ -17,6 +18,10 @@ paper: $(SETUP)
 
 test: $(SETUP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+
+lint: $(SETUP)
+	$(BIN)/ruff check src stages tests benchmarks
+	$(BIN)/ruff format --check src stages tests benchmarks
 
 # uv installs from the lock; it is put into the environment by pip where the machine has none.
 # Compiled at once: every stage is a process of its own, and would otherwise compile its imports each time.

@@ -74,7 +74,7 @@ def test_pairs_are_aggregates_against_the_probes_of_their_draw():
     found = gallery_pairs(templates, drawn, 3)
     assert len(found.scores) == 4 * 3 * 3 * 2 and found.genuine.sum() == 4 * 3 * 2
     scores = iter(found.scores)
-    for number, draw in enumerate(drawn):
+    for draw in drawn:
         for person in range(3):
             enrolled = aggregate(templates[draw.gallery[person, :3]])
             for other in range(3):
