@@ -15,16 +15,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfd.core.devices import pick_device
-from dfd.decoder.losses import ReconstructionLoss
 from dfd.decoder.registry import build_decoder
-from dfd.faces.archives import read_photos, write_photos
-from dfd.faces.datasets import orl_photos
-from dfd.faces.detection import Detector
-from dfd.faces.preprocessing import preprocess
 from dfd.faces.store import FaceStore
+from dfd.learning.losses import ReconstructionLoss
 from dfd.params import Params, load_params, patched
-from dfd.perturbations.geometry import perturbations
+from dfd.photos.archives import read_photos, write_photos
+from dfd.photos.datasets import orl_photos
+from dfd.photos.detection import Detector
+from dfd.photos.preprocessing import preprocess
 from dfd.recognizers.registry import build_recognizer
+from dfd.studies.equivariance.perturbations import perturbations
 
 # Photos of the data sets, as published: VGGFace2's training part (its 500 other people are not used), LFW, CelebA-HQ.
 PHOTOS = {"vggface2": 3_141_890, "lfw": 13_233, "celeba-hq": 30_000}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.artefacts import replacing
+from dfd.findings.tables import effect_text
 from dfd.params import Params, load_params
-from dfd.rendering.findings import effect_text
 from dfd.rendering.report import markdown_table, quality_table, verification_table, with_interval
 
 TAR = "tar_at_far_0.001"

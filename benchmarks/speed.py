@@ -16,10 +16,10 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from dfd.core.packages import package_file
 from dfd.decoder.registry import build_decoder
-from dfd.evaluation.quality import ssim
-from dfd.faces.detection import Detector
-from dfd.faces.synthetic import synthetic_photos
+from dfd.measures.quality import ssim
 from dfd.params import load_params
+from dfd.photos.detection import Detector
+from dfd.photos.synthetic import synthetic_photos
 from dfd.recognizers.registry import import_recognizer
 
 CPU = torch.device("cpu")

@@ -4,14 +4,14 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.left_out import left_out_metrics, told_apart
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.comparison import Comparison, against
-from dfd.evaluation.quality import load_lpips
 from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
+from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.comparison import draw_comparison
 from dfd.rendering.grids import spread
+from dfd.studies.reconstruction.comparison import Comparison, against
+from dfd.studies.reconstruction.figures import draw_comparison
 from dfd.templates.store import TemplateStore
 from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
 

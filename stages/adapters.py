@@ -5,14 +5,14 @@ import numpy as np
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
-from dfd.evaluation.acceptance import unattacked
-from dfd.evaluation.adapting import Pairs, System, attack, attacks_by_pairs, pairs_table
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.acceptance import unattacked
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.curves import count_figure, note_figure
+from dfd.studies.inversion.adapting import Pairs, System, attack, attacks_by_pairs, pairs_table
 from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run

@@ -10,14 +10,14 @@ import torch
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.aggregation import aggregation_metrics, by_count_table, mirror_distance, plan
-from dfd.evaluation.intervals import mean_interval
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.intervals import mean_interval
 from dfd.params import load_params
 from dfd.rendering.curves import count_figure
 from dfd.rendering.grids import image_grid
-from dfd.templates.aggregation import aggregate
+from dfd.studies.people.aggregates import aggregation_metrics, by_count_table, mirror_distance, plan
+from dfd.studies.people.aggregation import aggregate
 from dfd.templates.people import photos_of_people, shared_rows
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, TEMPLATES, log, run

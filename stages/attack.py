@@ -7,14 +7,14 @@ import numpy as np
 from dfd.core.artefacts import replacing, write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
-from dfd.evaluation.attacked_verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
-from dfd.evaluation.attacks import attack_identification, targeted_table, why_not, with_most_photos
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import Attacks, load_params
-from dfd.perturbations.attacks import ATTACKS
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.attacks import attack_bars, attack_grid, attack_roc, attack_strength
+from dfd.studies.attack.attacks import ATTACKS
+from dfd.studies.attack.figures import attack_bars, attack_grid, attack_roc, attack_strength
+from dfd.studies.attack.targeted import attack_identification, targeted_table, why_not, with_most_photos
+from dfd.studies.attack.verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 

@@ -7,14 +7,14 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.comparison import Comparison
-from dfd.evaluation.quality import load_lpips
 from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
+from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.comparison import comparison_figures, comparison_grid, comparison_table
 from dfd.rendering.grids import spread
+from dfd.studies.reconstruction.comparison import Comparison
+from dfd.studies.reconstruction.figures import comparison_figures, comparison_grid, comparison_table
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, run
 

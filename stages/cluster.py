@@ -8,12 +8,12 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.clusters import person_spread
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.rendering.grids import image_grid
-from dfd.templates.clustering import centroids, cluster, nearest
+from dfd.studies.people.clustering import centroids, cluster, nearest
+from dfd.studies.people.clusters import person_spread
 from dfd.templates.people import photos_of_people, shared_rows
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, TEMPLATES, log, run

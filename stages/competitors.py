@@ -6,18 +6,18 @@ import torch
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
-from dfd.decoder.learning import NO_GRADIENTS
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.acceptance import attack_summary, unattacked
-from dfd.evaluation.comparison import Comparison, against
-from dfd.evaluation.quality import load_lpips
 from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
+from dfd.learning.decoders import NO_GRADIENTS
+from dfd.measures.acceptance import attack_summary, unattacked
+from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.comparison import draw_acceptance, draw_comparison
 from dfd.rendering.grids import spread
+from dfd.studies.reconstruction.comparison import Comparison, against
+from dfd.studies.reconstruction.figures import draw_acceptance, draw_comparison
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
 from stages import DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run

@@ -7,14 +7,14 @@ import torch
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
-from dfd.evaluation.disentanglement import cosines_of, fit_probes, measure, modified_faces, pick_faces
-from dfd.evaluation.gender import GenderClassifier, gender_labels
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.gender import GenderClassifier, gender_labels
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.disentangling import modified_grid
-from dfd.templates.disentangling import HISTORY, Faces, PFRNet, fit, parts, save_pfrnet, too_few
+from dfd.studies.disentangling.effects import cosines_of, fit_probes, measure, modified_faces, pick_faces
+from dfd.studies.disentangling.figures import modified_grid
+from dfd.studies.disentangling.pfrnet import HISTORY, Faces, PFRNet, fit, parts, save_pfrnet, too_few
 from dfd.templates.store import TemplateStore
 from stages import DECODER, DISENTANGLED, FACES, RECOGNIZER, TEMPLATES, log, run
 

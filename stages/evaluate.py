@@ -4,13 +4,19 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import load_decoder
-from dfd.evaluation.acceptance import unattacked
-from dfd.evaluation.quality import load_lpips
-from dfd.evaluation.reconstruction import Judge, Reconstructions, evaluate, reconstructions, stored_reconstructions
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.acceptance import unattacked
+from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
+from dfd.studies.reconstruction.evaluation import (
+    Judge,
+    Reconstructions,
+    evaluate,
+    reconstructions,
+    stored_reconstructions,
+)
 from dfd.templates.people import first_photos, spread
 from dfd.templates.store import TemplateStore
 from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, log, run

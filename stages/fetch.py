@@ -1,8 +1,8 @@
 """Write a data set's photos, once, as one archive."""
 
-from dfd.faces.archives import write_photos
-from dfd.faces.datasets import fetch
 from dfd.params import load_params
+from dfd.photos.archives import write_photos
+from dfd.photos.datasets import fetch
 from stages import ARCHIVE, log, run
 
 

@@ -7,8 +7,8 @@ from dfd.core.artefacts import write_json
 from dfd.findings.claims import every_claim
 from dfd.findings.common import Names
 from dfd.findings.rule import findings
+from dfd.findings.tables import write_findings
 from dfd.params import load_params
-from dfd.rendering.findings import write_findings
 from stages import log, run
 
 STAGES = (

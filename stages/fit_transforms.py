@@ -4,10 +4,10 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
-from dfd.perturbations.geometry import perturbations
-from dfd.perturbations.transforms import fit_transforms, write_transforms
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
+from dfd.studies.equivariance.maps import fit_transforms, write_transforms
+from dfd.studies.equivariance.perturbations import perturbations
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
 

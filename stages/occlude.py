@@ -7,15 +7,15 @@ import numpy as np
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
-from dfd.evaluation.gender import GenderClassifier
-from dfd.evaluation.occlusion import gender_flipped, identity_kept, reconstruction_change, template_change
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.gender import GenderClassifier
 from dfd.params import load_params
-from dfd.perturbations.occlusion import blocks, coverage, embed_occluded, landmarks_in_view, occlude
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid
+from dfd.studies.occlusion.blocks import blocks, coverage, embed_occluded, landmarks_in_view, occlude
+from dfd.studies.occlusion.effects import gender_flipped, identity_kept, reconstruction_change, template_change
 from dfd.templates.embedding import embed_images
 from dfd.templates.people import spread
 from dfd.templates.store import TemplateStore

@@ -2,11 +2,11 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
-from dfd.faces.datasets import genders
-from dfd.faces.detection import Detector
-from dfd.faces.pairs import people_of
-from dfd.faces.preprocessing import preprocess, summary
 from dfd.params import load_params
+from dfd.photos.datasets import genders
+from dfd.photos.detection import Detector
+from dfd.photos.pairs import people_of
+from dfd.photos.preprocessing import preprocess, summary
 from stages import ARCHIVE, FACES, log, run
 
 

@@ -9,11 +9,11 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
-from dfd.perturbations.geometry import perturbations
-from dfd.perturbations.transforms import read_transforms
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import image_grid, spread
+from dfd.studies.equivariance.maps import read_transforms
+from dfd.studies.equivariance.perturbations import perturbations
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import CLOSED_FORM, DECODER, FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run

@@ -7,8 +7,8 @@ import pandas as pd
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.core.left_out import write_left_out
-from dfd.decoder.learning import NO_GRADIENTS, learn, without_perceptual
 from dfd.faces.store import FaceStore
+from dfd.learning.decoders import NO_GRADIENTS, learn, without_perceptual
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore

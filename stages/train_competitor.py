@@ -6,10 +6,10 @@ import pandas as pd
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
-from dfd.decoder.competing_losses import PHASES, CompetingLoss, feature_scale, without_features
-from dfd.decoder.learning import Learned, fresh_decoder, learn, learning_examples, sample, stamp, without_perceptual
-from dfd.decoder.training import train
 from dfd.faces.store import FaceStore
+from dfd.learning.competing_losses import PHASES, CompetingLoss, feature_scale, without_features
+from dfd.learning.decoders import Learned, fresh_decoder, learn, learning_examples, sample, stamp, without_perceptual
+from dfd.learning.training import train
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore

@@ -5,10 +5,10 @@ from pathlib import Path
 from dfd.core.artefacts import file_sha256, replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
-from dfd.decoder.learning import learn
 from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import save_decoder
 from dfd.faces.store import FaceStore
+from dfd.learning.decoders import learn
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore

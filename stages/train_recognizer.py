@@ -6,14 +6,14 @@ import torch
 from dfd.core.artefacts import replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
-from dfd.evaluation.verification import cosine_pairs, verification_summary
 from dfd.faces.examples import Examples
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.learning.objectives import OBJECTIVES
+from dfd.learning.recognizers import identity_labels, train_recognizer
+from dfd.measures.verification import cosine_pairs, verification_summary
 from dfd.params import load_params
-from dfd.recognizers.objectives import OBJECTIVES
 from dfd.recognizers.registry import build_recognizer, save_recognizer
-from dfd.recognizers.training import identity_labels, train_recognizer
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore
 from stages import FACES, RECOGNIZER, TEMPLATES, log, run

@@ -8,13 +8,13 @@ import torch
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.core.left_out import write_left_out
-from dfd.decoder.learning import learn, without_perceptual
 from dfd.faces.examples import Examples
 from dfd.faces.store import FaceStore
+from dfd.learning.decoders import learn, without_perceptual
+from dfd.learning.objectives import OBJECTIVES
+from dfd.learning.recognizers import identity_labels, split_people, train_recognizer
 from dfd.params import load_params
-from dfd.recognizers.objectives import OBJECTIVES
 from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer
-from dfd.recognizers.training import identity_labels, split_people, train_recognizer
 from dfd.templates.embedding import embed_faces
 from stages import EXPERIMENT, FACES, RECOGNIZER, log, run
 

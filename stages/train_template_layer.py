@@ -5,8 +5,8 @@ from pathlib import Path
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
 from dfd.core.left_out import write_left_out
-from dfd.decoder.learning import learn, without_perceptual
 from dfd.faces.store import FaceStore
+from dfd.learning.decoders import learn, without_perceptual
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer

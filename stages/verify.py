@@ -5,16 +5,16 @@ import pandas as pd
 
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
-from dfd.evaluation.perturbed import all_pairs, listed_pairs
-from dfd.evaluation.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
 from dfd.faces.leakage import learned_from, refuse_leakage
-from dfd.faces.pairs import read_pairs
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
-from dfd.perturbations.geometry import perturbations
-from dfd.perturbations.transforms import read_transforms
+from dfd.photos.pairs import read_pairs
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
+from dfd.studies.equivariance.maps import read_transforms
+from dfd.studies.equivariance.perturbations import perturbations
+from dfd.studies.equivariance.verification import all_pairs, listed_pairs
+from dfd.studies.equivariance.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
 from dfd.templates.embedding import embed_views
 from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from dfd import cli
-from dfd.faces.archives import write_photos
-from dfd.faces.datasets import orl_photos as all_orl_photos
-from dfd.faces.detection import Detector
-from dfd.faces.preprocessing import preprocess
 from dfd.faces.store import FaceStore
-from dfd.faces.synthetic import synthetic_photos
+from dfd.photos.archives import write_photos
+from dfd.photos.datasets import orl_photos as all_orl_photos
+from dfd.photos.detection import Detector
+from dfd.photos.preprocessing import preprocess
+from dfd.photos.synthetic import synthetic_photos
 
 # These networks are tiny: on a busy machine, waiting for a second thread took eight times as long.
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from dfd import cli
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
-from dfd.faces.datasets import orl_photos
+from dfd.photos.datasets import orl_photos
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.templates.adapters import load_adapter
 from dfd.templates.files import write_templates_file

@@ -11,11 +11,11 @@ from ruamel.yaml import YAML
 
 from dfd import cli
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
-from dfd.faces.archives import write_photos
-from dfd.faces.datasets import orl_photos
-from dfd.faces.detection import Detector
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
+from dfd.photos.archives import write_photos
+from dfd.photos.datasets import orl_photos
+from dfd.photos.detection import Detector
 from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer, weights_sha256
 from dfd.templates.embedding import embed_faces
 from dfd.templates.files import read_templates_file

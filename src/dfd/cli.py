@@ -24,11 +24,11 @@ from dfd.core.errors import DfdError
 from dfd.decoder.adapted import adapted
 from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
-from dfd.faces.archives import is_archive, read_photos, write_photos
-from dfd.faces.detection import Detector
-from dfd.faces.preprocessing import preprocess
 from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
+from dfd.photos.archives import is_archive, read_photos, write_photos
+from dfd.photos.detection import Detector
+from dfd.photos.preprocessing import preprocess
 from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid

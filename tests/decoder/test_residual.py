@@ -14,8 +14,8 @@ from dfd.decoder.provenance import restored
 from dfd.decoder.registry import decode
 from dfd.decoder.residual import COARSE, ResidualBlock, ResidualDecoder
 from dfd.faces.examples import Examples, mean_face
-from dfd.perturbations.geometry import perturbations
 from dfd.recognizers.registry import import_recognizer
+from dfd.studies.equivariance.perturbations import perturbations
 from dfd.templates.embedding import embed_views
 from dfd.templates.linear import STRENGTHS
 

@@ -5,7 +5,7 @@ import pytest
 from dfd.findings.claims import every_claim
 from dfd.findings.common import Names
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED, findings
-from dfd.rendering.findings import SUMMARY, findings_markdown, findings_table
+from dfd.findings.tables import SUMMARY, findings_markdown, findings_table
 
 NAMES = Names(
     ablation="vgg-resnet",

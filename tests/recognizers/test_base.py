@@ -9,10 +9,10 @@ from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples
 from dfd.faces.geometry import ARCFACE, seen_window
 from dfd.faces.store import MIRROR
+from dfd.learning.objectives import Distil
+from dfd.learning.recognizers import train_recognizer
 from dfd.recognizers.base import Recognizer
-from dfd.recognizers.objectives import Distil
 from dfd.recognizers.registry import build_recognizer, import_recognizer, load_recognizer, save_recognizer
-from dfd.recognizers.training import train_recognizer
 from dfd.templates.embedding import embed_crops, embed_images, embed_views
 
 CPU = torch.device("cpu")

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dfd.decoder.base import FLOOR
-from dfd.faces.archives import write_photos
-from dfd.faces.datasets import orl_photos
 from dfd.faces.store import MIRROR, PLAIN, FaceStore
-from dfd.faces.synthetic import synthetic_photos
+from dfd.photos.archives import write_photos
+from dfd.photos.datasets import orl_photos
+from dfd.photos.synthetic import synthetic_photos
 from dfd.recognizers.registry import import_recognizer
 from dfd.templates.belonging import CAUSES, Axes, doubts, rounding, statistics
 from dfd.templates.embedding import embed_views

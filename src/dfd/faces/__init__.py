@@ -1,1 +1,1 @@
-"""From photos to face crops (paper, section 4.1.1)."""
+"""Faces: geometry, the store of crops and its views, examples to learn from, leakage."""

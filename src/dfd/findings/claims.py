@@ -1,15 +1,18 @@
 """Everything that the paper's text claims from the experiments, in its order."""
 
 from dfd.findings.common import Names
-from dfd.findings.perturbations import attack_claims, map_claims, occlusion_claims
-from dfd.findings.reconstructions import (
+from dfd.findings.rule import Claim
+from dfd.studies.attack.claims import attack_claims
+from dfd.studies.disentangling.claims import modification_claims
+from dfd.studies.equivariance.claims import map_claims
+from dfd.studies.occlusion.claims import occlusion_claims
+from dfd.studies.people.claims import construction_claims
+from dfd.studies.reconstruction.claims import (
     ablation_claims,
     backbone_claims,
     competitor_claims,
     experiment_claims,
 )
-from dfd.findings.rule import Claim
-from dfd.findings.templates import construction_claims, modification_claims
 
 
 def every_claim(names: Names) -> dict[str, Claim]:

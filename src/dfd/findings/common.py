@@ -7,7 +7,7 @@ names that params.yaml gives them; a metric of another name is missing.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from dfd.findings.rule import Effect, attempted
+from dfd.findings.rule import Effect, Missing, attempted, look_up
 
 VGG, RESNET = "vgg", "resnet"
 BACKBONES = (VGG, RESNET)
@@ -41,3 +41,11 @@ def variants_by_template() -> dict[str, str]:
 def parts_of(effects: Mapping[str, Callable[[], Effect]]) -> dict[str, Effect]:
     """Each part's effect, from functions; null with a note where its metric is missing."""
     return {name: attempted(effect) for name, effect in effects.items()}
+
+
+def threshold_of(metrics: Mapping, recognizer: str) -> float:
+    """That at which a recognizer accepts 0.1 % of the impostor pairs. Raises Missing where there is none."""
+    found = look_up(metrics, "verify", recognizer, "original", "without", TAR)
+    if found.get("threshold") is None:
+        raise Missing(found.get("threshold_note", f"no threshold of {recognizer} at 0.1 % FAR"))
+    return found["threshold"]

@@ -1,1 +1,0 @@
-"""How good reconstructions and templates are: image quality, verification, intervals (paper, section 4.2)."""

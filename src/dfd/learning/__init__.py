@@ -1,0 +1,1 @@
+"""How decoders and recognizers learn: losses, training, checkpoints (paper, section 3)."""

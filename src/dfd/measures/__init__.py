@@ -1,0 +1,1 @@
+"""Numbers with intervals: image quality, verification, acceptance, perceived gender (paper, section 4.2)."""

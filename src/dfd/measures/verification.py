@@ -1,0 +1,362 @@
+"""Verification: is a pair of templates one person? ROC, TAR at a FAR, EER, AUC (paper, section 4.2 and table 2).
+
+A pair is accepted when its score reaches the threshold. FAR is the share of impostor pairs accepted, TAR that of
+genuine pairs. Every rate is read at one of the ROC's own steps, one per distinct score: nothing is interpolated.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, percentiles
+
+CHUNK = 256  # rows of the cosine matrix held at once
+CUMULATED = 1 << 16  # impostor pairs weighed at once
+FARS = (0.001, 0.01)
+
+
+class Pairs(NamedTuple):
+    """Compared pairs of templates; the identities of a pair are codes 0, 1, …, and equal in genuine pairs only."""
+
+    scores: np.ndarray  # (P,) float32, cosine in [-1, 1]
+    genuine: np.ndarray  # (P,) bool
+    first: np.ndarray  # (P,) int
+    second: np.ndarray  # (P,) int
+
+
+def cosine_pairs(a: np.ndarray, b: np.ndarray, identities: np.ndarray) -> Pairs:
+    """All N(N−1)/2 pairs i < j, in row order, scored with the cosine of template a_i and template b_j.
+
+    a, b: (N, D), two views of the same faces in the same order (the same array, for plain verification).
+    identities: (N,), of any type. A template of length zero has cosine 0 with all others.
+    Takes 13 bytes a pair. Raises ValueError for shapes that differ and for NaN or infinity.
+    """
+    a, b, identities = np.asarray(a), np.asarray(b), np.asarray(identities)
+    if a.shape != b.shape or a.ndim != 2 or identities.shape != a.shape[:1]:
+        raise ValueError(f"a {a.shape}, b {b.shape} and identities {identities.shape} must be (N, D), (N, D) and (N,)")
+    a, b = _unit(a), _unit(b)
+    codes = np.unique(identities, return_inverse=True)[1].astype(np.int32)
+    count = len(a) * (len(a) - 1) // 2
+    pairs = Pairs(*(np.empty(count, kind) for kind in (np.float32, bool, np.int32, np.int32)))
+    start = 0
+    for row in range(0, len(a), CHUNK):
+        rows = np.arange(row, min(row + CHUNK, len(a)))
+        later = np.arange(len(a)) > rows[:, None]
+        part = slice(start, start + int(later.sum()))
+        pairs.scores[part] = np.clip(a[rows] @ b.T, -1, 1)[later]
+        pairs.first[part] = np.repeat(codes[rows], later.sum(1))
+        pairs.second[part] = np.broadcast_to(codes, later.shape)[later]
+        start = part.stop
+    np.equal(pairs.first, pairs.second, out=pairs.genuine)
+    return pairs
+
+
+def _unit(templates: np.ndarray) -> np.ndarray:
+    if not np.isfinite(templates).all():
+        raise ValueError("templates hold NaN or infinity")
+    norms = np.linalg.norm(templates.astype(np.float64), axis=1, keepdims=True)
+    return (templates / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+class _Curve:
+    """The steps of a ROC, and whose pairs they accept, so that identities can be weighed anew for each replicate.
+
+    thresholds: (S,) inf, then the distinct scores, falling. n_false, n_true: (S,) impostor and genuine pairs accepted.
+    """
+
+    def __init__(self, pairs: Pairs):
+        scores, genuine, first, second = (np.asarray(column) for column in pairs)
+        if not np.isfinite(scores).all():
+            raise ValueError("scores hold NaN or infinity")
+        if not np.array_equal(genuine, first == second):
+            raise ValueError("a pair must be genuine exactly where its two identities are equal")
+        for name, present in (("genuine", genuine.any()), ("impostor", not genuine.all())):
+            if not present:
+                raise ValueError(f"no {name} pairs among {len(scores)} pairs: verification needs genuine and impostors")
+        # Codes without gaps: the bootstrap draws among the identities that occur.
+        occurs = (np.bincount(first, minlength=second.max() + 1) + np.bincount(second, minlength=first.max() + 1)) > 0
+        codes = np.cumsum(occurs, dtype=np.int32) - 1
+        self.n_identities = int(occurs.sum())
+        true, false = np.flatnonzero(genuine), np.flatnonzero(~genuine)
+        true, false = true[np.argsort(-scores[true])], false[np.argsort(-scores[false])]
+        self.true_identity = codes[first[true]]
+        self.false_first, self.false_second = codes[first[false]], codes[second[false]]
+        self.thresholds = np.append(np.unique(scores), np.float32(np.inf))[::-1]
+        self.n_false, self.n_true = (_reaching(scores[order], self.thresholds) for order in (false, true))
+        # For the AUC: how many impostor pairs score above each genuine pair, and how many at least as high.
+        step = len(self.thresholds) - 1 - np.searchsorted(self.thresholds[::-1], scores[true])
+        self.above, self.at_least = self.n_false[step - 1], self.n_false[step]
+
+    def accepted(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of the n best impostor pairs (P_impostor + 1,) and genuine pairs (P_genuine + 1,), n = 0, 1, …
+
+        weights: (n_identities,) int32. A genuine pair weighs as much as its identity, an impostor pair the product of
+        both: what occurs in a sample of people who are drawn with replacement.
+        """
+        false = np.zeros(len(self.false_first) + 1, np.int64)
+        first, second = np.empty((2, CUMULATED), np.int32)
+        for start in range(
+            0, len(self.false_first), CUMULATED
+        ):  # blocks that stay in the cache: half the time for millions
+            part = slice(start, min(start + CUMULATED, len(self.false_first)))
+            size = part.stop - start
+            np.take(weights, self.false_first[part], out=first[:size], mode="clip")  # without mode, `out` is copied
+            np.take(weights, self.false_second[part], out=second[:size], mode="clip")
+            sums = false[start + 1 : part.stop + 1]
+            np.cumsum(first[:size] * second[:size], out=sums)
+            sums += false[start]
+        true = np.zeros(len(self.true_identity) + 1, np.int64)
+        np.cumsum(weights[self.true_identity], out=true[1:])
+        return false, true
+
+    def unweighted(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.accepted(np.ones(self.n_identities, np.int32))
+
+    def last_step(self, false: np.ndarray, far: float) -> int:
+        """The step with the lowest threshold that accepts no more than `far` of the impostor pairs."""
+        if not 0 <= far <= 1:
+            raise ValueError(f"a FAR of {far} is not in [0, 1]")
+        allowed = int(far * int(false[-1]) + 1e-9)  # 0.29 × 100 is 28.999999999999996
+        return bisect_right(range(len(self.thresholds)), allowed, key=lambda step: false[self.n_false[step]]) - 1
+
+    def tar(self, false: np.ndarray, true: np.ndarray, far: float) -> float:
+        return true[self.n_true[self.last_step(false, far)]] / true[-1]
+
+    def eer(self, false: np.ndarray, true: np.ndarray) -> float:
+        def errors(step: int) -> float:  # FMR + FNMR
+            return 1 + false[self.n_false[step]] / false[-1] - true[self.n_true[step]] / true[-1]
+
+        def ahead(step: int) -> int:  # FMR - FNMR, which rises, times both totals: whole numbers tell equality
+            rejected = int(true[-1]) - int(true[self.n_true[step]])
+            return int(false[self.n_false[step]]) * int(true[-1]) - rejected * int(false[-1])
+
+        step = bisect_left(range(len(self.thresholds)), 0, key=ahead)
+        if ahead(step) == 0:
+            return errors(step) / 2
+        return min(errors(step - 1), errors(step)) / 2
+
+    def auc(self, false: np.ndarray, true: np.ndarray) -> float:
+        lost = np.diff(true) @ (false[self.above] + false[self.at_least]) / 2
+        return 1 - lost / (float(true[-1]) * float(false[-1]))
+
+    def measures(self, weights: np.ndarray, fars: Sequence[float]) -> list[float]:
+        """TAR at each FAR, EER and AUC; NaN where the weights leave no genuine or no impostor pairs."""
+        false, true = self.accepted(weights)
+        if not false[-1] or not true[-1]:
+            return [np.nan] * (len(fars) + 2)
+        return [*(self.tar(false, true, far) for far in fars), self.eer(false, true), self.auc(false, true)]
+
+
+def _reaching(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many of the scores, which fall, reach each threshold."""
+    return (len(scores) - np.searchsorted(scores[::-1], thresholds)).astype(np.int32)
+
+
+def roc(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(FAR, TAR, threshold), each (S,), both rates rising from 0 to 1: the ROC's steps, one per distinct score.
+
+    The first step has threshold inf and accepts nothing. Raises ValueError without genuine or without impostor pairs,
+    as do all functions below.
+    """
+    curve = _Curve(pairs)
+    return curve.n_false / curve.n_false[-1], curve.n_true / curve.n_true[-1], curve.thresholds
+
+
+def roc_table(pairs: Pairs, points: int = 500) -> pd.DataFrame:
+    """The ROC's steps for a plot with a logarithmic axis: columns far, tar, threshold; no FAR of 0, no infinity.
+
+    Of more than `points` steps those remain that come next below `points` values of FAR, evenly spaced in log FAR.
+    """
+    far, tar, threshold = roc(pairs)
+    steps = np.flatnonzero((far > 0) & np.isfinite(threshold))
+    if len(steps) > points:
+        wanted = np.geomspace(far[steps[0]], 1, points)
+        steps = np.unique(np.searchsorted(far, wanted, side="right") - 1)
+    return pd.DataFrame({"far": far[steps], "tar": tar[steps], "threshold": threshold[steps]})
+
+
+def tar_at_far(pairs: Pairs, far: float) -> dict:
+    """The highest TAR whose FAR is not above `far`: `value`, and the `far` reached, `threshold` and the counts.
+
+    threshold: the lowest that keeps that FAR; None, with a `threshold_note`, where that is above every score.
+    With fewer than 1/far impostor pairs it is the TAR without any false acceptance, and `note` says so.
+    """
+    return _tar_at_far(_Curve(pairs), far)
+
+
+def _tar_at_far(curve: _Curve, far: float) -> dict:
+    false, true = curve.unweighted()
+    step = curve.last_step(false, far)
+    threshold = float(curve.thresholds[step])
+    result = {
+        "value": float(curve.tar(false, true, far)),
+        "far": float(curve.n_false[step] / false[-1]),
+        "threshold": threshold if np.isfinite(threshold) else None,
+        "n_genuine": int(true[-1]),
+        "n_impostor": int(false[-1]),
+        "accepted_genuine": int(curve.n_true[step]),
+        "accepted_impostor": int(curve.n_false[step]),
+    }
+    if result["threshold"] is None:
+        result["threshold_note"] = "an impostor pair has the highest score of all: any threshold accepts too many"
+    if false[-1] * far < 1 - 1e-9:
+        result["note"] = f"{false[-1]} impostor pairs are too few for a FAR of {far:g}: TAR without a false acceptance"
+    return result
+
+
+def eer(pairs: Pairs) -> float:
+    """The equal error rate, in [0, 1], where FMR (= FAR) and FNMR (= 1 − TAR) cross: lower is better.
+
+    Where no step has both equal, it is the midpoint of FMR and FNMR at one of the two steps beside the crossing, the
+    one with the smaller sum (FVC2000: Maio et al., PAMI 2002).
+    """
+    curve = _Curve(pairs)
+    return float(curve.eer(*curve.unweighted()))
+
+
+def auc(pairs: Pairs) -> float:
+    """The area under the ROC, in [0, 1]: how often a genuine pair outscores an impostor pair, a tie counting half."""
+    curve = _Curve(pairs)
+    return float(curve.auc(*curve.unweighted()))
+
+
+def verification_summary(
+    pairs: Pairs,
+    fars: Sequence[float] = FARS,
+    samples: int = 1000,
+    *,
+    generator: np.random.Generator,
+) -> dict:
+    """`tar_at_far_<far>` (see `tar_at_far`), `eer` and `auc`, each with `value`, `ci95_low` and `ci95_high`
+    (None, with a `ci95_note`, where too few identities have pairs).
+
+    The intervals resample identities: pairs that share a person are not independent, and a pair-wise bootstrap would
+    be too narrow (vertex bootstrap: Snijders & Borgatti, 1999; subsets bootstrap: Bolle et al., 2004).
+    """
+    curve = _Curve(pairs)
+    weights = bootstrap_weights(curve.n_identities, samples, generator)
+    return _summary(curve, fars, _replicates([curve], fars, weights)[0])
+
+
+def _summary(curve: _Curve, fars: Sequence[float], replicates: np.ndarray) -> dict:
+    values = dict(zip(_names(fars), curve.measures(np.ones(curve.n_identities, np.int32), fars), strict=True))
+    summary = {name: {"value": float(value)} for name, value in values.items()}
+    for far in fars:
+        summary[f"tar_at_far_{far:g}"] = _tar_at_far(curve, far)
+    return {
+        name: summary[name] | interval for name, interval in zip(summary, _intervals(curve, replicates), strict=True)
+    }
+
+
+def paired_summary(
+    with_pairs: Pairs,
+    without_pairs: Pairs,
+    fars: Sequence[float] = FARS,
+    samples: int = 1000,
+    *,
+    generator: np.random.Generator,
+) -> dict:
+    """What something gains: the summaries (see `verification_summary`) `with` and `without` it, and `difference`, with −
+    without, as `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
+
+    Both must hold the same pairs in the same order (else ValueError): each replicate weighs the identities once for
+    both, so what makes a person easy or hard cancels out.
+    """
+    if not all(np.array_equal(a, b) for a, b in zip(with_pairs[1:], without_pairs[1:], strict=True)):
+        raise ValueError("a paired difference needs the same pairs in the same order")
+    curves = [_Curve(with_pairs), _Curve(without_pairs)]
+    weights = bootstrap_weights(curves[0].n_identities, samples, generator)
+    replicates = _replicates(curves, fars, weights)
+    return {
+        "without": _summary(curves[1], fars, replicates[1]),
+        "with": _summary(curves[0], fars, replicates[0]),
+        "difference": _difference(*curves, fars, *replicates),
+    }
+
+
+def _difference(curve: _Curve, other: _Curve, fars, replicates: np.ndarray, others: np.ndarray) -> dict:
+    ones = np.ones(curve.n_identities, np.int32)
+    differences = np.subtract(curve.measures(ones, fars), other.measures(ones, fars))
+    return {
+        name: {"difference": float(difference)} | interval
+        for name, difference, interval in zip(
+            _names(fars), differences, _intervals(curve, replicates - others), strict=True
+        )
+    }
+
+
+def compared_summaries(
+    series: Mapping[Hashable, Pairs], weights: np.ndarray, fars: Sequence[float] = FARS
+) -> dict[Hashable, dict]:
+    """`verification_summary` of several series of the same pairs in the same order, by name; with `minus_<name>` for each
+    that comes before it, the `difference` from that, as in `paired_summary`.
+
+    weights: (replicates, identities), how often each replicate holds each identity, in place of drawing them: for a
+    resampling of more than identities. Raises ValueError for pairs that are not the same.
+    """
+    first = next(iter(series.values()))
+    if not all(np.array_equal(a, b) for pairs in series.values() for a, b in zip(pairs[1:], first[1:], strict=True)):
+        raise ValueError("compared summaries need the same pairs in the same order")
+    curves = [_Curve(pairs) for pairs in series.values()]
+    replicates = _replicates(curves, fars, weights)
+    found: dict = {}
+    for number, (name, curve, own) in enumerate(zip(series, curves, replicates, strict=True)):
+        earlier = zip(found, curves[:number], replicates[:number], strict=True)
+        found[name] = _summary(curve, fars, own) | {
+            f"minus_{other}": _difference(curve, theirs, fars, own, of_theirs) for other, theirs, of_theirs in earlier
+        }
+    return found
+
+
+def gain_difference(
+    gains: tuple[Pairs, Pairs],
+    others: tuple[Pairs, Pairs],
+    fars: Sequence[float] = FARS,
+    samples: int = 1000,
+    *,
+    generator: np.random.Generator,
+) -> dict:
+    """By how much more something gains in one place than in another: (with − without) − (with − without), as
+    `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
+
+    gains, others: pairs (with, without), all four the same pairs in the same order (else ValueError), weighed alike in
+    each replicate: see `paired_summary`.
+    """
+    series = [*gains, *others]
+    if not all(np.array_equal(a, b) for pairs in series for a, b in zip(pairs[1:], series[0][1:], strict=True)):
+        raise ValueError("gains that are compared need the same pairs in the same order")
+    curves = [_Curve(pairs) for pairs in series]
+    weights = bootstrap_weights(curves[0].n_identities, samples, generator).astype(np.int32)
+
+    def difference(row: np.ndarray) -> np.ndarray:  # no matrix product: what is equal differs by exactly 0
+        with_, without, other_with, other_without = (np.array(curve.measures(row, fars)) for curve in curves)
+        return (with_ - without) - (other_with - other_without)
+
+    replicates = np.array([difference(row) for row in weights])
+    differences = difference(np.ones(curves[0].n_identities, np.int32))
+    return {
+        name: {"difference": float(difference)} | interval
+        for name, difference, interval in zip(_names(fars), differences, _intervals(curves[0], replicates), strict=True)
+    }
+
+
+def _names(fars: Sequence[float]) -> list[str]:
+    return [*(f"tar_at_far_{far:g}" for far in fars), "eer", "auc"]
+
+
+def _replicates(curves: list[_Curve], fars, weights: np.ndarray) -> np.ndarray:
+    """The measures of each curve under the same weights (samples, identities), (curves, samples, measures)."""
+    weights = weights.astype(np.int32)
+    return np.array([[curve.measures(row, fars) for row in weights] for curve in curves])
+
+
+def _intervals(curve: _Curve, replicates: np.ndarray) -> list[dict]:
+    """The interval of each measure over the replicates (samples, measures) that hold both kinds of pairs."""
+    replicates = replicates[~np.isnan(replicates).any(1)]
+    # Two identities, or genuine pairs of one only, give every such replicate the same weights: no width to be seen.
+    if curve.n_identities < 3 or len(np.unique(curve.true_identity)) < 2 or not len(replicates):
+        return [NO_INTERVAL] * replicates.shape[1]
+    return [percentiles(measure) for measure in replicates.T]

@@ -1,0 +1,1 @@
+"""One room per question, on top of everything else; none imports another."""

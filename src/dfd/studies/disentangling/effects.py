@@ -1,0 +1,244 @@
+"""What replacing a part of a template does to the face decoded from it, and what each part says of perceived gender."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from dfd.decoder.registry import decode
+from dfd.measures.gender import GenderClassifier
+from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval, percentiles
+from dfd.recognizers.base import NO_IMAGES, Recognizer
+from dfd.studies.disentangling.pfrnet import PFRNet, modified, parts
+from dfd.templates.embedding import embed_images
+from dfd.templates.people import spread
+
+# replacement -> the one that it is compared with: whose mean it is, and which part
+COUNTERPARTS = {
+    "identity-male": "identity-female",
+    "attribute-male": "attribute-female",
+    "identity-both": "attribute-both",
+}
+STRENGTHS = (
+    1e-3,
+    1e-2,
+    1e-1,
+    1.0,
+)  # inverse regularisations of the probe (scikit-learn's C), tried on validation faces
+
+
+def balanced_accuracy(predicted: np.ndarray, male: np.ndarray) -> float:
+    """The mean of the two classes' recalls: 0.5 by chance, however many faces each class has. Both (N,) bool."""
+    return float((predicted[male].mean() + (~predicted[~male]).mean()) / 2)
+
+
+def balanced_interval(
+    predicted: np.ndarray, male: np.ndarray, identities: np.ndarray, samples: int, generator: np.random.Generator
+) -> dict:
+    """`balanced_accuracy` with its interval over identities; replicates without a face of one class are passed over."""
+    _, codes = np.unique(identities, return_inverse=True)
+    weights = bootstrap_weights(codes.max() + 1, samples, generator)
+    recalls = []
+    for members, right in ((male, predicted), (~male, ~predicted)):
+        counts = np.bincount(codes[members], minlength=codes.max() + 1)
+        hits = np.bincount(codes[members], right[members], minlength=codes.max() + 1)
+        with np.errstate(invalid="ignore"):
+            recalls.append((weights @ hits) / (weights @ counts))
+    replicates = np.mean(recalls, 0)
+    replicates = replicates[~np.isnan(replicates)]
+    people = [len(np.unique(codes[members])) for members in (male, ~male)]
+    interval = percentiles(replicates) if min(people) > 1 else NO_INTERVAL
+    return {"value": balanced_accuracy(predicted, male)} | interval
+
+
+class Probe:
+    """A linear classifier of perceived gender: logistic regression on standardised features, classes weighing alike.
+
+    It sees what a hyperplane can separate, and no more: a part without a linear trace can still hold another.
+    """
+
+    def __init__(self, features: torch.Tensor, male: np.ndarray, held_out: torch.Tensor, held_out_male: np.ndarray):
+        """Fitted on training faces, its strength chosen by the balanced accuracy on held-out ones."""
+        x = features.double().numpy()
+        self.mean, self.scale = x.mean(0), np.maximum(x.std(0), 1e-12)
+        best = -1.0
+        for strength in STRENGTHS:
+            model = LogisticRegression(C=strength, class_weight="balanced", max_iter=500)
+            model.fit((x - self.mean) / self.scale, male)
+            reached = balanced_accuracy(self._predict(model, held_out), held_out_male)
+            if reached > best:
+                best, self.model = reached, model
+
+    def _predict(self, model: LogisticRegression, features: torch.Tensor) -> np.ndarray:
+        return model.predict((features.double().numpy() - self.mean) / self.scale).astype(bool)
+
+    def predict(self, features: torch.Tensor) -> np.ndarray:
+        """Male or not, (N,) bool, of features (N, K)."""
+        return self._predict(self.model, features)
+
+
+def fit_probes(
+    training: Mapping[str, torch.Tensor],
+    male: np.ndarray,
+    held_out: Mapping[str, torch.Tensor],
+    held_out_male: np.ndarray,
+) -> dict[str, Probe]:
+    """A probe for each part, from the parts (N, K) of training and of held-out templates by name."""
+    return {part: Probe(features, male, held_out[part], held_out_male) for part, features in training.items()}
+
+
+def measure(
+    net: PFRNet,
+    probes: Mapping[str, Probe],
+    decoder: nn.Module | None,
+    classifier: GenderClassifier,
+    judges: Mapping[str, Recognizer],
+    templates: Mapping[str, torch.Tensor],
+    male: np.ndarray,
+    identities: np.ndarray,
+    cosine_faces: int,
+    samples: int,
+    generator: np.random.Generator,
+) -> dict:
+    """The metrics of one data set's test faces.
+
+    judges: recognizers, first the one whose templates are split; templates: of the faces by judge, (N, D). male: labels
+    (N,) bool. `probe`, `template_cosine` (what passing through the network costs by itself) and, where there is a
+    decoder, `gender` of the faces decoded and, of `cosine_faces` of them, `cosine` by judge.
+    """
+    own = templates[next(iter(judges))]
+    changed = modified(net, own)
+    guesses = {part: probes[part].predict(values) for part, values in parts(net, own).items()}
+    kept = F.cosine_similarity(changed["unmodified"], own).numpy()
+    metrics = {
+        "n_faces": len(own),
+        "n_identities": len(np.unique(identities)),
+        "n_male": int(male.sum()),
+        "n_female": int((~male).sum()),
+        "probe": probe_metrics(guesses, male, identities, samples, generator),
+        "template_cosine": mean_interval(kept, identities, samples, generator=generator),
+    }
+    if decoder is None:
+        return metrics
+    images = {name: decode(decoder, values) for name, values in changed.items()}
+    p_male = {name: classifier(image) for name, image in images.items()}
+    metrics["gender"] = gender_metrics(p_male, identities, samples, generator)
+    few = spread(np.arange(len(own)), cosine_faces)
+    images = {name: image[few] for name, image in images.items()}
+    metrics["cosine"] = {
+        name: cosine_metrics(images, judge, templates[name][few], identities[few], samples, generator)
+        for name, judge in judges.items()
+    }
+    return metrics
+
+
+def probe_metrics(
+    predicted: Mapping[str, np.ndarray],
+    male: np.ndarray,
+    identities: np.ndarray,
+    samples: int,
+    generator: np.random.Generator,
+) -> dict:
+    """By part, what its probe predicted (N,): balanced and plain accuracy with intervals, beside chance.
+
+    chance: `balanced_accuracy` 0.5 and, of plain accuracy, the share of the larger class. Null, with a note, where the
+    faces have one class only.
+    """
+    if male.all() or not male.any():
+        return dict.fromkeys(predicted) | {"probe_note": "left out: all test faces have one label"}
+    metrics: dict = {"chance": {"balanced_accuracy": 0.5, "accuracy": float(max(male.mean(), 1 - male.mean()))}}
+    for part, values in predicted.items():
+        metrics[part] = {
+            "balanced_accuracy": balanced_interval(values, male, identities, samples, generator),
+            "accuracy": mean_interval(values == male, identities, samples, generator=generator),
+        }
+    return metrics
+
+
+def gender_metrics(
+    p_male: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, generator: np.random.Generator
+) -> dict:
+    """By replacement, from P(male) (N,) of the reconstructions, `unmodified` among them.
+
+    p_male: its mean, and `minus_<other>` of COUNTERPARTS, paired. flipped: the share of faces where it crosses one half against the unmodified template's
+    reconstruction; to_female, to_male: the same of those faces only that were on the other side (null where none was).
+    All with intervals.
+    """
+    before = p_male["unmodified"] > 0.5
+    metrics = {}
+    for name, values in p_male.items():
+        metrics[name] = {"p_male": mean_interval(values, identities, samples, generator=generator)}
+        if (other := COUNTERPARTS.get(name)) in p_male:
+            difference = paired_interval(values, p_male[other], identities, samples, generator=generator)
+            metrics[name]["p_male"][f"minus_{other}"] = difference
+        if name == "unmodified":
+            continue
+        flipped = (values > 0.5) != before
+        metrics[name]["flipped"] = _rate(flipped, identities, samples, generator)
+        for word, members in (("to_female", before), ("to_male", ~before)):
+            metrics[name][word] = _rate(flipped[members], identities[members], samples, generator)
+    return metrics
+
+
+def _rate(happened: np.ndarray, identities: np.ndarray, samples: int, generator: np.random.Generator) -> dict:
+    counts = {"count": int(happened.sum()), "n": len(happened)}
+    if not len(happened):
+        return {"mean": None, "ci95_low": None, "ci95_high": None, "rate_note": "there are no such faces"} | counts
+    return mean_interval(happened, identities, samples, generator=generator) | counts
+
+
+def cosine_metrics(
+    images: Mapping[str, torch.Tensor],
+    recognizer: Recognizer,
+    templates: torch.Tensor,
+    identities: np.ndarray,
+    samples: int,
+    generator: np.random.Generator,
+) -> dict:
+    """By replacement, the cosine of the reconstruction's template with the original's: mean, `change` from unmodified,
+    `minus_<other>` of COUNTERPARTS, both paired.
+
+    images: (N, 3, S, S) by replacement, `unmodified` among them; templates: the originals', (N, D). Null, with a note,
+    for a recognizer that embeds no images.
+    """
+    if not recognizer.embeds_images:
+        return dict.fromkeys(images) | {"cosine_note": NO_IMAGES}
+    cosines = {name: cosines_of(recognizer, image, templates) for name, image in images.items()}
+    metrics = {}
+    for name, values in cosines.items():
+        metrics[name] = mean_interval(values, identities, samples, generator=generator) | {"n": len(values)}
+        if name != "unmodified":
+            change = paired_interval(values, cosines["unmodified"], identities, samples, generator=generator)
+            metrics[name]["change"] = change
+        if (other := COUNTERPARTS.get(name)) in cosines:
+            difference = paired_interval(values, cosines[other], identities, samples, generator=generator)
+            metrics[name][f"minus_{other}"] = difference
+    return metrics
+
+
+def modified_faces(
+    net: PFRNet, decoders: Mapping[str, nn.Module], templates: torch.Tensor, originals: torch.Tensor
+) -> dict[str, dict[str, torch.Tensor]]:
+    """By variant the columns of Fig. 17: `original`, and templates (N, D) decoded with each replacement, (N, 3, S, S)."""
+    changed = modified(net, templates)
+    return {
+        name: {"original": originals} | {kind: decode(decoder, values) for kind, values in changed.items()}
+        for name, decoder in decoders.items()
+    }
+
+
+def cosines_of(recognizer: Recognizer, images: torch.Tensor, templates: torch.Tensor) -> np.ndarray:
+    """Cosine (N,) of images' (N, 3, S, S) templates with templates (N, D)."""
+    return F.cosine_similarity(embed_images(recognizer, images), templates).numpy()
+
+
+def pick_faces(male: np.ndarray, identities: Sequence[str], count: int) -> np.ndarray:
+    """Indices of at most `count` people of each class, women first: each one's first face, spread over the people."""
+    identities, picks = np.asarray(identities), []
+    for members in (np.flatnonzero(~male), np.flatnonzero(male)):
+        _, first = np.unique(identities[members], return_index=True)
+        picks.append(members[spread(np.sort(first), count)])
+    return np.concatenate(picks)

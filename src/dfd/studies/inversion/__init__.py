@@ -1,0 +1,1 @@
+"""What a template gives away (ours)."""

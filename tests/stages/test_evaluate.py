@@ -1,0 +1,114 @@
+"""The stage `evaluate` on a few faces: trained and imported decoders, of another size than the baselines."""
+
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
+from dfd.faces.store import FaceStore
+from dfd.measures.acceptance import unattacked
+from dfd.measures.quality import psnr
+from dfd.recognizers.registry import load_recognizer, save_recognizer
+from dfd.recognizers.vgg import VGG16
+from dfd.templates.embedding import embed_faces
+from dfd.templates.store import TemplateStore, write_templates
+
+ROOT = Path(__file__).parents[2]
+TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
+SIZES = {"vgg-resnet": 14, "resnet-fidelity": 28}  # decoder: pixels
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, synthetic_store, orl_store):
+    """A folder with two data sets, two recognizers, their templates, decoders in closed form, a trained and an imported
+    one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    trunk = tmp_path / "torch" / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    trunk.parent.mkdir(parents=True)
+    trunk.write_bytes(b"")  # LPIPS is null here, and nothing is downloaded
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values["recognizers"] = {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
+    values["decoder"] |= {"size": 14}
+    values["evaluate"] = {"faces": 15, "storage_faces": 4, "far": 0.1, "bootstrap": 100}
+    values["verify"]["photos"] = 3
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    Path("data/faces").mkdir(parents=True)
+    for seed, name in enumerate(("vgg", "resnet")):
+        torch.manual_seed(seed)
+        save_recognizer(f"data/recognizers/{name}.safetensors", VGG16(**TINY), "vgg16", TINY)
+        recognizer = load_recognizer(
+            f"data/recognizers/{name}.safetensors", torch.device("cpu"), values["faces"]["geometry"]
+        )
+        for dataset, store in {"synthetic": synthetic_store, "orl": orl_store}.items():
+            for suffix in (".h5", ".parquet"):
+                shutil.copy(store.path.with_suffix(suffix), f"data/faces/{dataset}{suffix}")
+            template, mirrored = embed_faces(recognizer, store)
+            arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
+            write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, {"weights_sha256": name})
+        importlib.import_module("stages.fit_closed_form").main(name)
+    for name, size in SIZES.items():
+        decoder = build_decoder("linear", template.shape[1], {"size": size})
+        torch.nn.init.normal_(decoder.affine.weight, std=0.01)
+        torch.nn.init.uniform_(decoder.affine.bias)
+        config = {"architecture": "linear", "dimension": template.shape[1], "options": {"size": size}}
+        save_decoder(f"data/decoders/{name}.safetensors", decoder, config | {"dataset": "synthetic", "people": []})
+
+
+def evaluated(name: str) -> dict:
+    importlib.import_module("stages.evaluate").main(name)
+    return json.loads(Path(f"metrics/evaluate/{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_decoder_is_measured_at_its_own_size(project, name):
+    metrics = evaluated(name)
+    assert set(metrics) == {"synthetic", "orl"}
+    template, size = name.partition("-")[0], SIZES[name]
+    decoder, faces = (
+        load_decoder(f"data/decoders/{name}.safetensors", torch.device("cpu")),
+        FaceStore("data/faces/orl.h5"),
+    )
+    store = TemplateStore(f"data/templates/orl/{template}.h5", faces)
+    rows, found = np.arange(15), metrics["orl"]
+    expected = psnr(decode(decoder, store.template[rows]), faces.views(rows, size))
+    assert found["psnr"]["mean"] == pytest.approx(float(expected.mean()), rel=1e-5)
+    assert set(found["cosine"]) == {"vgg", "resnet"} and set(found["transfer"]) == {"vgg", "resnet"} - {template}
+    # The threshold is of all test faces, at most three of each person; so are the attempts, of those evaluated.
+    some = np.array([5 * person + photo for person in range(4) for photo in range(3)])
+    before = unattacked(store.template[some].numpy(), faces.identities(some), 0.1)
+    assert found["acceptance"]["unattacked"] == pytest.approx(before, rel=1e-5)
+    tried = int((some < 15).sum())
+    for attack in (found["acceptance"], *found["transfer"].values()):
+        assert (attack["type_1"]["n"], attack["type_2"]["n"]) == (tried, 2 * tried)
+    assert (
+        {kept["psnr"]["n"] for kept in found["storage"].values()}
+        == {kept["type_1"]["n"] for kept in found["storage"].values()}
+        == {4}
+    )
+    for key in ("linear", "quadratic", "mean_face"):
+        assert 5 < found["psnr"][key] < 40
+    assert found["noise"]["top_octave"] > 1.3  # its random weights paint noise
+
+
+def test_where_nobody_has_two_photos_nulls_have_notes(project):
+    found = evaluated("vgg-resnet")["synthetic"]
+    for attack in (found["acceptance"], *found["transfer"].values()):
+        assert (
+            attack["unattacked"]["threshold"] is None
+            and attack["type_1"]["value"] is None
+            and attack["type_2"]["acceptance_note"]
+        )
+    assert found["storage"]["float16"]["type_1"]["value"] is None and found["storage"]["float16"]["psnr"]["value"] > 0
+    assert found["psnr"]["minus_quadratic"]["mean"] == pytest.approx(
+        found["psnr"]["mean"] - found["psnr"]["quadratic"], rel=1e-4
+    )

@@ -1,0 +1,453 @@
+"""The experiments' stages on a few faces, with tiny networks, run one after the other in one folder."""
+
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from ruamel.yaml import YAML
+from training import train_vgg
+
+from dfd.core.artefacts import read_module
+from dfd.core.errors import DfdError
+from dfd.core.left_out import left_out, write_left_out
+from dfd.decoder.registry import build_decoder, save_decoder
+from dfd.faces.store import FaceStore
+from dfd.learning.decoders import fresh_decoder, learning_examples
+from dfd.params import load_params
+from dfd.recognizers.registry import build_recognizer, save_recognizer
+from dfd.recognizers.vgg import VGG16
+from dfd.studies.equivariance.maps import write_transforms
+from dfd.studies.equivariance.perturbations import perturbations
+from dfd.templates.embedding import embed_faces
+from dfd.templates.linear import Moments, fit_ridge
+from dfd.templates.store import TemplateStore, write_templates
+
+ROOT = Path(__file__).parents[2]
+TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
+DECODER = {"hidden": 16, "rank": 8, "channels": 16, "axes": 3}
+INVERTED_VGG = {
+    "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64], "dropout": 0.0, "normalise": "batch", "output": "linear"
+}  # fmt: skip
+LOSSES = {
+    "full": {"terms": ["pixel", "gradient", "perceptual"], "local": True},
+    "pixel": {"terms": ["pixel"], "local": False},
+}
+
+
+def changed(values: dict) -> dict:
+    values["precision"] = "float32"
+    train_vgg(values)
+    values["recognizers"] |= {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
+    values["decoder"] |= {"size": 14, "options": DECODER}
+    values["import_decoder"] = {}
+    values["train_decoder"] |= {"epochs": 2, "batch_size": 8}
+    values["evaluate"]["bootstrap"], values["reconstruct"]["faces"] = 100, 2
+    experiments = values["experiments"]
+    experiments["faces"] = 20
+    experiments["ablation"] |= {"epochs": 1, "losses": LOSSES}
+    experiments["recognizer_loss"] |= {
+        "train": 0.5, "architecture": "vgg16", "options": TINY, "recognizer_epochs": 1, "batch_size": 5, "epochs": 1,
+    }  # fmt: skip
+    experiments["template_layer"] |= {"epochs": 1}
+    experiments["competitors"] |= {"variants": ["vgg-resnet"], "far": 0.1}
+    for name, competitor in experiments["competitors"]["decoders"].items():
+        if name == "inverted-vgg":
+            competitor["options"] = INVERTED_VGG
+        else:
+            competitor["options"]["width"], competitor["training"]["batch_size"] = 0.03, 8
+    return values
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, synthetic_store, orl_store):
+    """A folder with two data sets, two recognizers, their templates and four decoders; stages run in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    # LPIPS is null here: what lies at its network's place is another file, and nothing is downloaded.
+    trunk = tmp_path / "torch" / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    trunk.parent.mkdir(parents=True)
+    trunk.write_bytes(b"")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(changed(YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))), file)
+    Path("data/faces").mkdir(parents=True)
+    stores = {"synthetic": synthetic_store, "orl": orl_store}
+    for name, store in stores.items():
+        for suffix in (".h5", ".parquet"):
+            shutil.copy(store.path.with_suffix(suffix), f"data/faces/{name}{suffix}")
+    for seed, name in enumerate(("vgg", "resnet")):
+        torch.manual_seed(seed)
+        recognizer = build_recognizer("vgg16", TINY)
+        save_recognizer(f"data/recognizers/{name}.safetensors", recognizer, "vgg16", TINY)
+        for dataset, store in stores.items():
+            template, mirrored = embed_faces(recognizer, store)
+            attributes = {"recognizer": name, "layer": TINY["layer"], "weights_sha256": name}
+            arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
+            write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, attributes)
+            if dataset == "synthetic":
+                options = {"size": 14} | DECODER
+                learned_from = learning_examples(store, template, mirrored, 14, 1.0)
+                config = {"architecture": "residual", "dimension": template.shape[1], "options": options}
+                for number, phi in enumerate(("vgg", "resnet")):
+                    decoder = fresh_decoder("residual", options, *learned_from, number)
+                    torch.nn.init.normal_(decoder.to_rgb.weight, std=0.02)  # else those of one recognizer start alike
+                    save_decoder(f"data/decoders/{name}-{phi}.safetensors", decoder, config)
+    return tmp_path
+
+
+def change(edit: Callable[[dict], object]) -> None:
+    """Change params.yaml, where the stages run."""
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    edit(values)
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+
+
+def stage(name: str, *arguments: str) -> None:
+    importlib.import_module(f"stages.{name}").main(*arguments)
+
+
+def read(name: str) -> dict:
+    def refuse(word):
+        raise AssertionError(f"{name} holds {word}")
+
+    return json.loads(Path(f"metrics/{name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def drawn(folder: str, *names: str) -> None:
+    for name in names:
+        with Image.open(f"plots/{folder}/{name}.png") as image:
+            assert min(image.size) > 100 and len(image.convert("RGB").getcolors(1 << 24)) > 20
+    assert {"dataset", "decoder", "measure", "mean", "minus"} <= set(pd.read_csv(f"plots/{folder}/measures.csv"))
+
+
+def trained(folder: str) -> None:
+    assert "decoder" in pd.read_csv(f"plots/{folder}/training.csv")
+
+
+def test_the_ablation(project):
+    for loss in LOSSES:
+        stage("train_ablation", loss)
+    stage("ablation")
+    metrics = read("ablation/vgg-resnet")
+    assert set(metrics) == {"synthetic", "orl"} and set(metrics["orl"]["decoders"]) == set(LOSSES)
+    assert (
+        metrics["orl"]["n_identities"] == 4
+        and metrics["orl"]["leaked_identities"] == 0
+        and metrics["orl"]["n_seeds"] == 1
+    )
+    full, pixel = (metrics["orl"]["decoders"][loss] for loss in LOSSES)
+    assert set(full) == {"psnr", "ssim", "lpips", "cosine-vgg", "cosine-resnet"}
+    assert full["lpips"]["mean"] is None and "alexnet" in full["lpips"]["lpips_note"]
+    assert pixel["psnr"]["minus_full"]["mean"] == pytest.approx(pixel["psnr"]["mean"] - full["psnr"]["mean"], abs=1e-4)
+    drawn("ablation", "faces", "psnr", "ssim", "psnr-minus-full")
+    trained("ablation")
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_the_ablation_by_several_seeds(project):
+    """A row is the mean over its trainings, and a difference that of the same seeds."""
+    change(lambda values: values["experiments"]["ablation"].update(seeds=[0, 3, 1]))
+    for loss in LOSSES:
+        stage("train_ablation", loss)
+    stage("ablation")
+    found = read("ablation/vgg-resnet")["orl"]
+    assert found["n_seeds"] == 3
+    folder = Path("data/experiments/ablation/pixel")
+    assert {path.name for path in folder.iterdir()} == {
+        "decoder-0.safetensors",
+        "decoder-1.safetensors",
+        "decoder-3.safetensors",
+        "history.csv",
+    }
+    history = pd.read_csv(folder / "history.csv")
+    assert history["seed"].tolist() == [0, 0, 3, 3, 1, 1] and len(set(history["total"])) == 6
+    assert set(pd.read_csv("plots/ablation/training.csv")["seed"]) == {0, 1, 3}
+    assert not list(Path(".checkpoints").glob("*"))
+
+    singles = {}
+    for seed in (0, 1, 3):
+        change(lambda values, seed=seed: values["experiments"]["ablation"].update(seeds=[seed]))
+        stage("ablation")
+        singles[seed] = read("ablation/vgg-resnet")["orl"]["decoders"]
+    for loss in LOSSES:
+        psnr = found["decoders"][loss]["psnr"]
+        assert psnr["mean"] == pytest.approx(
+            sum(single[loss]["psnr"]["mean"] for single in singles.values()) / 3, abs=1e-4
+        )
+    difference = found["decoders"]["pixel"]["psnr"]["minus_full"]
+    assert difference["mean"] == pytest.approx(
+        sum(s["pixel"]["psnr"]["minus_full"]["mean"] for s in singles.values()) / 3, abs=1e-4
+    )
+    assert len({single["full"]["psnr"]["mean"] for single in singles.values()}) == 3
+
+
+def test_a_seed_is_added_to_that_of_all(project):
+    change(lambda values: values["experiments"]["ablation"].update(seeds=[1]))
+    stage("train_ablation", "pixel")
+    weights = Path("data/experiments/ablation/pixel/decoder-1.safetensors").read_bytes()
+    change(lambda values: values["experiments"]["ablation"].update(seeds=[0]) or values.update(seed=1))
+    stage("train_ablation", "pixel")
+    assert Path("data/experiments/ablation/pixel/decoder-0.safetensors").read_bytes() == weights
+
+
+def test_features_that_teach_alone_teach_from_every_face(project, monkeypatch):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["experiments"]["ablation"]["losses"]["perceptual"] = {"terms": ["perceptual"], "local": False}
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    shares = {}
+    module = importlib.import_module("stages.train_ablation")
+    learn = module.learn
+    for loss in ("full", "perceptual"):
+        monkeypatch.setattr(
+            module, "learn", lambda *a, loss=loss, **k: shares.update({loss: k["perceptual_share"]}) or learn(*a, **k)
+        )
+        stage("train_ablation", loss)
+    assert shares == {"full": values["loss"]["perceptual_share"], "perceptual": 1.0} and shares["full"] < 1
+
+
+def test_a_phi_without_gradients_leaves_its_rows_out(project, monkeypatch):
+    monkeypatch.setattr(VGG16, "gives_gradients", False)
+    for loss in LOSSES:
+        stage("train_ablation", loss)
+    stage("ablation")
+    metrics = read("ablation/vgg-resnet")
+    assert (
+        list(metrics["left_out"]) == ["full"]
+        and "resnet gives no gradients" in metrics["left_out"]["full"]["left_out_note"]
+    )
+    found = metrics["orl"]["decoders"]
+    assert list(found) == ["pixel"] and found["pixel"]["psnr"]["minus_full"]["mean"] is None
+    stage("train_competitor", "nbnet", "vgg-resnet")
+    stage("train_competitor", "residual-deconvolution", "vgg-resnet")
+    stage("train_competitor", "inverted-vgg", "vgg-resnet")
+    stage("competitors", "vgg-resnet")
+    assert not [
+        name
+        for name in pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv")
+        if "percept" in name
+    ]
+    assert "resnet gives no gradients" in read("competitors/vgg-resnet")["perceptual_note"]
+    history = pd.read_csv("data/experiments/competitors/nbnet-vgg-resnet/history.csv")
+    assert set(history["phase"]) == {"pixel"} and history["epoch"].max() == 2
+
+
+def test_the_losses_of_recognizers(project):
+    for objective in ("softmax", "arcface"):
+        stage("train_recognizer_loss", objective)
+    stage("recognizer_loss")
+    metrics = read("recognizer_loss/orl")
+    assert metrics["orl"]["learned_from"] == {"n_faces": 10, "n_identities": 2}
+    assert (metrics["orl"]["n_faces"], metrics["orl"]["n_identities"]) == (10, 2)
+    assert set(metrics["orl"]["verification"]) == set(metrics["orl"]["decoders"]) == {"softmax", "arcface"}
+    assert metrics["orl"]["verification"]["arcface"]["minus_softmax"]["auc"]["difference"] is not None
+    assert "verification" not in metrics["synthetic"] and "no person" in metrics["synthetic"]["verification_note"]
+    drawn("recognizer_loss", "faces", "psnr")
+    trained("recognizer_loss")
+    weights = [
+        Path(f"data/experiments/recognizer_loss/{name}/recognizer.safetensors").read_bytes()
+        for name in ("softmax", "arcface")
+    ]
+    assert weights[0] != weights[1]
+
+
+def test_people_whom_the_recognizers_learned_from_are_refused_elsewhere(project):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["datasets"]["copy"] = {"source": "folder", "path": "photos", "split": {"test": 1.0}}
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    shutil.copytree("data/templates/orl", "data/templates/copy")
+    for suffix in (".h5", ".parquet"):
+        shutil.copy(f"data/faces/orl{suffix}", f"data/faces/copy{suffix}")
+    stage("train_recognizer_loss", "softmax")
+    write_left_out("data/experiments/recognizer_loss/arcface", "not trained")
+    with pytest.raises(DfdError, match=r"copy\.h5: 2 of 4 identities .* by recognizers compared \(orl\)"):
+        stage("recognizer_loss")
+
+
+def test_people_with_one_photo_each_leave_the_losses_of_recognizers_out(project):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["experiments"]["recognizer_loss"]["dataset"] = "synthetic"
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    for objective in ("softmax", "arcface"):
+        stage("train_recognizer_loss", objective)
+        assert "synthetic has too few" in left_out(f"data/experiments/recognizer_loss/{objective}")
+    stage("recognizer_loss")
+    metrics = read("recognizer_loss/synthetic")
+    assert set(metrics) == {"synthetic_note", "orl_note", "left_out"} and set(metrics["left_out"]) == {
+        "softmax",
+        "arcface",
+    }
+    assert Path("plots/recognizer_loss/measures.csv").is_file()
+
+
+def test_the_layers_of_templates(project, monkeypatch):
+    for layer in ("fc7", "conv5-avg"):
+        stage("train_template_layer", layer)
+    stage("template_layer")
+    metrics = read("template_layer/vgg")
+    assert metrics["orl"]["dimensions"] == {"fc7": round(4096 * 0.05), "conv5-avg": round(512 * 0.05)}
+    assert metrics["orl"]["decoders"]["conv5-avg"]["psnr"]["minus_fc7"]["mean"] is not None
+    drawn("template_layer", "faces", "psnr", "psnr-minus-fc7")
+    trained("template_layer")
+
+    monkeypatch.setattr(VGG16, "embeds_images", False)
+    shutil.rmtree("data/experiments")
+    for layer in ("fc7", "conv5-avg"):
+        stage("train_template_layer", layer)
+    stage("template_layer")
+    assert set(read("template_layer/vgg")["left_out"]) == {"fc7", "conv5-avg"}
+
+
+def test_the_competitors(project):
+    for name in ("inverted-vgg", "nbnet", "residual-deconvolution"):
+        stage("train_competitor", name, "vgg-resnet")
+    stage("competitors", "vgg-resnet")
+    metrics = read("competitors/vgg-resnet")
+    assert set(metrics["orl"]["decoders"]) == {"ours", "inverted-vgg", "nbnet", "nbnet-pixel", "residual-deconvolution"}
+    assert metrics["orl"]["decoders"]["inverted-vgg"]["psnr"]["minus_ours"]["mean"] is not None
+    acceptance = metrics["acceptance"]
+    assert acceptance["unattacked"]["far"] <= 0.1 and set(acceptance["decoders"]) == set(metrics["orl"]["decoders"])
+    for kinds in acceptance["decoders"].values():
+        assert kinds["type_1"]["n"] == 20 and kinds["type_2"]["n"] == 20 * 4
+    history = pd.read_csv("data/experiments/competitors/nbnet-vgg-resnet/history.csv")
+    assert history["phase"].tolist() == ["pixel"] * 2 + ["perceptual"] * 2
+    drawn("competitors/vgg-resnet", "faces", "psnr", "acceptance")
+    trained("competitors/vgg-resnet")
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_the_papers_decoder_learns_as_ours_do(project):
+    """From the variant's own losses, the identity among them, for train_decoder's epochs."""
+    own = {"identity": 1.0, "gradient": 0.0, "local": False}
+    change(lambda values: values["variants"]["vgg-resnet"].update(identity="resnet", loss=own))
+    change(lambda values: values["train_decoder"].update(epochs=3, averaging=0.5))
+    stage("train_competitor", "inverted-vgg", "vgg-resnet")
+    history = pd.read_csv("data/experiments/competitors/inverted-vgg-vgg-resnet/history.csv")
+    assert (
+        set(history) == {"epoch", "split", "total", "pixel", "perceptual", "identity"} and history["epoch"].max() == 3
+    )
+    stage("train_decoder", "vgg-resnet")
+    ours = pd.read_csv("plots/train_decoder/vgg-resnet.csv")
+    assert list(ours) == list(history) and len(ours) == len(history)
+    config, _ = read_module("data/experiments/competitors/inverted-vgg-vgg-resnet/decoder.safetensors")
+    assert config["architecture"] == "inverted-vgg" and config["options"] == {"size": 14} | INVERTED_VGG
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_sizes(project, monkeypatch):
+    """Strangers first: ORL, of which no decoder learns."""
+    imported = {"larger": {"weights": "x", "template": "resnet"}}
+    change(lambda values: values.update(import_decoder=imported))
+    fit_maps()
+    for name in ("vgg", "resnet"):
+        dimension = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5")).dimension
+        linear = build_decoder("linear", dimension, {"size": 14})
+        config = {"architecture": "linear", "dimension": dimension, "options": {"size": 14}}
+        save_decoder(f"data/closed_form/{name}/linear.safetensors", linear, config)
+    save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, config["options"] | {"size": 28}),
+                 config | {"options": {"size": 28}})  # fmt: skip
+    module, grids = importlib.import_module("stages.reconstruct"), {}
+    draw = module.image_grid
+    monkeypatch.setattr(
+        module, "image_grid", lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or draw(path, *a, **k)
+    )
+    stage("reconstruct")
+    (rows, columns, _), named = grids["variants"]
+    variants = ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"]
+    assert [label for label, _ in rows] == ["original", "larger", *variants, "linear (resnet)", "linear (vgg)"]
+    assert columns == ["orl"] * 2 + ["synthetic"] * 2 and named["groups"] == [0, 2]
+    sizes = {label: {image.shape[-1] for image in images} for label, images in rows}
+    assert sizes["original"] == sizes["larger"] == {28} and sizes["vgg-vgg"] == sizes["linear (vgg)"] == {14}
+    with Image.open("plots/reconstruct/variants.png") as image:
+        assert min(image.size) > 400
+    assert {"rotate-orl", "scale-synthetic"} <= set(grids)
+
+
+def test_the_backbones(project):
+    stage("backbones")
+    metrics = read("backbones/variants")
+    decoders = metrics["orl"]["decoders"]
+    assert (
+        list(decoders) == ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"] and metrics["orl"]["n_faces"] == 20
+    )
+    for name, one_apart in {
+        "vgg-vgg": ("vgg-resnet", "resnet-vgg"),
+        "resnet-vgg": ("vgg-vgg", "resnet-resnet"),
+    }.items():
+        psnr = decoders[name]["psnr"]
+        assert {key for key in psnr if key.startswith("minus_")} == {f"minus_{other}" for other in one_apart}
+        other = decoders[one_apart[0]]["psnr"]["mean"]
+        assert psnr[f"minus_{one_apart[0]}"]["mean"] == pytest.approx(psnr["mean"] - other, abs=1e-4)
+    drawn("backbones", "faces", "psnr", "ssim")
+
+
+def test_the_gains_of_maps(project):
+    fit_maps()
+    stage("map_gains")
+    metrics = read("map_gains/orl")
+    assert (metrics["n_faces"], metrics["n_identities"]) == (20, 4)
+    for condition in ("rotated", "translated", "scaled"):
+        gain = metrics[condition]["vgg"]["minus_resnet"]["tar_at_far_0.01"]
+        assert gain["ci95_low"] <= gain["difference"] <= gain["ci95_high"]
+
+
+def fit_maps() -> None:
+    """Maps of every recognizer, fitted to leave templates as they are."""
+    params = load_params()
+    views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
+    for name in params.recognizers:
+        store = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5"))
+        moments = Moments(store.dimension, store.dimension)
+        moments.add(store.template, store.template)
+        fit = fit_ridge(moments, moments)
+        write_transforms(f"data/transforms/{name}.h5", dict.fromkeys(views, fit))
+
+
+def test_one_recognizer_that_embeds_has_no_gain_to_compare(project, monkeypatch):
+    monkeypatch.setattr(VGG16, "embeds_images", False)
+    stage("map_gains")
+    notes = read("map_gains/orl")
+    assert set(notes) == {"maps_note", "vgg_note", "resnet_note"} and "no two recognizers" in notes["maps_note"]
+
+
+def test_a_data_set_without_test_faces_verifies_nobody(project, monkeypatch):
+    fit_maps()
+    rows = FaceStore.rows
+    monkeypatch.setattr(FaceStore, "rows", lambda store, split: rows(store, split)[: 0 if split == "test" else None])
+    stage("map_gains")
+    assert set(read("map_gains/orl")) == {"maps_note"} and "no test faces" in read("map_gains/orl")["maps_note"]
+    stage("verify", "vgg")
+    metrics = read("verify/vgg")
+    assert metrics["rotated"] is None and metrics["original"] is None and metrics["n_faces"] == 0
+    assert metrics["rotated_note"] == "orl has no test faces" and "too few" in metrics["original_note"]
+
+
+def test_the_findings(project):
+    stage("backbones")
+    stage("findings")
+    found = read("findings")
+    claims = found["claims"]
+    assert sum(found["counts"].values()) == len(claims) > 40
+    better = claims["vgg-decodes-better-psnr"]
+    assert better["dataset"] == "orl" and better["verdict"] in ("holds", "does not hold", "undecided")
+    difference = read("backbones/variants")["orl"]["decoders"][f"vgg-{better['part'].removeprefix('φ = ')}"]["psnr"]
+    assert better["effect"] in [value["mean"] for key, value in difference.items() if key.startswith("minus_resnet")]
+    assert (
+        claims["vgg-decodes-better-lpips"]["effect"] is None
+        and "alexnet" in claims["vgg-decodes-better-lpips"]["effect_note"]
+    )
+    assert "no ablation" in claims["local-terms-help-psnr"]["effect_note"]
+    assert {"better-than-nbnet", "better-than-residual-deconvolution"} <= set(claims)
+    assert "better-than-inverted-vgg" not in claims  # of itself the paper claims no such thing
+    assert len(pd.read_csv("plots/findings/findings.csv")) >= len(claims)
+    assert Path("plots/findings/findings.md").read_text(encoding="utf-8").count("\n| ") == len(claims) + 2

@@ -1,0 +1,453 @@
+"""The pipeline's promises that DVC cannot keep by itself: what it tracks is what its stages read."""
+
+import ast
+import importlib
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
+
+from dfd.params import Params, load_params
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = sorted((ROOT / "src" / "dfd").rglob("*.py"))
+STAGE_FILES = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
+TRACKED_BY_VALUE = "src/dfd/params.py"  # it only hands on params.yaml: DVC compares the values that a stage declares
+
+
+@cache
+def written(file: str) -> dict[str, dict]:
+    """The stages of one dvc.yaml, by name, a foreach's body in its place."""
+    stages = YAML(typ="safe", pure=True).load((ROOT / file).read_text(encoding="utf-8"))["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+PIPELINES = ("dvc.yaml", "experiments/dvc.yaml")
+
+
+def stages() -> dict[str, dict]:
+    """The stages of both pipelines, by name: their names do not collide."""
+    root, experiments = map(written, PIPELINES)
+    assert not root.keys() & experiments.keys()
+    return root | experiments
+
+
+def source(stage: str) -> Path:
+    """The file that a stage's command runs."""
+    words = stages()[stage]["cmd"].split()
+    assert words[:2] == ["python", "-m"] and words[2].startswith("stages."), words
+    return ROOT / "stages" / f"{words[2].removeprefix('stages.')}.py"
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# 1. Python's imports, of which DVC knows nothing
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module of this project; None for anything else."""
+    base = (ROOT / "src" if name.split(".")[0] == "dfd" else ROOT).joinpath(*name.split("."))
+    if name.split(".")[0] not in ("dfd", "stages"):
+        return None
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def imported(path: Path) -> set[Path]:
+    """The project's files that a file imports, wherever in it, with the packages they lie in."""
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}: a relative import, which this test cannot follow"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    names |= {".".join(name.split(".")[:length]) for name in names for length in range(1, name.count(".") + 1)}
+    return {file for name in names if (file := module_file(name))}
+
+
+def closure(path: Path) -> set[Path]:
+    found, open_files = set(), [path, ROOT / "stages" / "__init__.py"]
+    while open_files:
+        file = open_files.pop()
+        if file not in found:
+            found.add(file)
+            open_files += imported(file)
+    return found
+
+
+def only_a_docstring(path: Path) -> bool:
+    body = tree(path).body
+    return len(body) <= 1 and all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+@pytest.mark.parametrize("stage", stages())
+def test_every_file_that_a_stage_imports_is_tracked(stage):
+    deps = [ROOT / dep for dep in stages()[stage]["deps"] if "$" not in dep]
+    assert source(stage) in deps and ROOT / "stages" / "__init__.py" in deps
+    untracked = {
+        relative(file)
+        for file in closure(source(stage))
+        if not any(file == dep or dep in file.parents for dep in deps)
+        and not (file.name == "__init__.py" and only_a_docstring(file))
+    }
+    assert untracked <= {TRACKED_BY_VALUE}
+
+
+@pytest.mark.parametrize("stage", stages())
+def test_no_code_is_tracked_that_a_stage_does_not_import(stage):
+    files = closure(source(stage))
+    for dep in stages()[stage]["deps"]:
+        if dep.startswith(("src/", "stages/")):
+            assert any(ROOT / dep in (file, *file.parents) for file in files), dep
+
+
+def test_little_code_is_tracked_for_nothing():
+    """A word in code that a stage does not import makes it run again all the same: its lines, of all that are tracked."""
+    tracked = idle = 0
+    for stage, declared in stages().items():
+        used = closure(source(stage))
+        for dep in declared["deps"]:
+            if dep.startswith("src/"):
+                for file in [ROOT / dep] if (ROOT / dep).is_file() else (ROOT / dep).rglob("*.py"):
+                    lines = len(file.read_text(encoding="utf-8").splitlines())
+                    tracked += lines
+                    idle += lines * (file not in used and not only_a_docstring(file))
+    print(f"{idle / tracked:.1%} of the {tracked:,} library lines that stages track are not imported by them")
+    assert idle / tracked < 0.25
+
+
+ROOMS = sorted(
+    path.name for path in (ROOT / "src/dfd/studies").iterdir() if path.is_dir() and path.name != "__pycache__"
+)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_study_imports_another(room):
+    for path in (ROOT / "src/dfd/studies" / room).rglob("*.py"):
+        others = {
+            relative(file).split("/")[3]
+            for file in imported(path)
+            if relative(file).count("/") > 3 and "/studies/" in relative(file)
+        }
+        assert others <= {room}, relative(path)
+
+
+def test_the_library_imports_neither_dvc_nor_typer_nor_a_stage():
+    for path in LIBRARY:
+        for node in ast.walk(tree(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.split(".")[0] for name in names}:
+                assert name not in ("dvc", "dvclive", "stages"), f"{relative(path)} imports {name}"
+                assert name != "typer" or path.name == "cli.py", f"{relative(path)} imports {name}"
+
+
+def test_only_params_reads_params():
+    # The command line names the file in its texts; no stage imports it.
+    library = [path for path in LIBRARY if path.name != "cli.py"]
+    readers = [relative(path) for path in library if "params.yaml" in ast.unparse(without_docstrings(tree(path)))]
+    assert readers == [TRACKED_BY_VALUE]
+
+
+def without_docstrings(module: ast.Module) -> ast.Module:
+    """The module without its bare strings, in a copy."""
+    module = ast.parse(ast.unparse(module))
+    for node in ast.walk(module):
+        if hasattr(node, "body") and isinstance(node.body, list):
+            node.body = [n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+            node.body = node.body or [ast.Pass()]
+    return module
+
+
+PATHS = {
+    "ARCHIVE",
+    "FACES",
+    "RECOGNIZER",
+    "TEMPLATES",
+    "DECODER",
+    "CLOSED_FORM",
+    "EXPERIMENT",
+    "TRANSFORMS",
+    "DISENTANGLED",
+}  # of stages
+
+
+@pytest.mark.parametrize("stage", stages())
+def test_every_store_that_a_stage_opens_is_tracked(stage):
+    folders = {
+        node.targets[0].id: node.value.value.partition("{")[0]
+        for node in tree(ROOT / "stages" / "__init__.py").body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+    assert set(folders) == PATHS
+    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stages()[stage]["outs"]]
+    tracked = [f"{path}/" for path in [*stages()[stage]["deps"], *outs] if path.startswith("data/")]
+    used = {node.id for node in ast.walk(tree(source(stage))) if isinstance(node, ast.Name)} & PATHS
+    for name in used:
+        assert any(path.startswith(folders[name]) for path in tracked), f"{stage} opens {folders[name]}"
+    assert {path.split("/")[1] for path in tracked} == {folders[name].split("/")[1] for name in used}
+
+
+@pytest.mark.parametrize("stage", written("experiments/dvc.yaml"))
+def test_experiments_run_at_the_root(stage):
+    assert written("experiments/dvc.yaml")[stage]["wdir"] == ".."
+
+
+def test_the_roots_pipeline_does_not_wait_for_an_experiment():
+    """A dep on a folder makes whatever is written into it come first, in another dvc.yaml too."""
+    deps = [dep for stage in written("dvc.yaml").values() for dep in stage["deps"]]
+    outs = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in written("experiments/dvc.yaml").values()
+        for out in stage["outs"]
+    ]
+    for out in outs:
+        assert not [dep for dep in deps if f"{out}/".startswith(f"{dep}/")], out
+
+
+def test_an_experiment_opens_its_own_folders():
+    """The experiment that a stage names in its code is the one whose folders it declares."""
+    for stage, declared in written("experiments/dvc.yaml").items():
+        named = {
+            node.args[0].value
+            for node in ast.walk(tree(source(stage)))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "EXPERIMENT.format"
+        }
+        paths = [*declared["deps"], *declared["outs"]]
+        folders = {
+            path.split("/")[2] for path in paths if isinstance(path, str) and path.startswith("data/experiments/")
+        }
+        assert named == folders and len(named) <= 1
+
+
+# 2. Params, which DVC compares by name
+
+
+DERIVED = {"loss_of": ("loss", "variants.*")}  # what else Params gives, from what
+
+
+def reads(path: Path) -> set[str]:
+    """The params that a stage's source reads: `section`, `section.key`, and `section.*` for one entry of a section.
+
+    Read are attributes of `params`, and `params.entry("section", name)`; a section in a name of its own is read whole. Whether
+    a name is in a section is a matter of one entry.
+    """
+    found = set()
+    parents = {child: node for node in ast.walk(tree(path)) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree(path)):
+        if not (isinstance(node, ast.Name) and node.id == "params" and isinstance(node.ctx, ast.Load)):
+            continue
+        keys, up = [], parents[node]
+        assert isinstance(up, ast.Attribute), f"{relative(path)}: `params` is used whole"
+        while isinstance(up, ast.Attribute):
+            keys.append(up.attr)
+            node, up = up, parents[up]
+        if keys[0] == "entry":
+            assert isinstance(up, ast.Call) and isinstance(up.args[0], ast.Constant)
+            keys = [*up.args[0].value.split("."), "*"]
+        elif isinstance(up, ast.Compare) and isinstance(up.ops[0], ast.In) and up.comparators[0] is node:
+            keys.append("*")
+        if keys[0] in DERIVED:
+            found |= set(DERIVED[keys[0]])
+            continue
+        found |= {".".join(known([section, *keys[1:]])) for section in GATHERED.get(keys[0], keys[:1])}
+    return found
+
+
+GATHERED = {"decoders": ("variants", "import_decoder")}  # what Params gathers from several sections
+
+
+def known(keys: list[str]) -> list[str]:
+    """The first of `keys` that are sections and keys of params.yaml; `*`, an entry of a dictionary, may end them."""
+    fields, length = Params.model_fields, 0
+    for key in keys:
+        if key != "*" and key not in fields:
+            break
+        length += 1
+        fields = getattr(fields[key].annotation, "model_fields", {}) if key in fields else {}
+    return keys[:length]
+
+
+def declared(stage: str) -> set[str]:
+    return {re.sub(r"\$\{[\w.]+\}", "*", name) for name in stages()[stage].get("params", [])}
+
+
+def covers(name: str, other: str) -> bool:
+    return other == name or other.startswith(f"{name}.")
+
+
+@pytest.mark.parametrize("stage", stages())
+def test_every_param_that_a_stage_reads_is_declared(stage):
+    """Where two stages run one file, over two sections, each declares the entries of its own."""
+    alike = {other for other in stages() if source(other) == source(stage)}
+    entries = {name for other in alike for name in declared(other) if name.endswith(".*")}
+    missing = {
+        read for read in reads(source(stage)) if not any(covers(name, read) for name in declared(stage) | entries)
+    }
+    assert not missing
+
+
+@pytest.mark.parametrize("stage", stages())
+def test_no_param_is_declared_that_a_stage_does_not_read(stage):
+    read = reads(source(stage))
+    unread = {name for name in declared(stage) if not any(covers(name, other) for other in read)}
+    assert not unread
+
+
+def test_the_params_that_are_declared_exist():
+    values = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for stage in stages():
+        for name in declared(stage):
+            section = values
+            for key in name.removesuffix(".*").split("."):
+                assert key in section, f"{stage}: {name}"
+                section = section[key]
+
+
+def test_every_section_is_read_by_some_stage():
+    read = {name.split(".")[0] for stage in stages() for name in reads(source(stage))}
+    assert read == set(Params.model_fields)
+
+
+# 3. The stages as commands
+
+
+@pytest.fixture
+def in_the_checkout(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])  # stages/__init__.py adds to it
+
+
+def test_every_stage_file_is_a_stage():
+    assert {source(stage) for stage in stages()} == set(STAGE_FILES)
+    for path in STAGE_FILES:
+        assert ast.unparse(tree(path)).endswith("if __name__ == '__main__':\n    run(main)")
+
+
+@pytest.mark.parametrize("stage", stages())
+def test_a_stages_command_is_called_as_dvc_calls_it(stage, in_the_checkout):
+    typer, testing = importlib.import_module("typer"), importlib.import_module("typer.testing")
+    main = importlib.import_module(f"stages.{source(stage).stem}").main
+    arguments = re.sub(r"\$\{[\w.]+\}", "x", stages()[stage]["cmd"]).split()[3:]
+    assert len(arguments) == len(inspect.signature(main).parameters)
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    runner = testing.CliRunner()
+    shown = runner.invoke(app, ["--help"])
+    assert shown.exit_code == 0 and "Usage" in shown.output
+    assert all(name in shown.output.lower() for name in inspect.signature(main).parameters)
+    assert runner.invoke(app, [*arguments, "one-too-many"]).exit_code == 2
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The stages and the library in another place, as a temporary experiment has them."""
+    for folder in ("stages", "src"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_a_copy_of_the_checkout_runs_its_own_library(copy):
+    code = "import stages, dfd.core.errors; print(stages.__file__); print(dfd.core.errors.__file__)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, check=True).stdout
+    assert all(Path(line).is_relative_to(copy) for line in shown.splitlines()) and len(shown.splitlines()) == 2
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", "import dfd; print(dfd.__file__)"], cwd=copy, capture_output=True, text=True, check=True
+    )
+    assert not Path(elsewhere.stdout.strip()).is_relative_to(copy)  # otherwise this shows nothing
+
+
+@pytest.mark.parametrize("arguments, code", [(["orl"], 1), ([], 2), (["orl", "more"], 2), (["--help"], 0)])
+def test_a_users_mistake_is_one_line_and_a_failure(arguments, code, in_the_checkout, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("seed: yes please\n")
+    monkeypatch.setattr(sys, "argv", ["stages.fetch", *arguments])
+    run, main = importlib.import_module("stages").run, importlib.import_module("stages.fetch").main
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == code
+    if code == 1:
+        error = capsys.readouterr().err
+        assert error.startswith("error: params.yaml: ") and error.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+# 4. What is shipped
+
+
+def test_the_shipped_variants_are_the_papers_four():
+    params = load_params(ROOT / "params.yaml")
+    pairs = {name: (variant.template, variant.perceptual) for name, variant in params.variants.items()}
+    assert pairs == {f"{a}-{b}": (a, b) for a in ("vgg", "resnet") for b in ("vgg", "resnet")}
+    assert {"synthetic", "orl"} <= set(params.datasets)
+    assert (params.roles.decoders, params.roles.verification) == ("synthetic", "orl")
+
+
+def locked() -> dict[str, list[str]]:
+    """Versions by package, of requirements.lock."""
+    versions: dict[str, list[str]] = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line):
+            versions.setdefault(canonicalize_name(match[1]), []).append(match[2])
+    return versions
+
+
+def test_the_lock_names_no_host():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for word in ("://", "index-url", "find-links", "trusted-host", "@ file", "-e "):
+        assert word not in text
+
+
+def test_the_lock_pins_every_dependency_with_hashes():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    versions = locked()
+    for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]:
+        requirement = Requirement(text)
+        found = versions.get(canonicalize_name(requirement.name), [])
+        assert found and all(requirement.specifier.contains(version, prereleases=True) for version in found), text
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        if line and not line.lstrip().startswith("#"):
+            assert re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line[:80]
+
+
+def test_no_tracked_file_names_a_place_of_this_machine():
+    listed = subprocess.run(["git", "ls-files", "-z"], check=False, cwd=ROOT, capture_output=True)
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    places = {str(ROOT), str(Path(sys.prefix)), "/" + "work/main", "/" + "work/shared"}
+    for name in listed.stdout.decode().split("\0"):
+        path = ROOT / name
+        if name and path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            for place in places:
+                assert not re.search(rb"(?<![\w.~-])" + re.escape(place.encode()) + rb"(?![\w-])", content), (
+                    f"{name}: {place}"
+                )
+
+
+def test_a_clone_finds_nothing_to_run(tmp_path):
+    """Of what is committed: dvc.lock, metrics and plots are of the code and params beside them."""
+    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], check=False, cwd=ROOT, capture_output=True)
+    if changed.returncode or changed.stdout:
+        pytest.skip("no git checkout, or one with changes")
+    subprocess.run(["git", "clone", "-q", str(ROOT), "clone"], check=True, cwd=tmp_path)
+    command = [sys.executable, "-m", "dvc", "repro", "-P", "--dry", "--allow-missing"]
+    found = subprocess.run(command, check=False, cwd=tmp_path / "clone", capture_output=True, text=True)
+    assert found.returncode == 0 and "up to date" in found.stdout, found.stdout[-2000:] + found.stderr[-2000:]

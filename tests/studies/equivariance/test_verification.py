@@ -1,0 +1,61 @@
+"""Table 2's figures against the functions of single figures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfd.measures.verification import cosine_pairs, paired_summary, verification_summary
+from dfd.studies.equivariance.verification import all_pairs, listed_pairs
+from dfd.studies.equivariance.view2 import pair_scores, view2_paired, view2_summary
+
+
+def rng():
+    return np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """40 people with 3 photos each: originals, perturbed and mapped templates (120, 8), identities and keys."""
+    generator = np.random.default_rng(0)
+    people = np.repeat(np.arange(40), 3)
+    originals = (generator.normal(size=(40, 8))[people] + 0.6 * generator.normal(size=(120, 8))).astype(np.float32)
+    noise = generator.normal(size=(120, 8)).astype(np.float32)
+    keys = [f"p{person}/p{person}_{number % 3 + 1:04d}.jpg" for number, person in enumerate(people)]
+    return originals, {"worse": originals + 2 * noise}, {"worse": originals + noise}, people, keys
+
+
+def test_all_pairs(faces):
+    originals, perturbed, mapped, people, _ = faces
+    metrics, curves = all_pairs(originals, perturbed, mapped, people, 30, seed=5)
+    fars = (0.0001, 0.001, 0.01)
+    plain = cosine_pairs(originals, originals, people)
+    assert metrics["original"]["without"] == verification_summary(plain, fars, 30, generator=rng())
+    sides = [cosine_pairs(originals, side["worse"], people) for side in (mapped, perturbed)]
+    assert metrics["worse"] == paired_summary(*sides, fars, 30, generator=rng())
+    assert metrics["worse"]["difference"]["auc"]["difference"] > 0  # mapped, with less noise, is better
+    assert set(map(tuple, curves[["condition", "map"]].drop_duplicates().to_numpy())) == {
+        ("original", "without"), ("worse", "without"), ("worse", "with")
+    }  # fmt: skip
+
+
+def test_without_a_condition_there_is_the_original_only(faces):
+    metrics, curves = all_pairs(faces[0], {}, {}, faces[3], 30, seed=5)
+    assert list(metrics) == ["original"] and set(curves["condition"]) == {"original"}
+
+
+def test_listed_pairs(faces):
+    originals, perturbed, mapped, people, keys = faces
+    rows = [
+        (fold, keys[first], keys[second], bool(people[first] == people[second]))
+        for fold in (1, 2)
+        for first in range(60 * fold - 60, 60 * fold, 3)
+        for second in (first + 1, (first + 3) % 60 + 60 * fold - 60)
+    ]
+    pairs = pd.DataFrame(rows, columns=["fold", "first", "second", "genuine"])
+    metrics = listed_pairs(pairs, keys, originals, perturbed, mapped, 30, seed=5)
+    assert metrics["original"]["without"] == view2_summary(
+        pairs, pair_scores(pairs, keys, originals), 30, generator=rng()
+    )
+    sides = [pair_scores(pairs, keys, originals, side["worse"]) for side in (mapped, perturbed)]
+    assert metrics["worse"] == view2_paired(pairs, *sides, 30, generator=rng())
+    assert not np.allclose(sides[0], sides[1])
