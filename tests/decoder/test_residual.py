@@ -65,19 +65,18 @@ def test_before_any_training_it_is_the_ridge_regression_of_coarse_pictures_enlar
     noise = np.r_[np.full(x.shape[1], NOISE**2), np.zeros(len(pairs))]
     x, others = (np.c_[part, *(part[:, i] * part[:, j] for i, j in pairs)] for part in (x, others))
     deviations = np.linalg.svd(training.targets.double().numpy() - training.targets.double().numpy().mean(0))[1]
-    held = [(deviations[i] * deviations[j] / deviations[0] ** 2) ** 0.5 for i, j in pairs]
+    held = [0.05 * (deviations[i] * deviations[j] / deviations[0] ** 2) ** 0.5 for i, j in pairs]
+    scales = np.r_[np.ones(x.shape[1] - len(pairs)), held]
+    centred, more = (x - x.mean(0)) * scales, np.diag(np.sqrt(len(x) * noise)) * scales
     best = np.inf
-    for scale in (0.2, 0.1, 0.07, 0.05, 0.03) if pairs else (1,):
-        scales = np.r_[np.ones(x.shape[1] - len(pairs)), scale * np.array(held)]
-        centred, more = (x - x.mean(0)) * scales, np.diag(np.sqrt(len(x) * noise)) * scales
-        for strength in STRENGTHS:
-            penalty = len(x) * strength * (x.var(0) * scales**2 + noise * scales**2).mean()
-            ridge = Ridge(alpha=penalty, solver="svd", fit_intercept=False)
-            ridge.fit(np.r_[centred, more], np.r_[y - y.mean(0), np.zeros((len(more), y.shape[1]))])
-            predicted = ridge.predict((others - x.mean(0)) * scales) + y.mean(0)
-            error = ((predicted - wanted) ** 2).sum(1).mean() + (noise * (ridge.coef_ * scales) ** 2).sum()
-            if error < best:
-                best, found = error, predicted
+    for strength in STRENGTHS:
+        penalty = len(x) * strength * (x.var(0) * scales**2 + noise * scales**2).mean()
+        ridge = Ridge(alpha=penalty, solver="svd", fit_intercept=False)
+        ridge.fit(np.r_[centred, more], np.r_[y - y.mean(0), np.zeros((len(more), y.shape[1]))])
+        predicted = ridge.predict((others - x.mean(0)) * scales) + y.mean(0)
+        error = ((predicted - wanted) ** 2).sum(1).mean() + (noise * (ridge.coef_ * scales) ** 2).sum()
+        if error < best:
+            best, found = error, predicted
     pictures = torch.from_numpy(found).float().view(-1, 3, COARSE, COARSE)
     expected = mean + F.interpolate(pictures, (SIZE, SIZE), mode="bilinear", align_corners=False)
     with torch.no_grad():

@@ -16,11 +16,11 @@ from dfd.templates.linear import Moments, fit_ridge
 
 SIDES = range(7, 14)  # pixels of the first map
 COARSE = 28  # pixels, at most, of the skip's pictures: what is linear or quadratic in a template has no finer detail
-SHUFFLED = (
-    112  # pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time
-)
+# Pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time.
+SHUFFLED = 112
 GENTLE = 0.03  # of a step of the skip's weights: at a network's learning rate it would forget the regression
-PRODUCTS = (0.2, 0.1, 0.07, 0.05, 0.03)  # scales of the products tried
+# Of coordinates: the smaller products are, the more the ridge holds them back, and the slower they learn.
+PRODUCTS = 0.05
 BATCH = 512
 
 
@@ -94,27 +94,28 @@ class ResidualDecoder(Decoder):
 
     @torch.no_grad()
     def learn_statistics(self, training: Examples, validation: Examples) -> None:
-        """Take the whitening and the mean face, and the skip from a ridge regression (validation faces choose how much λ
-        holds back, and products more than coordinates: those of small axes the most)."""
+        """Take the whitening and the mean face, and the skip from a ridge regression (validation faces choose λ)."""
         self.set_statistics(training.targets, mean_face(training))
         moments = self._moments(training)
-        deviations = self.whitening.variances[: self.axes].sqrt()
-        held = products((deviations / deviations[:1].clamp_min(1e-30)).sqrt()[None])[0]
-        scales = [torch.cat([torch.ones(self.dimension), scale * held]) for scale in PRODUCTS]
-        fit = fit_ridge(moments, self._moments(validation), scales=scales)
+        weight, bias = fit_ridge(moments, self._moments(validation)).map
         # Its matrix keeps the directions of the pictures along which what it says varies most.
-        mean = moments.x / moments.n
-        spread = fit.map.weight.double() @ (moments.xx / moments.n - torch.outer(mean, mean))
-        directions = (
-            torch.linalg.eigh(spread @ fit.map.weight.double().T)[1].flip(1)[:, : self.skip[0].out_features].float()
-        )
-        self.skip[0].weight.copy_(directions.T @ fit.map.weight / GENTLE)
-        self.skip[1].weight.copy_(directions / GENTLE)
-        self.skip[1].bias.copy_(fit.map.bias / GENTLE)
+        mean, matrix = moments.x / moments.n, weight.double()
+        spread = matrix @ (moments.xx / moments.n - torch.outer(mean, mean)) @ matrix.T
+        directions = torch.linalg.eigh(spread)[1].flip(1)[:, : self.skip[0].out_features].float()
+        length = (
+            len(directions) ** 0.5
+        )  # weights of the second layer are around 1, as what the first learns is to count
+        self.skip[0].weight.copy_(directions.T @ weight / (GENTLE * length))
+        self.skip[1].weight.copy_(directions * length)
+        self.skip[1].bias.copy_(bias / GENTLE)
 
     def _features(self, white: torch.Tensor) -> torch.Tensor:
         """What the skip is affine in, (N, features), of whitened templates (N, D)."""
-        return torch.cat([white, products(white[:, : self.axes])], 1)
+        deviations = self.whitening.variances[: self.axes].sqrt()
+        relative = (
+            deviations / deviations[:1].clamp_min(1e-30)
+        ).sqrt()  # products of small axes are held back the most
+        return torch.cat([white, PRODUCTS * products(relative * white[:, : self.axes])], 1)
 
     def _moments(self, examples: Examples) -> Moments:
         moments = Moments(self.skip[0].in_features, self.skip[1].out_features)
@@ -129,9 +130,7 @@ class ResidualDecoder(Decoder):
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         white = self.whitening(templates)
-        coarse = GENTLE * self.skip[1](GENTLE * self.skip[0](self._features(white))).unflatten(
-            1, (3, self.coarse, self.coarse)
-        )
+        coarse = GENTLE * self.skip(self._features(white)).unflatten(1, (3, self.coarse, self.coarse))
         x = self.dense(white).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         fine = self.to_rgb(self.convolutions(x))
         return self.mean_face + F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False) + fine
