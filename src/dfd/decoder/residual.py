@@ -18,7 +18,8 @@ SIDES = range(7, 14)  # pixels of the first map
 COARSE = 28  # pixels, at most, of the skip's pictures: what is linear or quadratic in a template has no finer detail
 # Pixels from which on the last doubling is a pixel shuffle: blocks at full size would cost most of the time.
 SHUFFLED = 112
-GENTLE = 0.03  # of a step of the skip's weights: at a network's learning rate it would forget the regression
+# Of a step of the skip's weights, quadratic or linear: at a network's learning rate it would forget the regression.
+GENTLE = {True: 0.03, False: 0.1}
 # Of coordinates: the smaller products are, the more the ridge holds them back, and the slower they learn.
 PRODUCTS = 0.05
 BATCH = 512
@@ -48,7 +49,7 @@ class ResidualDecoder(Decoder):
     from as few faces as tell a network nothing yet.
 
     size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. rank: of the
-    matrix from them to the first map; the skip's has half of it. channels: of the first two maps; halved with every doubling after
+    matrix from them to the first map; a quadratic skip's has half of it. channels: of the first two maps; halved with every doubling after
     that, but no less than 16. axes: 0 for a linear skip. Raises DfdError for another size.
     """
 
@@ -64,8 +65,10 @@ class ResidualDecoder(Decoder):
         self.whitening = Whitening(dimension)
         self.axes = min(axes, dimension)
         features, outputs = dimension + self.axes * (self.axes + 1) // 2, 3 * self.coarse**2
+        self.gentle = GENTLE[self.axes > 0]
         between = min(max(1, rank // 2), outputs)
-        self.skip = nn.Sequential(nn.Linear(features, between, bias=False), nn.Linear(between, outputs))
+        quadratic = [nn.Linear(features, between, bias=False), nn.Linear(between, outputs)]
+        self.skip = nn.Sequential(*quadratic) if self.axes else nn.Sequential(nn.Linear(features, outputs))
         self.dense = nn.Sequential(
             nn.Linear(dimension, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
             # Most of the weights would be in this matrix, and templates hold too few numbers for all of its rank.
@@ -98,16 +101,19 @@ class ResidualDecoder(Decoder):
         self.set_statistics(training.targets, mean_face(training))
         moments = self._moments(training)
         weight, bias = fit_ridge(moments, self._moments(validation)).map
+        self.skip[-1].bias.copy_(bias / self.gentle)
+        if not self.axes:
+            self.skip[0].weight.copy_(weight / self.gentle)
+            return
         # Its matrix keeps the directions of the pictures along which what it says varies most.
         mean, matrix = moments.x / moments.n, weight.double()
         spread = matrix @ (moments.xx / moments.n - torch.outer(mean, mean)) @ matrix.T
-        directions = torch.linalg.eigh(spread)[1].flip(1)[:, : self.skip[0].out_features].float()
+        directions = torch.linalg.eigh(spread)[1].flip(1)[:, : self.skip[1].in_features].float()
         length = (
             len(directions) ** 0.5
         )  # weights of the second layer are around 1, as what the first learns is to count
-        self.skip[0].weight.copy_(directions.T @ weight / (GENTLE * length))
+        self.skip[0].weight.copy_(directions.T @ weight / (self.gentle * length))
         self.skip[1].weight.copy_(directions * length)
-        self.skip[1].bias.copy_(bias / GENTLE)
 
     def _features(self, white: torch.Tensor) -> torch.Tensor:
         """What the skip is affine in, (N, features), of whitened templates (N, D)."""
@@ -118,7 +124,7 @@ class ResidualDecoder(Decoder):
         return torch.cat([white, PRODUCTS * products(relative * white[:, : self.axes])], 1)
 
     def _moments(self, examples: Examples) -> Moments:
-        moments = Moments(self.skip[0].in_features, self.skip[1].out_features)
+        moments = Moments(self.skip[0].in_features, self.skip[-1].out_features)
         training, _ = self.training, self.eval()  # without noise
         for _, templates, images in examples.batches(torch.arange(len(examples)), BATCH):
             rest = shrunk(images.float() / 255 - self.mean_face, self.coarse)
@@ -130,7 +136,7 @@ class ResidualDecoder(Decoder):
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         white = self.whitening(templates)
-        coarse = GENTLE * self.skip(self._features(white)).unflatten(1, (3, self.coarse, self.coarse))
+        coarse = self.gentle * self.skip(self._features(white)).unflatten(1, (3, self.coarse, self.coarse))
         x = self.dense(white).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         fine = self.to_rgb(self.convolutions(x))
         return self.mean_face + F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False) + fine
