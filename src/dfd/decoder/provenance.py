@@ -48,13 +48,14 @@ def axes(decoder: Decoder) -> Axes | None:
     return Axes(*(state[f"whitening.{name}"].cpu() for name in Axes._fields))
 
 
-def restored(decoder: Decoder, templates: torch.Tensor, stored: np.dtype | None = None) -> torch.Tensor:
+def restored(decoder: Decoder, templates: torch.Tensor) -> torch.Tensor:
     """All templates (N, D) of a file as they most likely were before they were rounded, if they were: what to decode.
 
-    stored: the type of number in the file, where it is known. Templates of a decoder that does not whiten stay.
+    Without axes to tell that by (a decoder that does not whiten, or one behind an adapter) they stay as they are.
     """
-    seen, found = axes(decoder), rounding(templates.numpy(), stored)
-    return templates if seen is None or found is None else seen.restored(templates, found.noise)
+    seen = axes(decoder)
+    found = None if seen is None else rounding(templates.numpy())
+    return templates if found is None else seen.restored(templates, found.noise)
 
 
 def decoder_facts(decoder: Decoder) -> dict:
@@ -108,7 +109,10 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
     config, vectors = decoder.config, templates.template
     if vectors.shape[1] != decoder.dimension:
         raise DfdError(f"{templates.path}: templates of shape {vectors.shape}; {name} decodes (N, {decoder.dimension})")
-    admitted = restored(decoder, torch.from_numpy(vectors), templates.stored)
+    seen, rounded = axes(decoder), rounding(vectors, templates.stored)
+    admitted = torch.from_numpy(vectors)
+    if seen is not None and rounded is not None:
+        admitted = seen.restored(admitted, rounded.noise)
     if templates.weights_sha256 is not None and "weights_sha256" in config:
         if templates.weights_sha256 == config["weights_sha256"]:
             return admitted, []
@@ -119,5 +123,5 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
         )
     if "training_templates" not in config:
         return admitted, []
-    found = doubts(np.asarray(vectors), config["training_templates"], axes(decoder), templates.stored)
+    found = doubts(np.asarray(vectors), config["training_templates"], seen, rounded)
     return admitted, [f"{templates.path}: {doubt}" for doubt in found]

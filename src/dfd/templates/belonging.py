@@ -27,8 +27,12 @@ OPPOSED = -0.5  # the cosine of the mean template to the training's, from which 
 CENTRED = 0.1  # norm of the training's mean, in norms of templates, below which a sign cannot be told
 DECIMALS = range(1, 6)
 LEVELS = 256  # of eight bits
-HARMLESS, BLURRED = 0.97, 0.5  # shares of what differs between templates, above which rounding leaves
-FLOAT16_MAX = np.finfo(np.float16).max
+HARMLESS, BLURRED = (
+    0.97,
+    0.5,
+)  # shares of what differs between templates, that rounding must leave to be harmless, to blur
+FEW = 8  # numbers of a row or column, from which on that all are 127ths of the largest is no chance
+WHOLE = 1e-3  # from a whole number, at most
 
 ROWS = 1 << 14  # looked at together
 MOST = 1 << 20  # numbers, of which rounding is told
@@ -88,7 +92,26 @@ class Axes(NamedTuple):
         matrix = self.matrix.double()
         filtering = (matrix * self.kept(noise) / matrix.square().sum(0)) @ matrix.T
         mean = self.mean.double()
-        return torch.cat([mean + (part.double() - mean) @ filtering for part in templates.split(ROWS)]).float()
+        return torch.cat([(mean + (part.double() - mean) @ filtering).float() for part in templates.split(ROWS)])
+
+
+class Rounding(NamedTuple):
+    """How templates were rounded: to what, in words, and the variance of what that took from or added to each number."""
+
+    name: str
+    noise: float
+
+    def told(self, axes: Axes | None) -> str:
+        """The same as a sentence, with what it means to the decoder that sees templates along `axes`."""
+        told = f"they were rounded to {self.name}"
+        if axes is None:
+            return told
+        seen = axes.variances.double() * axes.matrix.double().square().sum(0)
+        left = float((seen * axes.kept(self.noise)).sum() / seen.sum())
+        effect = "so that the faces will be others'"
+        if left > BLURRED:
+            effect = "which this decoder bears" if left > HARMLESS else "which blurs the faces"
+        return f"{told}, which leaves {100 * left:.3g} % of what differs between them, {effect}"
 
 
 def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
@@ -104,10 +127,10 @@ def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
     return {name: value if isinstance(value, int) else _short(value) for name, value in found.items()}
 
 
-def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: np.dtype | None = None) -> list[Doubt]:
+def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, rounded: Rounding | None) -> list[Doubt]:
     """What speaks against templates (N, D), finite, being such as a decoder learned from; [] for nothing.
 
-    training: what `statistics` gave. stored: the type of number in their file, where it is known.
+    training: what `statistics` gave. rounded: what `rounding` gave of them.
     """
     norms = np.linalg.norm(templates.astype(np.float64), axis=1)
     zero = norms == 0
@@ -119,7 +142,6 @@ def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, stored: 
         sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int
     )
     if len(rest := templates[rows]):
-        rounded = rounding(rest, stored)
         checked = _Checked(rest, norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
         found += [doubt for doubt in (checked.change(),) if doubt]
         if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
@@ -225,49 +247,45 @@ class _Checked:
         return Doubt(cause, f"they {text} ({evidence})")
 
 
-class Rounding(NamedTuple):
-    """How templates were rounded: to what, in words, and the variance of what that took from or added to each number."""
-
-    name: str
-    noise: float
-
-    def told(self, axes: Axes | None) -> str:
-        """The same as a sentence, with what it means to the decoder that sees templates along `axes`."""
-        told = f"they were rounded to {self.name}"
-        if axes is None:
-            return told
-        seen = axes.variances.double() * axes.matrix.double().square().sum(0)
-        left = float((seen * axes.kept(self.noise)).sum() / seen.sum())
-        effect = "so that the faces will be others'"
-        if left > BLURRED:
-            effect = "which this decoder bears" if left > HARMLESS else "which blurs the faces"
-        return f"{told}, which leaves {100 * left:.3g} % of what differs between them, {effect}"
-
-
 def rounding(templates: np.ndarray, stored: np.dtype | None = None) -> Rounding | None:
-    """To what templates (N, D) of float32 were rounded; None for nothing.
+    """To what templates (N, D) of float32 were rounded, the coarsest that fits; None for nothing.
 
-    Told are float16, bfloat16, up to five decimals, and eight bits, by the type `stored` or by the numbers themselves.
+    Told are float16, bfloat16, whole numbers, up to five decimals, and eight bits with one scale for the file, or for each
+    row or column, by the type `stored` or by the numbers themselves. A file is looked at in up to MOST of its numbers.
     """
-    templates = np.unique(templates[: max(1, MOST // templates.shape[1])], axis=0)  # repeated ones look like few levels
-    nonzero = np.abs(templates[templates != 0])
-    values = np.unique(nonzero)
+    rows = np.linspace(0, len(templates) - 1, min(len(templates), max(1, MOST // templates.shape[1]))).astype(int)
+    templates = np.unique(templates[rows], axis=0)  # repeated ones look like few levels
+    templates = templates[np.ptp(templates, axis=1) > 0] if templates.shape[1] > 1 else templates
+    values = np.unique(templates[templates != 0]).astype(np.float64)
     if len(values) == 0:
         return None
-    decimals = next((d for d in DECIMALS if _has_decimals(values.astype(np.float64), d)), None)
+    exponents = np.floor(np.log2(np.where(templates == 0, 1, np.abs(templates)).astype(np.float64)))
+    steps: dict[str, float | np.ndarray] = {}  # of all numbers, or of each number of `templates`
     with np.errstate(over="ignore"):
         halves = values.astype(np.float16)
-    if stored != np.float16 and (values.astype(np.float32).view(np.uint32) & 0xFFFF == 0).all():
-        name, step = "bfloat16", 2.0 ** (np.floor(np.log2(nonzero.astype(np.float64))) - 7)
-    elif stored == np.float16 or (np.isfinite(halves).all() and (halves == values).all()):
-        name, step = "float16", np.spacing(np.minimum(nonzero, FLOAT16_MAX).astype(np.float16)).astype(np.float64)
-    elif decimals is not None:
-        name, step = f"{decimals} decimal{'s' * (decimals > 1)}", 10.0**-decimals
-    elif len(values) <= LEVELS and _repeated(templates):
-        name, step = "eight bits", np.diff(values.astype(np.float64)).min() if len(values) > 1 else float(values[0])
-    else:
+    if stored == np.float16 or (np.isfinite(halves).all() and (halves == values).all()):
+        steps["float16"] = 2.0 ** (np.maximum(exponents, -14) - 10)
+    if (values.astype(np.float32).view(np.uint32) & 0xFFFF == 0).all():
+        steps["bfloat16"] = 2.0 ** (exponents - 7)
+    if (values == np.round(values)).all():
+        steps["whole numbers"] = 1.0
+    elif (decimals := next((d for d in DECIMALS if _has_decimals(np.abs(values), d)), None)) is not None:
+        steps[f"{decimals} decimal{'s' * (decimals > 1)}"] = 10.0**-decimals
+    if len(values) <= LEVELS and _repeated(templates):
+        steps["eight bits"] = float(np.median(np.diff(values))) if len(values) > 1 else float(np.abs(values[0]))
+    for name, axis in (("row", 1), ("column", 0)):
+        largest = np.abs(templates).max(axis, keepdims=True).astype(np.float64)
+        levels = templates * 127 / np.where(largest > 0, largest, 1)
+        if templates.shape[axis] >= FEW and (np.abs(levels - np.round(levels)) < WHOLE).all():
+            steps[f"eight bits, with a scale for each {name},"] = np.broadcast_to(largest / 127, templates.shape)
+    if not steps:
         return None
-    return Rounding(name, float(np.mean(np.square(step)) / 12))
+    # The median over rows: one that was made far larger says nothing of the others.
+    noises = {
+        name: float(np.median(np.square(step).mean(1)) if isinstance(step, np.ndarray) else step**2) / 12
+        for name, step in steps.items()
+    }
+    return Rounding(*max(noises.items(), key=lambda found: found[1]))
 
 
 def _has_decimals(values: np.ndarray, decimals: int) -> bool:
