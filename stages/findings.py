@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from dfd.core.artefacts import write_json
-from dfd.findings.claims import every_claim
 from dfd.findings.common import Names
 from dfd.findings.rule import findings
 from dfd.findings.tables import write_findings
 from dfd.params import load_params
+from dfd.studies.claims import every_claim
 from stages import log, run
 
 STAGES = (

@@ -8,12 +8,12 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.side_by_side import gains_by_recognizer
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
 from dfd.studies.equivariance.maps import read_transforms
 from dfd.studies.equivariance.perturbations import perturbations
-from dfd.studies.reconstruction.competitors import gains_by_recognizer
 from dfd.templates.embedding import embed_views
 from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore

@@ -9,11 +9,11 @@ from dfd.faces.store import FaceStore
 from dfd.learning.decoders import NO_GRADIENTS
 from dfd.learning.recognizers import split_people
 from dfd.measures.quality import load_lpips
+from dfd.measures.side_by_side import verification_by_recognizer
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.rendering.grids import spread
 from dfd.studies.reconstruction.comparison import Comparison, against
-from dfd.studies.reconstruction.competitors import verification_by_recognizer
 from dfd.studies.reconstruction.figures import draw_comparison
 from dfd.templates.embedding import embed_views
 from dfd.templates.store import TemplateStore

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dfd.core.artefacts import file_sha256
+
 ROOT = Path(__file__).parents[1]
 MARKS = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
 
@@ -68,3 +70,16 @@ def test_the_readme_is_a_door():
 def test_links_of_the_docs_lead_somewhere(file):
     links = [link.partition("#")[0] for link in re.findall(r"\]\((?!http)([^)]+)\)", file.read_text(encoding="utf-8"))]
     assert not [link for link in links if link and not (file.parent / link).exists()]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_block_is_empty_and_nothing_is_left_to_fill_in(file):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert not re.search(r"^[A-Z]{4,}$", text, re.MULTILINE)
+    assert all(block.strip() for _, block in MARKS.findall(text))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "released").glob("*.safetensors")), ids=lambda file: file.stem)
+def test_the_cards_are_of_the_files(file):
+    card = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert file_sha256(file) in card and f"{file.stat().st_size:,} bytes" in card

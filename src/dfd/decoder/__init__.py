@@ -1,1 +1,1 @@
-"""The Deep Face Decoder D: its network, its losses and its training (paper, section 3)."""
+"""The Deep Face Decoder D: its networks, their files, and where they come from (paper, section 3)."""

@@ -55,6 +55,10 @@ def load_decoder(path: str | Path, device: torch.device) -> Decoder:
     format.
     """
     config, state = read_module(path)
+    if "whitening.matrix" in state and "whitening.variances" not in state:
+        raise DfdError(
+            f"{path}: an older version of this project wrote it; train it again, or get the released file again"
+        )
     try:
         decoder = build_decoder(config["architecture"], config["dimension"], config["options"])
         decoder.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""The findings as tables: long form for CSV, and Markdown for the README."""
+"""The findings as tables: long form for CSV, and Markdown for plots/findings and the docs."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The losses that the competing decoders were published with; their networks are in nbnet.py and residual_deconvolution.py.
+"""The losses that the competing decoders were published with; their networks are in `dfd.decoder`.
 
 Both took perceptual features of an ImageNet VGG; here they are φ's, as in Eq. 5. Like `ReconstructionLoss`, each gives
 its terms unreduced per image, (N,) and ≥ 0, of RGB images (N, 3, H, W) in [0, 1], and their weighted sum.

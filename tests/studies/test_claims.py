@@ -2,10 +2,10 @@
 
 import pytest
 
-from dfd.findings.claims import every_claim
 from dfd.findings.common import Names
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED, findings
 from dfd.findings.tables import SUMMARY, findings_markdown, findings_table
+from dfd.studies.claims import every_claim
 
 NAMES = Names(
     ablation="vgg-resnet",

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from dfd.measures.side_by_side import gains_by_recognizer, verification_by_recognizer
 from dfd.measures.verification import cosine_pairs, gain_difference, paired_summary, verification_summary
-from dfd.studies.reconstruction.competitors import gains_by_recognizer, verification_by_recognizer
 
 PEOPLE = np.repeat([f"p{i}" for i in range(8)], 3)
 
