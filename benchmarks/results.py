@@ -202,7 +202,7 @@ def _losses(trained: Iterable[str]) -> pd.DataFrame:
             {"variant": variant}
             | {f"epoch {epoch}": f"{loss:.0f}" for epoch, loss in zip(history["epoch"], history["total"])}
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("–")  # trainings end after different epochs
 
 
 if __name__ == "__main__":
