@@ -88,7 +88,7 @@ def trained(tmp_path_factory, to_store) -> SimpleNamespace:
     decoder = build_decoder("residual", 128, OPTIONS)
     training = template[templates.rows("train")]
     decoder.set_statistics(training, torch.full((3, 28, 28), 0.5))
-    for module in (decoder.to_rgb, decoder.linear):
+    for module in (decoder.to_rgb, decoder.skip[-1]):
         torch.nn.init.normal_(module.weight, std=0.05)  # both start at zero
     header = provenance(decoder, faces, templates, training, len(training))
     header |= {"architecture": "residual", "dimension": 128, "options": OPTIONS, "loss": params.loss.model_dump()}
