@@ -8,9 +8,9 @@ from dfd.faces.examples import Examples, mean_face
 from dfd.templates.linear import soft_whitening
 
 CLIP = 5.0  # standard deviations
-FLOOR = (
-    1e-8  # of the templates' largest variance: what another machine computes differs by as much as smaller axes vary
-)
+# Of the templates' largest variance. What lies along smaller axes is lost in float16 and five decimals, and with this floor
+# that costs dlib's templates less than 0.05 dB; what two machines compute differs by far less.
+FLOOR = 1e-8
 NOISE = 0.05  # standard deviations, of what a whitened template is trained with
 
 

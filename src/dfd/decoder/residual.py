@@ -49,8 +49,8 @@ class ResidualDecoder(Decoder):
     from as few faces as tell a network nothing yet.
 
     size: 7 to 13 pixels doubled any number of times (56, 112, 224 = 7·2⁵). hidden: of the two dense layers. rank: of the
-    matrix from them to the first map; a quadratic skip's has half of it. channels: of the first two maps; halved with every doubling after
-    that, but no less than 16. axes: 0 for a linear skip. Raises DfdError for another size.
+    matrix from them to the first map; a quadratic skip's has half of it. channels: of the first two maps; halved with
+    every doubling after that, but no less than 16. axes: 0 for a linear skip. Raises DfdError for another size.
     """
 
     def __init__(self, dimension: int, size: int, hidden: int, rank: int, channels: int, axes: int):

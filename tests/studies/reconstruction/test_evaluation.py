@@ -264,6 +264,8 @@ def test_stored_templates_are_restored_before_they_are_decoded():
     decoder.skip[-1].weight.data.normal_(std=0.1)
     exact = decode(decoder, large)  # what int8 can tell of them
     found = stored_reconstructions(decoder, templates, np.arange(300))["int8"]
+    picked = stored_reconstructions(decoder, templates, np.array([5, 7]))["int8"]  # restored by the whole file too
+    torch.testing.assert_close(picked, found[[5, 7]])
     plain = decode(decoder, FORMATS["int8"](templates))
     assert (found - exact).square().mean() < (plain - exact).square().mean() / 10
 
