@@ -57,6 +57,7 @@ def main(architecture: str, variant: str) -> None:
             checkpoint=checkpoints[-1],
             decides=decides | {"identity": file_sha256(RECOGNIZER.format(recognizers.identity)) if identity else None},
             identity=identity,
+            person=loss.person,
             white_box=recognizers.identity == recognizers.template,
         )
         learned.save(folder, architecture, options)

@@ -61,6 +61,7 @@ def main(variant: str) -> None:
         },
         identity=identity,
         white_box=recognizers.identity == recognizers.template,
+        person=loss.person,
     )
     decoder, history, best = learned.decoder, learned.history, learned.best()
     config = provenance(decoder, faces, templates, learned.training.targets, len(learned.training.rows)) | {

@@ -181,12 +181,13 @@ class Loss(Settings):
     local_perceptual: NonNegative
     chroma: NonNegative
     identity: NonNegative
+    person: bool
     perceptual_share: Annotated[float, Field(gt=0, le=1)]
     features: Literal["balanced", "raw"]
 
     def weights(self) -> dict[str, float]:
         """λ by term; `local: false` sets those of the local terms to zero."""
-        terms = self.model_dump(exclude={"local", "features", "perceptual_share"})
+        terms = self.model_dump(exclude={"local", "person", "features", "perceptual_share"})
         return {term: 0.0 if term.startswith("local_") and not self.local else weight for term, weight in terms.items()}
 
 
@@ -463,6 +464,8 @@ class Params(Settings):
                 )
             if self.loss_of(key).identity and not variant.identity:
                 raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
+            if self.loss_of(key).person and variant.identity not in (None, variant.template):
+                raise ValueError(f"variants.{key}: loss.person aims at templates, so `identity` is to be {variant.template}")
         named += [
             (f"import_decoder.{key}.template", imported.template) for key, imported in self.import_decoder.items()
         ]

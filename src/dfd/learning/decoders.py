@@ -15,6 +15,7 @@ from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.faces.examples import Examples, on_device
 from dfd.faces.store import FaceStore
 from dfd.learning.losses import PERCEPTUAL, ReconstructionLoss, balanced_gain
+from dfd.learning.person import person_map
 from dfd.learning.training import train
 from dfd.recognizers.base import Recognizer
 
@@ -103,12 +104,13 @@ def learn(
     decides: Mapping,
     identity: Recognizer | None = None,
     white_box: bool = True,
+    person: bool = False,
 ) -> Learned:
     """Train a decoder of templates (N, D), and of the mirrored faces' templates, of all `faces`, with Eq. 2.
 
     options: of the architecture, `size` among them. weights: λ by term. features: `balanced` or `raw`. settings: of
     `train`: epochs, patience, batch_size, learning_rate, weight_decay, schedule, averaging, clip. identity, white_box: as
-    `ReconstructionLoss` takes them. decides: what else decides the outcome (the files that were read): a checkpoint of
+    `ReconstructionLoss` takes them. person: whether the identity loss aims at what of a template is the person's. decides: what else decides the outcome (the files that were read): a checkpoint of
     another training is not resumed.
     """
     training, validation = learning_examples(faces, template, mirrored, options["size"], memory_gb)
@@ -117,7 +119,15 @@ def learn(
     gain = balanced_gain(perceptual, sample(training, device)) if seen and features == "balanced" else 1.0
     history = train(
         decoder,
-        ReconstructionLoss(perceptual, weights, gain, perceptual_share, identity, white_box),
+        ReconstructionLoss(
+            perceptual,
+            weights,
+            gain,
+            perceptual_share,
+            identity,
+            white_box,
+            person_map(training, validation).to(device) if person and identity else None,
+        ),
         training,
         validation,
         **settings,
@@ -129,7 +139,7 @@ def learn(
         stamp=stamp(
             {
                 "architecture": architecture, "options": dict(options), "dimension": template.shape[1],
-                "weights": dict(weights), "gain": gain, "share": perceptual_share, "settings": dict(settings),
+                "weights": dict(weights), "gain": gain, "share": perceptual_share, "person": person, "settings": dict(settings),
                 "precision": precision, "seed": seed, "faces": faces.fingerprint,
             } | dict(decides)
         ),

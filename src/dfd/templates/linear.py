@@ -22,10 +22,12 @@ def whitening(templates: torch.Tensor, floor: float = NOISE) -> tuple[torch.Tens
 
 
 def soft_whitening(templates: torch.Tensor, floor: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same, but that an axis of variance v ends with the variance v / (v + floor · largest): small axes count less,
-    instead of as much or not at all. Besides, the variances v (D,)."""
+    """The same, but that an axis of variance v ends with the variance (v / (v + floor · largest))³: small axes count less,
+    instead of as much or not at all, and those that do not vary here not at all, whatever others' do. Besides, the
+    variances v (D,)."""
     mean, variances, axes = _principal(templates)
-    scales = (variances + (floor * variances.max()).clamp_min(1e-30)).rsqrt()
+    floored = variances + (floor * variances.max()).clamp_min(1e-30)
+    scales = floored.rsqrt() * variances / floored
     return mean, (axes * scales).to(templates.dtype), variances.to(templates.dtype)
 
 
@@ -49,6 +51,9 @@ class LinearMap(NamedTuple):
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map rows (N, D) to (N, K)."""
         return x @ self.weight.T + self.bias
+
+    def to(self, device: torch.device) -> "LinearMap":
+        return LinearMap(self.weight.to(device), self.bias.to(device))
 
 
 class Fit(NamedTuple):
