@@ -27,7 +27,7 @@ def learned(templates: torch.Tensor) -> Whitening:
 
 @pytest.mark.parametrize("scale, shift", [(1.0, 0.0), (300.0, -20.0), (1e-2, 0.5)])
 @pytest.mark.parametrize("floor", [1e-4, 1e-2, 0.0])
-def test_an_axis_of_variance_v_ends_with_v_over_v_plus_the_floor(scale, shift, floor):
+def test_an_axis_of_variance_v_ends_with_the_cube_of_v_over_v_plus_the_floor(scale, shift, floor):
     templates = stretched(scale, shift, spread=2.0)
     mean, matrix, spreads = soft_whitening(templates, floor)
     x = templates.double().numpy()
@@ -35,7 +35,7 @@ def test_an_axis_of_variance_v_ends_with_v_over_v_plus_the_floor(scale, shift, f
     np.testing.assert_allclose(mean, x.mean(0), rtol=1e-4, atol=1e-4 * scale)
     variances = np.linalg.svd(covariance)[1]
     np.testing.assert_allclose(spreads, variances, rtol=1e-3)
-    expected = variances / (variances + floor * variances[0])
+    expected = (variances / (variances + floor * variances[0])) ** 3
     ended = matrix.double().numpy().T @ covariance @ matrix.double().numpy()
     np.testing.assert_allclose(ended, np.diag(expected), atol=1e-2)
     assert (np.diff(np.diag(ended)) < 1e-2).all()  # by falling variance
@@ -45,6 +45,15 @@ def test_without_a_floor_it_is_the_whitening_of_all_axes():
     templates = stretched(spread=2.0)
     for soft, plain in zip(soft_whitening(templates, 0.0)[:2], whitening(templates), strict=True):
         torch.testing.assert_close(soft, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_an_axis_that_training_does_not_have_says_nothing_however_much_others_vary_along_it():
+    templates = stretched(spread=2.0)
+    templates[:, -1] = 0
+    module = learned(templates)
+    other = templates.clone()
+    other[:, -1] = 1e3 * templates.std()
+    torch.testing.assert_close(module(other), module(templates), rtol=0, atol=1e-3)
 
 
 def test_what_a_decoder_learns_has_the_floor():

@@ -132,7 +132,7 @@ def test_halving_halves_every_ten_epochs_and_betas_reach_adam(run, phi, tmp_path
 
 
 def test_a_competing_loss_is_learned_from(run, phi):
-    _, history = run(CompetingLoss(phi, {"absolute": 1.0, "ssim": 0.75}), epochs=12, patience=12)
+    _, history = run(CompetingLoss(phi, {"absolute": 1.0, "ssim": 0.75}), epochs=40, patience=40)
     assert list(history) == ["epoch", "split", "total", "absolute", "ssim"]
     training = history.loc[history["split"] == "train", "total"]
     assert training.iloc[-1] < 0.95 * training.iloc[0]
