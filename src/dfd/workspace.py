@@ -1,20 +1,29 @@
-"""The door to a project's recognizers and decoders: what the pipeline wrote, or else what was released or published."""
+"""The door to a project's artefacts, by name: what the pipeline wrote, or else what was released or published."""
 
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 from dfd.core.artefacts import read_config
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import refuse_other_faces
-from dfd.decoder.registry import load_decoder
+from dfd.decoder.registry import decode, load_decoder
+from dfd.faces.geometry import crop
+from dfd.faces.store import FaceStore
 from dfd.params import Params, load_params
+from dfd.photos.decoding import Rejected, decode_photo
+from dfd.photos.detection import Detector
+from dfd.photos.preprocessing import find_window
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.recognizers.precomputed import PRECOMPUTED
 from dfd.recognizers.registry import import_recognizer, load_recognizer, refuse_other_options, weights_sha256
+from dfd.templates.embedding import embed_images
+from dfd.templates.store import TemplateStore
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST
 
@@ -22,12 +31,16 @@ from dfd.weights.manifest import MANIFEST
 RECOGNIZER = "data/recognizers/{}.safetensors"
 DECODER = "data/decoders/{}.safetensors"
 FACES = "data/faces/{}.h5"
+TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
+
+Photo = str | Path | Image.Image | np.ndarray
 
 
 class Workspace:
-    """The project in the current folder. Decoders and recognizers are opened by name, on the device of the params.
+    """The project in the current folder. Everything is opened by name, and what computes is on the device of the params.
 
-    `Workspace().decoder("resnet-identity")` gives faces (N, 3, size, size) for templates (N, D).
+    `Workspace().decoder("resnet-identity")` gives faces (N, 3, size, size) for templates (N, D);
+    `Workspace().reconstruct("anna.jpg", "resnet-identity")` the face (3, size, size) that a photo's template holds.
     """
 
     def __init__(self, params: Params | None = None):
@@ -37,6 +50,52 @@ class Workspace:
     @cached_property
     def device(self) -> torch.device:
         return pick_device(self.params.device)
+
+    def faces(self, dataset: str) -> FaceStore:
+        """A data set's faces. Raises DfdError for an unknown name, and where the pipeline has not preprocessed it."""
+        self.params.entry("datasets", dataset)
+        return FaceStore(FACES.format(dataset))
+
+    def templates(self, dataset: str, recognizer: str) -> TemplateStore:
+        """The templates of a data set's faces by a recognizer. Raises DfdError as `faces`."""
+        self.params.entry("recognizers", recognizer)
+        return TemplateStore(TEMPLATES.format(dataset, recognizer), self.faces(dataset))
+
+    def face(self, photo: Photo, size: int | None = None) -> torch.Tensor:
+        """The face in a photo as the pipeline would crop it: RGB in [0, 1], (3, size, size), by default of `faces.size`.
+
+        photo: the path of a file, an image, or an array (H, W, 3) of RGB 0–255. Raises DfdError where none is found.
+        """
+        settings = self.params.faces
+        name = photo if isinstance(photo, str | Path) else "the photo"
+        try:
+            image = _opened(photo, settings.max_megapixels, settings.min_side)
+            window = find_window(
+                image,
+                self._detector,
+                geometry=settings.geometry,
+                select=settings.select,
+                min_probability=settings.min_probability,
+            )
+        except Rejected as rejected:
+            raise DfdError(f"{name}: {rejected.reason}") from rejected
+        pixels = crop(np.asarray(image), window, size or settings.size, 1.0, settings.fill)
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+    def template(self, photo: Photo, recognizer: str) -> torch.Tensor:
+        """The template (D,) of the face in a photo. Raises DfdError as `face` and `recognizer` do."""
+        module = self.recognizer(recognizer)
+        return embed_images(module, self.face(photo, max(self.params.faces.size, module.view_size))[None])[0]
+
+    def reconstruct(self, photo: Photo, decoder: str) -> torch.Tensor:
+        """The face (3, size, size), RGB in [0, 1], that a decoder sees in the template of a photo."""
+        _, module = self.pair(decoder)
+        return decode(module, self.template(photo, self.params.entry("decoders", decoder))[None])[0]
+
+    @cached_property
+    def _detector(self) -> Detector:
+        settings = self.params.faces
+        return Detector(tuple(settings.detection_sides), settings.min_face, self.device)
 
     def decoder(self, name: str) -> Decoder:
         """A variant's decoder, or an imported one: as the pipeline wrote it, or else as it was released.
@@ -97,3 +156,18 @@ class Workspace:
         where = str(self.decoder_file(name))
         refuse_other_faces(decoder.config, where, template, weights_sha256(recognizer), self.params.faces.geometry)
         return recognizer, decoder
+
+
+def _opened(photo: Photo, max_megapixels: float, min_side: int) -> Image.Image:
+    """The photo as upright RGB. Raises Rejected, and DfdError for a file that cannot be read and no array of an image."""
+    if isinstance(photo, str | Path):
+        try:
+            data = Path(photo).expanduser().read_bytes()
+        except OSError as error:
+            raise DfdError(f"{photo}: {error.strerror}") from error
+        return decode_photo(data, max_megapixels, min_side)
+    if isinstance(photo, Image.Image):
+        return ImageOps.exif_transpose(photo).convert("RGB")
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise DfdError(f"the photo: an array is to be uint8 (H, W, 3), RGB, not {photo.dtype} {photo.shape}")
+    return Image.fromarray(photo)

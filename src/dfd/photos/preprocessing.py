@@ -109,6 +109,17 @@ COLUMNS = {
 }
 
 
+def find_window(
+    photo: Image.Image, detector: Detector, *, geometry: str, select: str, min_probability: float
+) -> np.ndarray:
+    """The window (2, 3) of the face in an upright RGB photo, chosen as `preprocess` does. Raises Rejected: `no-face`."""
+    row: dict = {}
+    chosen = _choose(row, detector.detect([photo])[0].at_least(min_probability), photo, select)
+    if chosen is None:
+        raise Rejected(row["reason"])
+    return GEOMETRIES[geometry](*chosen)
+
+
 def summary(index: pd.DataFrame) -> dict:
     """The metrics of an index: photos = faces + rejected.total, rejects by reason, identities and faces by split."""
     faces = index[index["row"].notna()]
