@@ -13,8 +13,8 @@ from dfd.decoder.provenance import refuse_other_faces
 from dfd.decoder.registry import load_decoder
 from dfd.params import Params, load_params
 from dfd.recognizers.base import NO_IMAGES, Recognizer
-from dfd.recognizers.precomputed import PRECOMPUTED
 from dfd.recognizers.registry import import_recognizer, load_recognizer, refuse_other_options, weights_sha256
+from dfd.recognizers.settings import PRECOMPUTED
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST
 
