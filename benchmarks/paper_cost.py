@@ -147,7 +147,8 @@ def main() -> None:
             "fit_transforms": views * (params.transforms.faces + params.transforms.held_out),
             "verify": 3 * PHOTOS["lfw"],
             # three reconstructions each, of two data sets; and of its own templates four more, as stored
-            "evaluate": 6 * len(params.variants) * params.evaluate.faces + 8 * decoders * params.evaluate.storage_faces,
+            "evaluate": 6 * len(params.variants) * params.evaluate.max_faces
+            + 8 * decoders * params.evaluate.storage_faces,
         }
         for stage, count in faces.items():
             work[stage] = work.get(stage, 0) + count * flops / BATCH

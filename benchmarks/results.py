@@ -14,7 +14,8 @@ import pandas as pd
 from dfd.core.artefacts import replacing, write_json
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.findings.tables import findings_markdown
-from dfd.params import TrainRecognizer, load_params
+from dfd.learning.settings import TrainRecognizer
+from dfd.params import load_params
 from dfd.rendering.report import markdown_table, quality_table, verification_table, view2_table, with_interval
 
 

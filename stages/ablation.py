@@ -38,7 +38,7 @@ def main() -> None:
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(folders, FULL, *(other for other in OTHERS if other in losses)),
-        samples=params.evaluate.bootstrap,
+        samples=params.bootstrap,
         seed=params.seed,
         size=params.decoder.size,
     )
@@ -46,7 +46,7 @@ def main() -> None:
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
-        rows = stores[variant.template].rows("test")[: params.experiments.faces]
+        rows = stores[variant.template].rows("test")[: params.experiments.max_faces]
         if not len(rows) or not folders:
             notes[f"{dataset}_note"] = "left out: no test face with a template, or no decoder"
             continue

@@ -23,7 +23,7 @@ PLOT = "plots/adapters/{}"
 def main() -> None:
     params = load_params()
     settings, device, far = params.experiments.adapters, pick_device(params.device), params.evaluate.far
-    samples, seed = params.evaluate.bootstrap, params.seed
+    samples, seed = params.bootstrap, params.seed
     decoder, own = load_decoder(DECODER.format(settings.decoder), device), params.entry("decoders", settings.decoder)
     names = list(dict.fromkeys([own, *settings.recognizers]))
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in names}
@@ -44,7 +44,7 @@ def main() -> None:
             note_figure(PLOT.format(f"{name}.png"), note)
             continue
         rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
-        systems, attacked = {}, rows[: settings.faces]
+        systems, attacked = {}, rows[: settings.max_faces]
         for key in (name, own):
             before = unattacked(stores[key].template[rows].numpy(), faces.identities(rows), far)
             systems[key] = System(recognizers[key], stores[key].template[attacked], faces.identities(attacked), before)

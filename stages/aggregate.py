@@ -43,9 +43,9 @@ def main() -> None:
         decoders[name][variant] = partial(decode, load_decoder(DECODER.format(variant), device))
 
     everybody = photos_of_people(faces.identities(rows))
-    choice = (settings.counts, settings.people, settings.probes, settings.draws)
+    choice = (settings.counts, settings.max_people, settings.probes, settings.draws)
     planned = plan(everybody, *choice, np.random.default_rng(params.seed))
-    samples, tables = params.evaluate.bootstrap, {"verification": [], "decoded": []}
+    samples, tables = params.bootstrap, {"verification": [], "decoded": []}
     if planned.counts:
         looked_at = rows[np.concatenate([draw.gallery[:, 0] for draw in planned.drawn[: settings.decoded_draws]])]
         mirror = mirror_distance(faces.views(looked_at, size)).numpy()

@@ -9,10 +9,11 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
-from dfd.params import Attacks, load_params
+from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.studies.attack.attacks import ATTACKS
 from dfd.studies.attack.figures import attack_bars, attack_grid, attack_roc, attack_strength
+from dfd.studies.attack.settings import Attacks
 from dfd.studies.attack.targeted import attack_identification, targeted_table, why_not, with_most_photos
 from dfd.studies.attack.verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
 from dfd.templates.store import TemplateStore
@@ -21,10 +22,10 @@ from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 def main(recognizer: str) -> None:
     params = load_params()
-    settings, dataset, samples, seed = params.attacks, params.roles.verification, params.evaluate.bootstrap, params.seed
+    settings, dataset, samples, seed = params.attacks, params.roles.verification, params.bootstrap, params.seed
     faces, device = FaceStore(FACES.format(dataset)), pick_device(params.device)
     rows = faces.rows("test")
-    rows = rows[with_most_photos(faces.identities(rows), settings.people, settings.photos)]
+    rows = rows[with_most_photos(faces.identities(rows), settings.max_people, settings.photos)]
     learned = learned_from([recognizer], params.train_recognizer, FACES, decoder=params.roles.decoders)
     leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
     templates = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]

@@ -41,7 +41,7 @@ def main() -> None:
             ]
             for name, own in variants.items()
         },
-        samples=params.evaluate.bootstrap,
+        samples=params.bootstrap,
         seed=params.seed,
         size=params.decoder.size,
     )
@@ -50,7 +50,7 @@ def main() -> None:
         faces = FaceStore(FACES.format(dataset))
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
         known = [stores[variant.template].rows("test") for variant in variants.values()]
-        rows = reduce(np.intersect1d, known)[: params.experiments.faces]
+        rows = reduce(np.intersect1d, known)[: params.experiments.max_faces]
         if not len(rows):
             notes[f"{dataset}_note"] = "left out: no test face has templates of all recognizers that are decoded"
             continue

@@ -38,7 +38,7 @@ def main() -> None:
         write_json(f"metrics/cluster/{name}.json", {"cluster": None, "cluster_note": reason})
     for name, template in templates.items():
         generator = np.random.default_rng(params.seed)
-        settings = {"samples": params.evaluate.bootstrap, "generator": generator}
+        settings = {"samples": params.bootstrap, "generator": generator}
         metrics = person_spread(template, people, decoders[name], wanted, **settings)
         write_json(f"metrics/cluster/{name}.json", metrics | {"leaked_identities": leaked})
         log.info("%s: %s", name, metrics.get("templates_note") or metrics["templates"]["within_person_share"])

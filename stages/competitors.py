@@ -40,7 +40,7 @@ def main(variant: str) -> None:
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(decoders, OURS),
-        samples=params.evaluate.bootstrap,
+        samples=params.bootstrap,
         seed=params.seed,
         size=params.decoder.size,
     )
@@ -51,7 +51,7 @@ def main(variant: str) -> None:
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
-        rows = stores[pair.template].rows("test")[: params.experiments.faces]
+        rows = stores[pair.template].rows("test")[: params.experiments.max_faces]
         if not len(rows):
             notes[f"{dataset}_note"] = "left out: no test face with a template"
             continue
@@ -72,7 +72,7 @@ def main(variant: str) -> None:
                     identities,
                     before,
                     comparison.references,
-                    params.evaluate.bootstrap,
+                    params.bootstrap,
                     params.seed,
                 )
                 acceptance = {"unattacked": before, "decoders": found}

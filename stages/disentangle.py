@@ -23,7 +23,7 @@ PLOTS = "plots/disentangle/{}/{}"
 
 def main(recognizer: str) -> None:
     params = load_params()
-    settings, device, samples = params.disentangling, pick_device(params.device), params.evaluate.bootstrap
+    settings, device, samples = params.disentangling, pick_device(params.device), params.bootstrap
     store = _templates(params.roles.decoders, recognizer)
     labels = {
         split: gender_labels(store.faces, store.rows(split), settings.training_faces)
@@ -59,7 +59,7 @@ def main(recognizer: str) -> None:
     for dataset in params.datasets:
         stores = {name: _templates(dataset, name) for name in judges}
         faces = stores[recognizer].faces
-        found = gender_labels(faces, stores[recognizer].rows("test"), settings.faces)
+        found = gender_labels(faces, stores[recognizer].rows("test"), settings.max_faces)
         if len(found.rows) == 0:
             metrics |= {dataset: None, f"{dataset}_note": "left out: no test face has a template and a label"}
             continue

@@ -52,7 +52,7 @@ def main(name: str) -> None:
             }
             log.info("%s: %s", dataset, metrics[f"{dataset}_note"])
             continue
-        rows = rows[: params.evaluate.faces]
+        rows = rows[: params.evaluate.max_faces]
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
         templates, identities = stores[template].template[rows], faces.identities(rows)
         attempts = first_photos(identities, params.verify.photos)
@@ -74,7 +74,7 @@ def main(name: str) -> None:
             {key: Judge(recognizers[key], store.template[rows], systems[key]) for key, store in stores.items()},
             template,
             lpips,
-            params.evaluate.bootstrap,
+            params.bootstrap,
             params.seed,
         )
         metrics[dataset] |= {"leaked_identities": leaked, "faces_without_template": missing}

@@ -2,8 +2,9 @@
 
 from dfd.core.artefacts import write_json
 from dfd.params import load_params
-from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
+from dfd.recognizers.precomputed import Precomputed
 from dfd.recognizers.registry import import_recognizer, recognizer_facts, save_recognizer
+from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.files import read_keyed_templates
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST

@@ -58,7 +58,7 @@ def main() -> None:
     originals = {name: store.template[rows].numpy() for name, store in stores.items()}
     people = faces.identities(rows)
     metrics = {"n_faces": len(rows), "n_identities": len(np.unique(people)), "leaked_identities": leaked}
-    metrics |= gains_by_recognizer(originals, perturbed, mapped, people, params.evaluate.bootstrap, params.seed)
+    metrics |= gains_by_recognizer(originals, perturbed, mapped, people, params.bootstrap, params.seed)
     write_json(f"metrics/map_gains/{dataset}.json", metrics | notes)
 
 

@@ -38,14 +38,14 @@ def main() -> None:
     Path("plots/occlude").mkdir(parents=True, exist_ok=True)
     for dataset in params.datasets if modules else ():
         faces = FaceStore(FACES.format(dataset))
-        rows = spread(faces.rows("test"), settings.faces)
+        rows = spread(faces.rows("test"), settings.max_faces)
         if len(rows) == 0:
             for name in modules:
                 metrics[name] |= {dataset: None, f"{dataset}_note": "left out: it has no test faces"}
             log.info("%s has no test faces: left out", dataset)
             continue
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
-        samples, generator = params.evaluate.bootstrap, np.random.default_rng(params.seed)
+        samples, generator = params.bootstrap, np.random.default_rng(params.seed)
         shown = spread(np.arange(len(rows)), settings.shown)
         originals, identities = faces.views(rows, size), faces.identities(rows)
         landmarks, classifier = landmarks_in_view(faces, rows), GenderClassifier(str(faces.attributes["geometry"]))

@@ -43,7 +43,7 @@ def main() -> None:
         allow_leakage=params.roles.allow_leakage,
         lpips=load_lpips(device),
         references=against(decoders, reference),
-        samples=params.evaluate.bootstrap,
+        samples=params.bootstrap,
         seed=params.seed,
         size=params.decoder.size,
     )
@@ -52,7 +52,7 @@ def main() -> None:
         notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
-        rows = (tested if dataset == settings.dataset else faces.rows("test"))[: params.experiments.faces]
+        rows = (tested if dataset == settings.dataset else faces.rows("test"))[: params.experiments.max_faces]
         if not len(rows) or not decoders:
             notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
             continue
@@ -70,7 +70,7 @@ def main() -> None:
         metrics[dataset] |= verification_by_recognizer(
             {name: template.numpy() for name, template in seen.items()},
             identities,
-            params.evaluate.bootstrap,
+            params.bootstrap,
             params.seed,
         )
     write_json(f"metrics/recognizer_loss/{settings.dataset}.json", metrics | notes)

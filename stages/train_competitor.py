@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from dfd.core.artefacts import file_sha256
 from dfd.core.devices import pick_device
+from dfd.decoder.settings import Decoder
 from dfd.faces.store import FaceStore
-from dfd.learning.competing_losses import PHASES, CompetingLoss, feature_scale, without_features
-from dfd.learning.decoders import Learned, fresh_decoder, learn, learning_examples, sample, stamp, without_perceptual
-from dfd.learning.training import train
+from dfd.learning.competitors import learn_as_published
+from dfd.learning.decoders import learn, open_networks
+from dfd.learning.training import Conditions
 from dfd.params import load_params
-from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
 from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
 
@@ -19,90 +16,23 @@ from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
 def main(architecture: str, variant: str) -> None:
     params = load_params()
     competitor = params.entry("experiments.competitors.decoders", architecture)
-    recognizers, settings = params.entry("variants", variant), competitor.training
-    device = pick_device(params.device)
+    recognizers, loss = params.entry("variants", variant), params.loss_of(variant)
+    conditions = Conditions(pick_device(params.device), params.precision, params.seed, params.memory_gb)
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device, params.faces.geometry)
-    options = {"size": params.decoder.size} | competitor.options
+    networks = open_networks(recognizers, loss, RECOGNIZER, conditions.device, params.faces.geometry)
+    decoder = Decoder(architecture=architecture, size=params.decoder.size, options=competitor.options)
     folder = EXPERIMENT.format("competitors", f"{architecture}-{variant}")
-    decides = {
-        "templates": templates.attributes["weights_sha256"],
-        "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
-        "index": file_sha256(faces.path.with_suffix(".parquet")),
-    }
-    checkpoints = []
-    if settings is None:
-        loss = params.loss_of(variant)
-        terms = loss.weights()
-        identity = None
-        if loss.identity:
-            identity = load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry)
-        checkpoints.append(Path(f".checkpoints/{architecture}-{variant}.pt"))
-        learned = learn(
-            faces,
-            templates.template,
-            templates.mirrored,
-            perceptual,
-            architecture=architecture,
-            options=options,
-            weights=terms if perceptual.gives_gradients else without_perceptual(terms),
-            features=loss.features,
-            perceptual_share=loss.perceptual_share,
-            settings=params.train_decoder.model_dump(),
-            precision=params.precision,
-            seed=params.seed,
-            device=device,
-            memory_gb=params.memory_gb,
-            checkpoint=checkpoints[-1],
-            decides=decides | {"identity": file_sha256(RECOGNIZER.format(recognizers.identity)) if identity else None},
-            identity=identity,
-            person=loss.person,
-            white_box=recognizers.identity == recognizers.template,
-        )
-        learned.save(folder, architecture, options)
-    else:
-        training, validation = learning_examples(
-            faces, templates.template, templates.mirrored, params.decoder.size, params.memory_gb
-        )
-        decoder = fresh_decoder(architecture, options, training, validation, params.seed)
-        phases = PHASES[architecture] if perceptual.gives_gradients else without_features(PHASES[architecture])
-        scale = feature_scale(perceptual, sample(training, device)) if perceptual.gives_gradients else 1.0
-        epochs_and_rates = settings.epochs_and_rates(list(phases), params.train_decoder.epochs)
-        decides |= settings.model_dump() | {
-            "architecture": architecture, "options": options, "seed": params.seed, "precision": params.precision,
-            "epochs": epochs_and_rates, "patience": params.train_decoder.patience, "faces": faces.fingerprint, "phases": phases,
-        }  # fmt: skip
-        histories = []
-        for phase, weights in phases.items():
-            epochs, learning_rate = epochs_and_rates[phase]
-            checkpoints.append(Path(f".checkpoints/{architecture}-{variant}-{phase}.pt"))
-            history = train(
-                decoder,
-                CompetingLoss(perceptual, weights, scale),
-                training,
-                validation,
-                epochs=epochs,
-                patience=params.train_decoder.patience,
-                batch_size=settings.batch_size,
-                learning_rate=learning_rate,
-                weight_decay=0.0,
-                schedule=settings.schedule,
-                precision=params.precision,
-                seed=params.seed,
-                device=device,
-                checkpoint=checkpoints[-1],
-                stamp=stamp(decides | {"phase": phase}),
-                betas=(settings.beta1, 0.999),
-            )
-            histories.append(history.assign(phase=phase))
-            learned = Learned(decoder, pd.concat(histories), scale, training, validation)
-            last = phase == list(phases)[-1]
-            learned.save(folder, architecture, options, name="decoder" if last else f"decoder-{phase}")
-    for checkpoint in checkpoints:
+    checkpoint = Path(f".checkpoints/{architecture}-{variant}.pt")
+    if competitor.training is None:
+        learned = learn(templates, networks, decoder, loss, params.train_decoder, conditions, checkpoint)
+        learned.save(folder)
         checkpoint.unlink(missing_ok=True)
-    parameters = sum(parameter.numel() for parameter in learned.decoder.parameters())
-    log.info("%s of %s: %d parameters", architecture, variant, parameters)
+    else:
+        of = templates, networks.perceptual, decoder, competitor.training, params.train_decoder, conditions, checkpoint
+        for name, learned in learn_as_published(*of):
+            learned.save(folder, name)
+    log.info("%s of %s: %d parameters", architecture, variant, learned.parameters())
 
 
 if __name__ == "__main__":

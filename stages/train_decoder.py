@@ -2,88 +2,52 @@
 
 from pathlib import Path
 
-from dfd.core.artefacts import file_sha256, replacing, write_json
+from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import save_decoder
 from dfd.faces.store import FaceStore
-from dfd.learning.decoders import learn
+from dfd.learning.decoders import learn, open_networks
+from dfd.learning.training import Conditions
 from dfd.params import load_params
-from dfd.recognizers.registry import load_recognizer
 from dfd.templates.store import TemplateStore
 from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 
 def main(variant: str) -> None:
     params = load_params()
-    recognizers, settings = params.entry("variants", variant), params.train_decoder
-    device = pick_device(params.device)
-    perceptual = load_recognizer(RECOGNIZER.format(recognizers.perceptual), device, params.faces.geometry)
-    if not perceptual.gives_gradients:
+    recognizers, loss = params.entry("variants", variant), params.loss_of(variant)
+    conditions = Conditions(pick_device(params.device), params.precision, params.seed, params.memory_gb)
+    networks = open_networks(recognizers, loss, RECOGNIZER, conditions.device, params.faces.geometry)
+    if not networks.perceptual.gives_gradients:
         raise DfdError(
             f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "
             "features; name another recognizer"
         )
-    loss = params.loss_of(variant)
-    identity = (
-        load_recognizer(RECOGNIZER.format(recognizers.identity), device, params.faces.geometry)
-        if loss.identity
-        else None
-    )
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
-
-    options = {"size": params.decoder.size} | params.decoder.options
     checkpoint = Path(f".checkpoints/{variant}.pt")
-    learned = learn(
-        faces,
-        templates.template,
-        templates.mirrored,
-        perceptual,
-        architecture=params.decoder.architecture,
-        options=options,
-        weights=loss.weights(),
-        features=loss.features,
-        perceptual_share=loss.perceptual_share,
-        settings=settings.model_dump(),
-        precision=params.precision,
-        seed=params.seed,
-        device=device,
-        memory_gb=params.memory_gb,
-        checkpoint=checkpoint,
-        decides={
-            "variant": variant,
-            "templates": templates.attributes["weights_sha256"],
-            "perceptual": file_sha256(RECOGNIZER.format(recognizers.perceptual)),
-            "identity": file_sha256(RECOGNIZER.format(recognizers.identity)) if identity else None,
-            "index": file_sha256(faces.path.with_suffix(".parquet")),  # it holds the splits
-        },
-        identity=identity,
-        white_box=recognizers.identity == recognizers.template,
-        person=loss.person,
-    )
-    decoder, history, best = learned.decoder, learned.history, learned.best()
-    config = provenance(decoder, faces, templates, learned.training.targets, len(learned.training.rows)) | {
-        "architecture": params.decoder.architecture,
-        "dimension": templates.dimension,
-        "options": options,
+    learned = learn(templates, networks, params.decoder, loss, params.train_decoder, conditions, checkpoint)
+
+    n_faces, best = len(learned.training.rows), learned.best()
+    header = {
         "variant": variant,
         "loss": loss.model_dump(),
         "perceptual_gain": learned.gain,
         "faces_fingerprint": faces.fingerprint,
     }
+    origin = provenance(learned.decoder, faces, templates, learned.training.targets, n_faces)
+    save_decoder(DECODER.format(variant), learned.decoder, origin | learned.config | header)
+    learned.save_history(f"plots/train_decoder/{variant}.csv")
     metrics = {
-        "epochs": int(history["epoch"].max()),
+        "epochs": int(learned.history["epoch"].max()),
         "best_epoch": int(best["epoch"]),
-        "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
-        "n_faces": len(learned.training.rows),
+        "parameters": learned.parameters(),
+        "n_faces": n_faces,
         "perceptual_gain": learned.gain,
         "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
     }
-    save_decoder(DECODER.format(variant), decoder, config)
-    with replacing(f"plots/train_decoder/{variant}.csv") as temporary:
-        history.to_csv(temporary, index=False, float_format="%.6g")
     write_json(f"metrics/train_decoder/{variant}.json", metrics)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: best validation loss %.1f in epoch %d", variant, best["total"], best["epoch"])

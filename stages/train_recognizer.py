@@ -11,6 +11,7 @@ from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.learning.objectives import OBJECTIVES
 from dfd.learning.recognizers import identity_labels, train_recognizer
+from dfd.learning.training import Conditions
 from dfd.measures.verification import cosine_pairs, verification_summary
 from dfd.params import load_params
 from dfd.recognizers.registry import build_recognizer, save_recognizer
@@ -23,7 +24,7 @@ def main(recognizer: str) -> None:
     params = load_params()
     settings = params.entry("train_recognizer", recognizer)
     network = params.entry("recognizers", recognizer)
-    device = pick_device(params.device)
+    conditions = Conditions(pick_device(params.device), params.precision, params.seed, params.memory_gb)
     faces = FaceStore(FACES.format(settings.dataset))
     rows = faces.rows("train")
     unseen = FaceStore(FACES.format(params.roles.verification))
@@ -42,28 +43,15 @@ def main(recognizer: str) -> None:
         raise DfdError(f"train_recognizer.{recognizer}: {network.architecture} cannot be trained; import its weights")
     module.place(params.faces.geometry)
     examples = Examples(faces, rows, module.view_size, targets, mirrored, params.memory_gb)
-    history = train_recognizer(
-        module,
-        OBJECTIVES[settings.objective](settings, module.dimension, examples.targets),
-        examples,
-        epochs=settings.epochs,
-        triplet_epochs=settings.triplet_epochs,
-        triplet_margin=settings.triplet_margin,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        precision=params.precision,
-        seed=params.seed,
-        device=device,
-    )
+    head = OBJECTIVES[settings.objective](settings, module.dimension, examples.targets)
+    history = train_recognizer(module, head, examples, settings, conditions)
     save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, network.options)
     with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
 
     templates = embed_views(module, unseen, test).numpy()
     pairs = cosine_pairs(templates, templates, unseen.identities(test))
-    summary = verification_summary(
-        pairs, samples=params.evaluate.bootstrap, generator=np.random.default_rng(params.seed)
-    )
+    summary = verification_summary(pairs, samples=params.bootstrap, generator=np.random.default_rng(params.seed))
     metrics = {
         "dimension": module.dimension,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),

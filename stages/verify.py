@@ -25,7 +25,7 @@ COLUMNS = ["recognizer", "condition", "map", "far", "tar", "threshold"]
 
 def main(recognizer: str) -> None:
     params = load_params()
-    dataset, samples, seed = params.roles.verification, params.evaluate.bootstrap, params.seed
+    dataset, samples, seed = params.roles.verification, params.bootstrap, params.seed
     faces = FaceStore(FACES.format(dataset))
     tested = faces.rows("test")
     learned = learned_from([recognizer], params.train_recognizer, FACES)

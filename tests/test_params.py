@@ -1,5 +1,7 @@
 """params.yaml: the shipped one loads, and every mistake is one line that names the file and the key."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -154,7 +156,7 @@ MISTAKES = {
     "no noise": ({"attacks.epsilon": 0}, "attacks.epsilon"),
     "more noise than there are grey levels": ({"attacks.epsilons": [1, 300]}, "attacks.epsilons"),
     "everybody's photos all enrolled": ({"attacks.enrol": 1.0}, "attacks.enrol"),
-    "one person to attack": ({"attacks.people": 1}, "attacks.people"),
+    "one person to attack": ({"attacks.max_people": 1}, "attacks.max_people"),
     "rotation that has no transform": ({"verify.rotate": 45}, "verify"),
     "a whole turn": ({"verify.rotate": 360}, "verify"),
     "no rotation": ({"verify.rotate": 0}, "verify"),
@@ -198,6 +200,19 @@ MISTAKES = {
             }
         },
         f"{COMPETITORS}.inverted-vgg.training",
+    ),
+    "a phase of all epochs": ({"train_decoder.epochs": 1}, f"{COMPETITORS}.nbnet.training: perceptual_epochs"),
+    "a phase of no epoch": (
+        {f"{COMPETITORS}.nbnet.training.perceptual_epochs": 0},
+        f"{COMPETITORS}.nbnet.training: perceptual_epochs",
+    ),
+    "a phase that there is not": (
+        {f"{COMPETITORS}.residual-deconvolution.training.perceptual_epochs": 1},
+        f"{COMPETITORS}.residual-deconvolution.training: it learns in one phase",
+    ),
+    "a rate of a phase that there is not": (
+        {f"{COMPETITORS}.residual-deconvolution.training.perceptual_learning_rate": 0.1},
+        f"{COMPETITORS}.residual-deconvolution.training: it learns in one phase",
     ),
 }
 
@@ -381,22 +396,40 @@ def test_the_ablation_is_table_1():
         "gradient": (["gradient"], False),
     }
     for row in params.experiments.ablation.losses.values():
-        weights = row.weights(params.loss.model_copy(update={"local": False}))
-        for term, weight in weights.items():
+        part = row.of(params.loss.model_copy(update={"local": False, "chroma": 1.0, "identity": 1.0, "person": True}))
+        assert not part.person and part.perceptual_share == (
+            1 if row.terms == ["perceptual"] else params.loss.perceptual_share
+        )
+        for term, weight in part.weights().items():
             kept = term.removeprefix("local_") in row.terms and (row.local or not term.startswith("local_"))
             assert weight == (getattr(params.loss, term) if kept else 0), term
 
 
 def test_epochs_are_shared_out_to_phases():
-    decoders = load_params(SHIPPED).experiments.competitors.decoders
+    params = load_params(SHIPPED)
+    decoders, ours = params.experiments.competitors.decoders, params.train_decoder.model_copy(update={"epochs": 5})
     assert decoders["inverted-vgg"].training is None  # as ours
     nbnet, residual = (decoders[name].training for name in ("nbnet", "residual-deconvolution"))
     rate, later = nbnet.learning_rate, nbnet.perceptual_learning_rate
     assert rate != later
-    assert nbnet.epochs_and_rates(["pixel", "perceptual"], 5) == {"pixel": (4, rate), "perceptual": (1, later)}
-    assert nbnet.epochs_and_rates(["pixel"], 5) == {"pixel": (5, rate)}  # nothing to learn features from
-    assert residual.epochs_and_rates(["all"], 1) == {"all": (1, residual.learning_rate)}
+
+    def shared(training, *phases):
+        by_phase = training.by_phase(phases, ours)
+        for settings in by_phase.values():
+            assert (settings.patience, settings.batch_size) == (ours.patience, training.batch_size)
+            assert settings.schedule == training.schedule
+            assert (settings.weight_decay, settings.averaging, settings.clip) == (0, 0, 0)  # as published
+        return {phase: (settings.epochs, settings.learning_rate) for phase, settings in by_phase.items()}
+
+    assert shared(nbnet, "pixel", "perceptual") == {"pixel": (4, rate), "perceptual": (1, later)}
+    assert shared(nbnet, "pixel") == {"pixel": (5, rate)}  # nothing to learn features from
+    assert shared(residual, "all") == {"all": (5, residual.learning_rate)}
     same = nbnet.model_copy(update={"perceptual_learning_rate": None})
-    assert same.epochs_and_rates(["pixel", "perceptual"], 2)["perceptual"] == (1, rate)
-    with pytest.raises(DfdError, match="the last of train_decoder.epochs, 1: 1 are too many"):
-        nbnet.epochs_and_rates(["pixel", "perceptual"], 1)
+    assert shared(same, "pixel", "perceptual")["perceptual"] == (1, rate)
+
+
+def test_params_are_read_without_what_they_set():
+    """The command line's help, and every stage, read params first: no room's settings may import what takes seconds."""
+    code = "import sys, dfd.params; print({'torch', 'numpy', 'pandas', 'h5py'} & set(sys.modules) or 'light')"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "light\n"

@@ -11,7 +11,7 @@ from dfd.core.errors import DfdError
 from dfd.decoder.provenance import decoder_facts
 from dfd.decoder.registry import load_decoder
 from dfd.faces.store import FaceStore
-from dfd.params import Loss
+from dfd.learning.settings import Loss
 from dfd.recognizers.registry import build_recognizer, weights_sha256
 
 LARGEST = 4 * 2**20  # bytes of a released file

@@ -20,8 +20,8 @@ from dfd.photos.decoding import Rejected, decode_photo
 from dfd.photos.detection import Detector
 from dfd.photos.preprocessing import find_window
 from dfd.recognizers.base import NO_IMAGES, Recognizer
-from dfd.recognizers.precomputed import PRECOMPUTED
 from dfd.recognizers.registry import import_recognizer, load_recognizer, refuse_other_options, weights_sha256
+from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
 from dfd.weights.downloads import fetch

@@ -5,14 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from dfd.learning.competing_losses import (
-    PHASES,
     CompetingLoss,
     absolute_loss,
     feature_scale,
     identity_loss,
     ssim_loss,
-    without_features,
 )
+from dfd.learning.phases import PHASES, without_features
 from dfd.measures.quality import ssim
 
 

@@ -7,22 +7,36 @@ import torch
 from dfd.decoder.inverted_vgg import InvertedVGG
 from dfd.decoder.registry import load_decoder
 from dfd.decoder.residual import ResidualDecoder
-from dfd.learning.decoders import fresh_decoder, learn, learning_examples, stamp, without_perceptual
-from dfd.learning.losses import PERCEPTUAL, TERMS
+from dfd.decoder.settings import Decoder
+from dfd.learning.decoders import Networks, fresh_decoder, learn, learning_examples, open_networks, stamp
+from dfd.learning.losses import TERMS
+from dfd.learning.settings import PERCEPTUAL, Loss, TrainDecoder, Variant
+from dfd.learning.training import Conditions
+from dfd.recognizers.registry import build_recognizer, save_recognizer
+from dfd.templates.store import Templates
 
-OPTIONS = {
-    "size": 14, "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64],
-    "dropout": 0.0, "normalise": "batch", "output": "linear",
-}  # fmt: skip
-WITHOUT_IDENTITY = dict.fromkeys(TERMS, 1.0) | {"identity": 0.0}
-SETTINGS = {
-    "epochs": 2,
-    "patience": 2,
-    "batch_size": 8,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "schedule": "constant",
-}
+CPU = torch.device("cpu")
+INVERTED_VGG = Decoder(
+    architecture="inverted-vgg",
+    size=14,
+    options={
+        "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64],
+        "dropout": 0.0, "normalise": "batch", "output": "linear",
+    },
+)  # fmt: skip
+SETTINGS = TrainDecoder(
+    epochs=2, patience=2, batch_size=8, learning_rate=1e-3, weight_decay=0.0, schedule="constant", averaging=0.0, clip=0.0
+)  # fmt: skip
+
+
+def losses(**weights) -> Loss:
+    """Terms that have a weight; all others have none."""
+    terms = dict.fromkeys(TERMS, 0.0) | weights
+    return Loss(**terms, local=True, person=False, perceptual_share=1.0, features="balanced")
+
+
+EVERY_TERM = losses(**dict.fromkeys(TERMS, 1.0) | {"identity": 0.0})
+PIXEL = losses(pixel=1.0)
 
 
 class NoGradients(torch.nn.Module):
@@ -33,32 +47,29 @@ class NoGradients(torch.nn.Module):
 
 
 @pytest.fixture
-def lesson(synthetic_store, tmp_path):
+def templates(synthetic_store):
     generator = torch.Generator().manual_seed(0)
-    template, mirrored = (torch.randn(len(synthetic_store), 6, generator=generator) for _ in range(2))
+    return Templates(synthetic_store, *(torch.randn(len(synthetic_store), 6, generator=generator) for _ in range(2)))
 
-    def run(perceptual, weights, **changes):
-        settings = SETTINGS | changes.pop("settings", {})
-        fixed = {
-            "architecture": "inverted-vgg", "options": OPTIONS, "features": "balanced", "perceptual_share": 1.0,
-            "precision": "float32", "seed": 0, "device": torch.device("cpu"), "memory_gb": 1.0,
-            "checkpoint": tmp_path / "x.pt", "decides": {},
-        }  # fmt: skip
-        return learn(
-            synthetic_store, template, mirrored, perceptual, weights=weights, settings=settings, **fixed | changes
-        )
+
+@pytest.fixture
+def lesson(templates, tmp_path):
+    """A function: learns from networks by a loss."""
+
+    def run(networks, loss, decoder=INVERTED_VGG, settings=SETTINGS, seed=0, checkpoint=tmp_path / "x.pt"):
+        return learn(templates, networks, decoder, loss, settings, Conditions(CPU, "float32", seed, 1.0), checkpoint)
 
     return run
 
 
 def test_it_learns_and_its_file_gives_the_decoder_back(lesson, phi, tmp_path):
-    learned = lesson(phi, WITHOUT_IDENTITY)
+    learned = lesson(Networks(phi), EVERY_TERM)
     assert isinstance(learned.decoder, InvertedVGG) and learned.gain > 0
     assert learned.history["epoch"].tolist() == [1, 1, 2, 2]
     best = learned.best()
     assert best["total"] == learned.history[learned.history["split"] == "validation"]["total"].min()
-    learned.save(tmp_path / "out", "inverted-vgg", OPTIONS)
-    loaded = load_decoder(tmp_path / "out" / "decoder.safetensors", torch.device("cpu"))
+    learned.save(tmp_path / "out")
+    loaded = load_decoder(tmp_path / "out" / "decoder.safetensors", CPU)
     templates = learned.training.targets[:3]
     with torch.no_grad():
         torch.testing.assert_close(loaded(templates), learned.decoder.eval()(templates))
@@ -66,36 +77,51 @@ def test_it_learns_and_its_file_gives_the_decoder_back(lesson, phi, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(lesson, phi, tmp_path):
-    weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0}
     states = [
-        lesson(phi, weights, checkpoint=tmp_path / f"{i}.pt", seed=seed).decoder.state_dict()
+        lesson(Networks(phi), PIXEL, seed=seed, checkpoint=tmp_path / f"{i}.pt").decoder.state_dict()
         for i, seed in enumerate((0, 0, 1))
     ]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
-def test_what_is_left_without_perceptual_terms_needs_no_gradients(lesson):
-    weights = without_perceptual(dict.fromkeys(TERMS, 0.5))
-    assert weights == {term: 0.0 if "perceptual" in term else 0.5 for term in TERMS}
-    assert {term for term, weight in weights.items() if not weight} == set(PERCEPTUAL)
-    learned = lesson(NoGradients(), weights | {"identity": 0.0})
+def test_a_phi_without_gradients_teaches_by_no_perceptual_term(lesson):
+    assert EVERY_TERM.takes_features and not EVERY_TERM.without_features().takes_features
+    weights = EVERY_TERM.without_features().weights()
+    assert {term for term, weight in weights.items() if not weight} == {*PERCEPTUAL, "identity"}
+    learned = lesson(Networks(NoGradients()), EVERY_TERM)
     assert learned.gain == 1.0
     assert not [column for column in learned.history if "perceptual" in column]
 
 
+def test_local_features_alone_are_features():
+    assert losses(local_perceptual=1.0).takes_features
+    assert not losses(local_perceptual=1.0).model_copy(update={"local": False}).takes_features
+
+
 def test_through_another_recognizer_it_learns_the_identity(lesson, phi):
-    weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0, "identity": 1.0}
-    learned = lesson(phi, weights, identity=phi, white_box=False)
+    learned = lesson(Networks(phi, phi, white_box=False), losses(pixel=1.0, identity=1.0))
     assert set(learned.history) == {"epoch", "split", "total", "pixel", "identity"} and learned.gain == 1.0
     assert (learned.history["identity"] > 0).all()
 
 
+@pytest.mark.parametrize("identity, white_box", [("b", False), ("a", True), (None, False)])
+def test_a_variants_networks(tmp_path, identity, white_box):
+    """ξ is opened where its term has a weight, and is the decoded templates' own where it is `template`."""
+    for name in ("a", "b"):
+        options = {"size": 32, "width": 0.05, "tap": "conv2_2"}
+        save_recognizer(tmp_path / f"{name}.safetensors", build_recognizer("vgg16", options), "vgg16", options)
+    variant = Variant(template="a", perceptual="b", identity=identity)
+    files = str(tmp_path / "{}.safetensors")
+    networks = open_networks(variant, losses(identity=1.0), files, CPU, "portrait")
+    assert (networks.identity is not None) == (identity is not None) and networks.white_box == white_box
+    assert open_networks(variant, PIXEL, files, CPU, "portrait").identity is None
+
+
 def test_the_residual_decoder_is_trained_from_where_regression_ends(lesson, phi, tmp_path):
-    weights = dict.fromkeys(TERMS, 0.0) | {"pixel": 1.0}
-    residual = {"architecture": "residual", "options": {"size": 14, "hidden": 16, "rank": 8, "channels": 16, "axes": 3}}
-    learned = lesson(phi, weights, **residual, settings={"learning_rate": 1e-9})
-    fresh = fresh_decoder(**residual, training=learned.training, validation=learned.validation, seed=0)
+    residual = Decoder(architecture="residual", size=14, options={"hidden": 16, "rank": 8, "channels": 16, "axes": 3})
+    learned = lesson(Networks(phi), PIXEL, residual, SETTINGS.model_copy(update={"learning_rate": 1e-9}))
+    fresh = fresh_decoder(residual, training=learned.training, validation=learned.validation, seed=0)
     assert isinstance(learned.decoder, ResidualDecoder) and fresh.skip[-1].weight.abs().max() > 0
     templates = learned.validation.targets
     with torch.no_grad():
@@ -106,10 +132,37 @@ def test_faces_without_a_template_are_no_examples(synthetic_store):
     template = torch.zeros(len(synthetic_store), 6)
     train = synthetic_store.rows("train")
     template[train[0]] = float("nan")
-    training, validation = learning_examples(synthetic_store, template, None, 14, 1.0)
+    training, validation = learning_examples(Templates(synthetic_store, template, None), 14, 1.0)
     assert training.rows.tolist() == train[1:].tolist() and len(training) == len(train) - 1  # none mirrored
     assert validation.rows.tolist() == synthetic_store.rows("validation").tolist()
 
 
-def test_a_stamp_depends_on_values_and_not_on_their_order():
-    assert stamp({"a": 1, "b": [2]}) == stamp({"b": [2], "a": 1}) != stamp({"a": 1, "b": [3]})
+def test_a_checkpoint_of_other_params_or_inputs_is_not_resumed(lesson, phi, templates, caplog):
+    """What is one by one changed, of the settings and of what is read, and at last nothing."""
+    other = build_recognizer("vgg16", {"size": 32, "width": 0.05, "tap": "conv2_2", "normalise": True})
+    other_tap = build_recognizer("vgg16", {"size": 32, "width": 0.05, "tap": "conv1_2", "normalise": True})
+    other_tap.load_state_dict(phi.state_dict())
+    one = EVERY_TERM.model_copy(update={"identity": 1.0})
+
+    def resumes(*arguments, **changes) -> bool:
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            lesson(*arguments, **changes)
+        assert ("resuming" in caplog.text) != ("starting anew" in caplog.text)
+        return "resuming" in caplog.text
+
+    lesson(Networks(phi, phi, False), one)
+    assert not resumes(Networks(other, phi, False), one) and not resumes(Networks(other_tap, phi, False), one)
+    assert not resumes(Networks(phi, other, False), one)
+    assert not resumes(Networks(phi, phi, False), one.model_copy(update={"chroma": 2.0}))
+    assert not resumes(Networks(phi, phi, False), one, settings=SETTINGS.model_copy(update={"epochs": 3}))
+    assert not resumes(Networks(phi, phi, False), one, seed=1)
+    assert not resumes(Networks(phi, phi, False), one) and resumes(Networks(phi, phi, False), one)
+    templates.template[templates.rows("train")[0], 0] += 1
+    assert not resumes(Networks(phi, phi, False), one) and resumes(Networks(phi, phi, False), one)
+
+
+def test_a_stamp_does_not_depend_on_the_order_of_what_decides(templates):
+    examples, conditions = learning_examples(templates, 14, 1.0), Conditions(CPU, "float32", 0, 1.0)
+    stamps = [stamp(*examples, [], conditions, decides) for decides in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1})]
+    assert stamps[0] == stamps[1] != stamps[2]

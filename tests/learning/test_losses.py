@@ -20,7 +20,7 @@ from dfd.learning.losses import (
     perceptual_loss,
     pixel_loss,
 )
-from dfd.params import Loss
+from dfd.learning.settings import Loss
 from dfd.recognizers.base import Recognizer
 
 MEAN = (93.5940, 104.7624, 129.1863)  # VGGFace's, blue first
@@ -178,7 +178,7 @@ def test_the_local_perceptual_term_ignores_what_is_outside(phi):
     assert all(terms[term].min() > 0 for term in CERTAIN if term not in LOCAL)
 
 
-SECTION = ONES | {"local": True, "person": False, "perceptual_share": 1.0, "features": "raw"}
+SECTION = ONES | {"local": True, "perceptual_share": 1.0, "person": False, "features": "raw"}
 
 
 @pytest.mark.parametrize(

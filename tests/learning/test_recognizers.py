@@ -1,7 +1,5 @@
 """Training a recognizer: losses fall, triplet batches group identities, the same seed gives the same weights."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -10,19 +8,23 @@ from dfd.faces.examples import Examples
 from dfd.faces.store import FaceStore
 from dfd.learning.objectives import OBJECTIVES, Softmax
 from dfd.learning.recognizers import PER_IDENTITY, grouped_order, identity_labels, split_people, train_recognizer
+from dfd.learning.settings import RecognizerTraining
+from dfd.learning.training import Conditions
 from dfd.recognizers.registry import build_recognizer
 
-SETTINGS = SimpleNamespace(margin=0.2, arcface_scale=8.0)
 TRAINING = {
+    "margin": 0.2,
+    "arcface_scale": 8.0,
     "epochs": 4,
     "triplet_epochs": 0,
     "triplet_margin": 0.2,
     "batch_size": 10,
     "learning_rate": 2e-3,
-    "precision": "float32",
-    "seed": 0,
-    "device": torch.device("cpu"),
 }
+
+
+def conditions(seed: int = 0) -> Conditions:
+    return Conditions(torch.device("cpu"), "float32", seed, 1.0)
 
 
 def tiny():
@@ -30,11 +32,12 @@ def tiny():
     return build_recognizer("vgg16", {"size": 32, "width": 0.05, "normalise": True})
 
 
-def train(store, targets, mirrored, objective: str, **changes):
+def train(store, targets, mirrored, objective: str, seed: int = 0, **changes):
     recognizer = tiny()
     examples = Examples(store, range(len(store)), recognizer.view_size, targets, mirrored, memory_gb=1.0)
-    head = OBJECTIVES[objective](SETTINGS, recognizer.dimension, examples.targets)
-    history = train_recognizer(recognizer, head, examples, **TRAINING | changes)
+    settings = RecognizerTraining(objective=objective, **TRAINING | changes)
+    head = OBJECTIVES[objective](settings, recognizer.dimension, examples.targets)
+    history = train_recognizer(recognizer, head, examples, settings, conditions(seed))
     return recognizer, history
 
 
@@ -87,8 +90,9 @@ def test_a_triplet_phase_needs_identities_with_two_faces(synthetic_store):
     targets = identity_labels(synthetic_store, synthetic_store.rows("train"))
     rows = synthetic_store.rows("train")
     examples = Examples(synthetic_store, rows, 32, targets, None, 1.0)
+    settings = RecognizerTraining(objective="softmax", **TRAINING | {"epochs": 1, "triplet_epochs": 1})
     with pytest.raises(DfdError, match="two photos"):
-        train_recognizer(tiny(), Softmax(205, len(rows)), examples, **TRAINING | {"epochs": 1, "triplet_epochs": 1})
+        train_recognizer(tiny(), Softmax(205, len(rows)), examples, settings, conditions())
 
 
 # The order of a triplet phase

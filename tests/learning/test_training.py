@@ -11,7 +11,8 @@ from dfd.decoder.registry import build_decoder
 from dfd.faces.examples import Examples, mean_face
 from dfd.learning.competing_losses import CompetingLoss
 from dfd.learning.losses import TERMS, ReconstructionLoss, pixel_loss
-from dfd.learning.training import train
+from dfd.learning.settings import TrainDecoder
+from dfd.learning.training import Conditions, train
 
 SIZE = 14
 OPTIONS = {
@@ -32,11 +33,15 @@ SETTINGS = {
     "learning_rate": 3e-3,
     "weight_decay": 0.1,
     "schedule": "constant",
-    "precision": "float32",
-    "seed": 0,
-    "device": torch.device("cpu"),
-    "stamp": "these params",
+    "averaging": 0.0,
+    "clip": 0.0,
 }
+
+
+def arguments(checkpoint, precision="float32", seed=0, stamp="these params", betas=(0.9, 0.999), **changes) -> tuple:
+    """What `train` takes after the examples; changes: of the settings."""
+    conditions = Conditions(torch.device("cpu"), precision, seed, 1.0)
+    return TrainDecoder(**SETTINGS | changes), conditions, checkpoint, stamp, betas
 
 
 def every_term(phi, gain: float = 1.0, share: float = 1.0) -> ReconstructionLoss:
@@ -95,8 +100,8 @@ def run(examples, phi, tmp_path):
         decoder = build_fresh(examples)
         torch.manual_seed(torch.seed())  # nothing may hang on where the process's generator stands
         loss = loss or every_term(phi, 2.0, 0.5)
-        settings = SETTINGS | {"checkpoint": tmp_path / "checkpoint.pt"} | changes
-        return decoder, train(decoder, loss, *examples, **settings)
+        changes = {"checkpoint": tmp_path / "checkpoint.pt"} | changes
+        return decoder, train(decoder, loss, *examples, *arguments(**changes))
 
     return training
 
@@ -266,8 +271,8 @@ def test_faces_that_do_not_fit_in_memory_teach_the_same(run, examples, synthetic
     torch.manual_seed(0)
     decoder = build_decoder("inverted-vgg", 27, OPTIONS)
     decoder.set_statistics(streamed.targets, mean_face(examples[0]))
-    settings = SETTINGS | {"checkpoint": tmp_path / "streamed.pt", "epochs": 1}
-    history = train(decoder, every_term(phi, 2.0, 0.5), streamed, examples[1], **settings)
+    same = arguments(tmp_path / "streamed.pt", epochs=1)
+    history = train(decoder, every_term(phi, 2.0, 0.5), streamed, examples[1], *same)
     assert history["pixel"].tolist() == pytest.approx(expected["pixel"].tolist(), rel=0.2)
 
 

@@ -11,6 +11,8 @@ from dfd.faces.geometry import ARCFACE, seen_window
 from dfd.faces.store import MIRROR
 from dfd.learning.objectives import Distil
 from dfd.learning.recognizers import train_recognizer
+from dfd.learning.settings import RecognizerTraining
+from dfd.learning.training import Conditions
 from dfd.recognizers.base import Recognizer
 from dfd.recognizers.registry import build_recognizer, import_recognizer, load_recognizer, save_recognizer
 from dfd.templates.embedding import embed_crops, embed_images, embed_views
@@ -138,10 +140,12 @@ def test_a_recognizer_with_points_of_its_own_is_trained_saved_and_loaded(orl_sto
     targets = torch.randn(len(rows), 6, generator=torch.Generator().manual_seed(0))
     examples = Examples(orl_store, rows, recognizer.view_size, targets, targets, memory_gb=1.0)
     assert next(iter(examples.batches(examples.shuffled(), 4)))[2].shape[2:] == (36, 36)  # 32 · 1.2 / 1.0745
-    history = train_recognizer(
-        recognizer, Distil(recognizer.dimension, targets), examples, epochs=6, triplet_epochs=0, triplet_margin=0.2,
-        batch_size=10, learning_rate=2e-3, precision="float32", seed=0, device=CPU,
+    settings = RecognizerTraining(
+        objective="distil", margin=0.5, arcface_scale=32, epochs=6, triplet_epochs=0, triplet_margin=0.2, batch_size=10,
+        learning_rate=2e-3,
     )  # fmt: skip
+    head, conditions = Distil(recognizer.dimension, targets), Conditions(CPU, "float32", 0, 1.0)
+    history = train_recognizer(recognizer, head, examples, settings, conditions)
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     save_recognizer(tmp_path / "r.safetensors", recognizer, "vgg16", options)
     loaded = load_recognizer(tmp_path / "r.safetensors", CPU, "portrait")

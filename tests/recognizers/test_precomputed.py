@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
+from dfd.recognizers.precomputed import Precomputed
 from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer
+from dfd.recognizers.settings import PRECOMPUTED
 
 RANDOM = np.random.default_rng(0)
 GIVEN = {

@@ -36,12 +36,13 @@ def finished(tmp_path_factory, to_store, orl_store):
     folder = tmp_path_factory.mktemp("project")
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["recognizers"] = {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
-    values["evaluate"] |= {"far": 0.1, "bootstrap": 100}
+    values["evaluate"] |= {"far": 0.1}
+    values["bootstrap"] = 100
     values["experiments"]["adapters"] = {
         "decoder": "resnet-vgg",
         "recognizers": ["vgg"],
         "pairs": [20, 22, 9000],
-        "faces": 15,
+        "max_faces": 15,
     }
     write_photos(folder / "synthetic.tar", synthetic_photos(32, seed=1))
     (folder / "data/faces").mkdir(parents=True)

@@ -63,7 +63,7 @@ def stage(checkout, monkeypatch):
         values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         values["attacks"].update(SMALL)
         values["attacks"]["cw_l2"].update(SMALL_CW)
-        values["evaluate"]["bootstrap"], values["device"] = 100, "cpu"
+        values["bootstrap"], values["device"] = 100, "cpu"
         values["variants"] = {name: dict(zip(("template", "perceptual"), name.split("-"))) for name in variants}
         values["roles"]["allow_leakage"] = leakage
         with open("params.yaml", "w", encoding="utf-8") as file:

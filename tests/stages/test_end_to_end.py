@@ -57,13 +57,13 @@ CHANGES = {
     "transforms.held_out": 6,
     "transforms.rotate": 90,
     "transforms.scale": [0.5],
-    "evaluate.faces": 15,
+    "evaluate.max_faces": 15,
     "evaluate.storage_faces": 5,
-    "evaluate.bootstrap": 100,
+    "bootstrap": 100,
     "verify.rotate": 90,
     "verify.scale": 0.5,
     "reconstruct.faces": 2,
-    "occlusions.faces": 10,
+    "occlusions.max_faces": 10,
     "occlusions.shown": 2,
     "aggregation.draws": 4,
     "aggregation.decoded_draws": 2,
@@ -73,7 +73,7 @@ CHANGES = {
     "attacks.matching_pairs": 8,
     "attacks.epsilons": [4],
     "disentangling.steps": 10,
-    "disentangling.faces": 15,
+    "disentangling.max_faces": 15,
     "disentangling.cosine_faces": 4,
     "disentangling.shown": 1,
 }
@@ -221,7 +221,7 @@ def test_the_metrics_that_are_promised_are_there(project):
             assert "alexnet" in metrics[dataset]["lpips"]["lpips_note"]
             index = pd.read_parquet(project.folder / f"data/faces/{dataset}.parquet")
             test = int((index["row"].notna() & (index["split"] == "test")).sum())
-            assert metrics[dataset]["n_faces"] == min(test, CHANGES["evaluate.faces"])
+            assert metrics[dataset]["n_faces"] == min(test, CHANGES["evaluate.max_faces"])
             assert 1 < metrics[dataset]["n_identities"] <= metrics[dataset]["n_faces"]
             assert set(metrics[dataset]["storage"]) == set(FORMATS) and metrics[dataset]["noise"]["top_octave"] > 0
         for attack in (metrics["orl"]["acceptance"], metrics["orl"]["transfer"]["resnet"]):

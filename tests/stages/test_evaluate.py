@@ -38,7 +38,8 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["recognizers"] = {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
     values["decoder"] |= {"size": 14}
-    values["evaluate"] = {"faces": 15, "storage_faces": 4, "far": 0.1, "bootstrap": 100}
+    values["evaluate"] = {"max_faces": 15, "storage_faces": 4, "far": 0.1}
+    values["bootstrap"] = 100
     values["verify"]["photos"] = 3
     with open("params.yaml", "w", encoding="utf-8") as file:
         YAML().dump(values, file)

@@ -18,6 +18,7 @@ from dfd.core.artefacts import read_module
 from dfd.core.errors import DfdError
 from dfd.core.left_out import left_out, write_left_out
 from dfd.decoder.registry import build_decoder, save_decoder
+from dfd.decoder.settings import Decoder
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import fresh_decoder, learning_examples
 from dfd.params import load_params
@@ -27,7 +28,7 @@ from dfd.studies.equivariance.maps import write_transforms
 from dfd.studies.equivariance.perturbations import perturbations
 from dfd.templates.embedding import embed_faces
 from dfd.templates.linear import Moments, fit_ridge
-from dfd.templates.store import TemplateStore, write_templates
+from dfd.templates.store import Templates, TemplateStore, write_templates
 
 ROOT = Path(__file__).parents[2]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
@@ -48,9 +49,9 @@ def changed(values: dict) -> dict:
     values["decoder"] |= {"size": 14, "options": DECODER}
     values["import_decoder"] = {}
     values["train_decoder"] |= {"epochs": 2, "batch_size": 8}
-    values["evaluate"]["bootstrap"], values["reconstruct"]["faces"] = 100, 2
+    values["bootstrap"], values["reconstruct"]["faces"] = 100, 2
     experiments = values["experiments"]
-    experiments["faces"] = 20
+    experiments["max_faces"] = 20
     experiments["ablation"] |= {"epochs": 1, "losses": LOSSES}
     experiments["recognizer_loss"] |= {
         "train": 0.5, "architecture": "vgg16", "options": TINY, "recognizer_epochs": 1, "batch_size": 5, "epochs": 1,
@@ -93,10 +94,11 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
             write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, attributes)
             if dataset == "synthetic":
                 options = {"size": 14} | DECODER
-                learned_from = learning_examples(store, template, mirrored, 14, 1.0)
+                learned_from = learning_examples(Templates(store, template, mirrored), 14, 1.0)
                 config = {"architecture": "residual", "dimension": template.shape[1], "options": options}
                 for number, phi in enumerate(("vgg", "resnet")):
-                    decoder = fresh_decoder("residual", options, *learned_from, number)
+                    settings = Decoder(architecture="residual", size=14, options=DECODER)
+                    decoder = fresh_decoder(settings, *learned_from, number)
                     torch.nn.init.normal_(decoder.to_rgb.weight, std=0.02)  # else those of one recognizer start alike
                     save_decoder(f"data/decoders/{name}-{phi}.safetensors", decoder, config)
     return tmp_path
@@ -208,7 +210,7 @@ def test_features_that_teach_alone_teach_from_every_face(project, monkeypatch):
     learn = module.learn
     for loss in ("full", "perceptual"):
         monkeypatch.setattr(
-            module, "learn", lambda *a, loss=loss, **k: shares.update({loss: k["perceptual_share"]}) or learn(*a, **k)
+            module, "learn", lambda *a, loss=loss: shares.update({loss: a[3].perceptual_share}) or learn(*a)
         )
         stage("train_ablation", loss)
     assert shares == {"full": values["loss"]["perceptual_share"], "perceptual": 1.0} and shares["full"] < 1

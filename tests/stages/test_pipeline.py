@@ -21,7 +21,7 @@ from dfd.params import Params, load_params
 ROOT = Path(__file__).parents[2]
 LIBRARY = sorted((ROOT / "src" / "dfd").rglob("*.py"))
 STAGE_FILES = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
-TRACKED_BY_VALUE = "src/dfd/params.py"  # it only hands on params.yaml: DVC compares the values that a stage declares
+TRACKED_BY_VALUE = "src/dfd/params.py"  # it hands on params.yaml: DVC compares the values that a stage declares
 
 
 @cache
@@ -83,12 +83,14 @@ def imported(path: Path) -> set[Path]:
 
 
 def closure(path: Path) -> set[Path]:
+    """What a file imports, itself and what that imports; but of the rooms' settings only those that it imports itself:
+    what params.py hands on of them, DVC compares by value."""
     found, open_files = set(), [path, ROOT / "stages" / "__init__.py"]
     while open_files:
         file = open_files.pop()
         if file not in found:
             found.add(file)
-            open_files += imported(file)
+            open_files += imported(file) if relative(file) != TRACKED_BY_VALUE else set()
     return found
 
 

@@ -57,10 +57,10 @@ CHANGES = {
     "transforms.rotate": 180,
     "transforms.scale": [0.5],
     "verify.rotate": 180,
-    "evaluate.faces": 6,
-    "evaluate.bootstrap": 100,
+    "evaluate.max_faces": 6,
+    "bootstrap": 100,
     "reconstruct.faces": 2,
-    "occlusions.faces": 4,
+    "occlusions.max_faces": 4,
     "attacks.pairs": 3,
     "attacks.cw_l2.pairs": 1,
     "attacks.cw_l2.iterations": 2,
@@ -70,7 +70,7 @@ CHANGES = {
     "aggregation.decoded_draws": 2,
     "disentangling.steps": 10,
     "disentangling.training_faces": 60,
-    "disentangling.faces": 6,
+    "disentangling.max_faces": 6,
     "disentangling.cosine_faces": 3,
 }
 

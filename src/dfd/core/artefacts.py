@@ -134,5 +134,5 @@ def state_sha256(state: dict[str, torch.Tensor]) -> str:
     for name, tensor in sorted(state.items()):
         numbers = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {numbers.dtype} {list(numbers.shape)}\n".encode())
-        digest.update(numbers.numpy().tobytes())
+        digest.update(numbers.numpy())  # not its bytes, a second copy of what may be most of the memory
     return digest.hexdigest()

@@ -2,70 +2,101 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import torch
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import replacing, state_sha256
 from dfd.decoder.base import Decoder
 from dfd.decoder.registry import build_decoder, save_decoder
+from dfd.decoder.settings import Decoder as DecoderSettings
 from dfd.faces.examples import Examples, on_device
-from dfd.faces.store import FaceStore
-from dfd.learning.losses import PERCEPTUAL, ReconstructionLoss, balanced_gain
+from dfd.learning.losses import ReconstructionLoss, balanced_gain
 from dfd.learning.person import person_map
-from dfd.learning.training import train
+from dfd.learning.settings import Loss, TrainDecoder, Variant
+from dfd.learning.training import Conditions, train
 from dfd.recognizers.base import Recognizer
+from dfd.recognizers.registry import load_recognizer, weights_sha256
+from dfd.templates.store import Templates
 
 BETAS = (0.9, 0.99)  # of Adam: a thousand steps are too few for a memory of a thousand
 NO_GRADIENTS = "left out: {} gives no gradients, so nothing can be learned through its features"
 
 
+class Networks(NamedTuple):
+    """The frozen networks that a decoder learns through: φ, and for the identity term a recognizer ξ.
+
+    white_box: whether the decoded templates are ξ's own.
+    """
+
+    perceptual: Recognizer
+    identity: Recognizer | None = None
+    white_box: bool = True
+
+
+def open_networks(variant: Variant, loss: Loss, files: str, device: torch.device, geometry: str) -> Networks:
+    """Those of a variant, ξ where its loss has the identity term. files: the path of a recognizer's file, `{}` for its name."""
+    perceptual, identity = (
+        load_recognizer(files.format(name), device, geometry) if name else None
+        for name in (variant.perceptual, variant.identity if loss.identity else None)
+    )
+    return Networks(perceptual, identity, variant.identity == variant.template)
+
+
 class Learned(NamedTuple):
-    """A trained decoder, its history (as `train` gives it), φ's gain, and the faces it learned from."""
+    """A trained decoder, what rebuilds it, its history (as `train` gives it), φ's gain, and the faces it learned from."""
 
     decoder: Decoder
+    config: dict
     history: pd.DataFrame
     gain: float
     training: Examples
     validation: Examples
 
-    def save(self, folder: str | Path, architecture: str, options: Mapping, name: str = "decoder") -> None:
+    def save(self, folder: str | Path, name: str = "decoder") -> None:
         """Write <name>.safetensors and history.csv into a folder."""
-        config = {"architecture": architecture, "dimension": self.training.targets.shape[1], "options": dict(options)}
-        save_decoder(Path(folder) / f"{name}.safetensors", self.decoder, config)
-        with replacing(Path(folder) / "history.csv") as temporary:
+        save_decoder(Path(folder) / f"{name}.safetensors", self.decoder, self.config)
+        self.save_history(Path(folder) / "history.csv")
+
+    def save_history(self, path: str | Path) -> None:
+        with replacing(path) as temporary:
             self.history.to_csv(temporary, index=False, float_format="%.6g")
 
     def best(self) -> pd.Series:
         """The validation losses of the epoch whose weights were kept."""
         return self.history[self.history["split"] == "validation"].sort_values("total").iloc[0]
 
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.decoder.parameters())
 
-def learning_examples(
-    faces: FaceStore, template: torch.Tensor, mirrored: torch.Tensor | None, size: int, memory_gb: float
-) -> tuple[Examples, Examples]:
-    """The training faces with their templates, mirrored ones included, and the validation faces, at `size` pixels.
 
-    template, mirrored: (N, D) of all `faces`, NaN where a face has none, mirrored None where mirrored faces have none.
-    """
-    training, validation = (
-        rows[~template[rows].isnan().any(1).numpy()] for rows in map(faces.rows, ("train", "validation"))
-    )
+def learning_examples(templates: Templates, size: int, memory_gb: float) -> tuple[Examples, Examples]:
+    """The training faces with their templates, mirrored ones included, and the validation faces, at `size` pixels."""
+    faces, template = templates.faces, templates.template
     return (
-        Examples(faces, training, size, template, mirrored, memory_gb),
-        Examples(faces, validation, size, template, None, memory_gb),
+        Examples(faces, templates.rows("train"), size, template, templates.mirrored, memory_gb),
+        Examples(faces, templates.rows("validation"), size, template, None, memory_gb),
     )
 
 
-def fresh_decoder(architecture: str, options: Mapping, training: Examples, validation: Examples, seed: int) -> Decoder:
+def fresh_decoder(settings: DecoderSettings, training: Examples, validation: Examples, seed: int) -> Decoder:
     """A decoder with weights drawn from `seed`, which knows its training data's statistics."""
     torch.manual_seed(seed)
-    decoder = build_decoder(architecture, training.targets.shape[1], dict(options))
+    decoder = build_decoder(settings.architecture, training.targets.shape[1], settings.all_options())
     decoder.learn_statistics(training, validation)
     return decoder.to(memory_format=torch.channels_last)
+
+
+def rebuilt_from(settings: DecoderSettings, training: Examples) -> dict:
+    """What `load_decoder` builds a decoder of these settings from."""
+    return {
+        "architecture": settings.architecture,
+        "dimension": training.targets.shape[1],
+        "options": settings.all_options(),
+    }
 
 
 def sample(training: Examples, device: torch.device) -> torch.Tensor:
@@ -74,74 +105,55 @@ def sample(training: Examples, device: torch.device) -> torch.Tensor:
     return on_device(images, device)
 
 
-def stamp(what_decides: Mapping) -> str:
-    """What marks a checkpoint of this training: a digest of everything that decides its weights."""
-    return hashlib.sha256(json.dumps(what_decides, sort_keys=True).encode()).hexdigest()
-
-
-def without_perceptual(weights: Mapping[str, float]) -> dict[str, float]:
-    """The weights of Eq. 2 with those of the perceptual terms at zero."""
-    return {term: 0.0 if term in PERCEPTUAL else weight for term, weight in weights.items()}
+def stamp(
+    training: Examples, validation: Examples, networks: Iterable[Recognizer], conditions: Conditions, decides: Mapping
+) -> str:
+    """What marks a checkpoint of this training: a digest of everything that decides its weights, in numbers and words
+    what the examples and the networks that it learns through do not say."""
+    parts = {"training": training, "validation": validation}
+    read = {f"{name}.templates": examples.targets for name, examples in parts.items()}
+    read |= {f"{name}.rows": torch.from_numpy(examples.rows) for name, examples in parts.items()}
+    every = {
+        "faces": training.faces.fingerprint,
+        "examples": state_sha256(read),
+        "networks": [[weights_sha256(recognizer), recognizer.tap] for recognizer in networks],
+        "precision": conditions.precision,
+        "seed": conditions.seed,
+    }
+    return hashlib.sha256(json.dumps(every | dict(decides), sort_keys=True).encode()).hexdigest()
 
 
 def learn(
-    faces: FaceStore,
-    template: torch.Tensor,
-    mirrored: torch.Tensor | None,
-    perceptual: Recognizer,
-    *,
-    architecture: str,
-    options: Mapping,
-    weights: Mapping[str, float],
-    features: str,
-    perceptual_share: float,
-    settings: Mapping,
-    precision: str,
-    seed: int,
-    device: torch.device,
-    memory_gb: float,
+    templates: Templates,
+    networks: Networks,
+    decoder: DecoderSettings,
+    loss: Loss,
+    settings: TrainDecoder,
+    conditions: Conditions,
     checkpoint: Path,
-    decides: Mapping,
-    identity: Recognizer | None = None,
-    white_box: bool = True,
-    person: bool = False,
 ) -> Learned:
-    """Train a decoder of templates (N, D), and of the mirrored faces' templates, of all `faces`, with Eq. 2.
-
-    options: of the architecture, `size` among them. weights: λ by term. features: `balanced` or `raw`. settings: of
-    `train`: epochs, patience, batch_size, learning_rate, weight_decay, schedule, averaging, clip. identity, white_box: as
-    `ReconstructionLoss` takes them. person: whether the identity loss aims at what of a template is the person's. decides: what else decides the outcome (the files that were read): a checkpoint of
-    another training is not resumed.
-    """
-    training, validation = learning_examples(faces, template, mirrored, options["size"], memory_gb)
-    decoder = fresh_decoder(architecture, options, training, validation, seed)
-    seen = any(weights.get(term, 0) > 0 for term in PERCEPTUAL)
-    gain = balanced_gain(perceptual, sample(training, device)) if seen and features == "balanced" else 1.0
-    history = train(
-        decoder,
-        ReconstructionLoss(
-            perceptual,
-            weights,
-            gain,
-            perceptual_share,
-            identity,
-            white_box,
-            person_map(training, validation).to(device) if person and identity else None,
-        ),
-        training,
-        validation,
-        **settings,
-        betas=BETAS,
-        precision=precision,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        stamp=stamp(
-            {
-                "architecture": architecture, "options": dict(options), "dimension": template.shape[1],
-                "weights": dict(weights), "gain": gain, "share": perceptual_share, "person": person, "settings": dict(settings),
-                "precision": precision, "seed": seed, "faces": faces.fingerprint,
-            } | dict(decides)
-        ),
-    )  # fmt: skip
-    return Learned(decoder, history, gain, training, validation)
+    """Train a decoder of templates, and of the mirrored faces' templates, with Eq. 2; without its perceptual terms where φ
+    gives no gradients. A checkpoint of another training is not resumed."""
+    if not networks.perceptual.gives_gradients:
+        loss = loss.without_features()
+    device = conditions.device
+    training, validation = learning_examples(templates, decoder.size, conditions.memory_gb)
+    learning = fresh_decoder(decoder, training, validation, conditions.seed)
+    balanced = loss.takes_features and loss.features == "balanced"
+    gain = balanced_gain(networks.perceptual, sample(training, device)) if balanced else 1.0
+    person = person_map(training, validation).to(device) if loss.person and networks.identity else None
+    terms = ReconstructionLoss(
+        networks.perceptual,
+        loss.weights(),
+        gain,
+        loss.perceptual_share,
+        networks.identity,
+        networks.white_box,
+        person,
+    )
+    config = rebuilt_from(decoder, training)
+    seen = [networks.perceptual] * loss.takes_features + [networks.identity] * (networks.identity is not None)
+    decides = {"decoder": config, "loss": loss.model_dump(), "gain": gain, "settings": settings.model_dump()}
+    mark = stamp(training, validation, seen, conditions, decides | {"white_box": networks.white_box})
+    history = train(learning, terms, training, validation, settings, conditions, checkpoint, mark, betas=BETAS)
+    return Learned(learning, config, history, gain, training, validation)

@@ -72,7 +72,6 @@ def _bounds(side: int) -> tuple[int, int]:
 
 
 TERMS = ("pixel", "gradient", "perceptual", "local_pixel", "local_gradient", "local_perceptual", "chroma", "identity")
-PERCEPTUAL = ("perceptual", "local_perceptual")  # those that need φ
 
 
 class ReconstructionLoss:

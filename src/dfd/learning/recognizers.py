@@ -14,6 +14,8 @@ from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples, on_device
 from dfd.faces.store import FaceStore
 from dfd.learning.objectives import Triplet
+from dfd.learning.settings import RecognizerTraining
+from dfd.learning.training import Conditions
 from dfd.recognizers.base import Recognizer
 
 log = logging.getLogger(__name__)
@@ -24,25 +26,20 @@ def train_recognizer(
     recognizer: Recognizer,
     objective: nn.Module,
     examples: Examples,
-    *,
-    epochs: int,
-    triplet_epochs: int,
-    triplet_margin: float,
-    batch_size: int,
-    learning_rate: float,
-    precision: str,
-    seed: int,
-    device: torch.device,
+    settings: RecognizerTraining,
+    conditions: Conditions,
 ) -> pd.DataFrame:
     """Train `recognizer` in place and return the history: `phase`, `epoch` (from 1), `loss` (the epoch's mean).
 
     Adam; the learning rate goes up and down to zero once per phase. Raises DfdError where a triplet phase finds no
     identity with two faces.
     """
+    device, precision, seed, _ = conditions
+    batch_size, learning_rate = settings.batch_size, settings.learning_rate
     recognizer.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
-    phases = [("objective", objective.to(device), epochs)]
-    if triplet_epochs:
-        phases.append(("triplet", Triplet(triplet_margin), triplet_epochs))
+    phases = [("objective", objective.to(device), settings.epochs)]
+    if settings.triplet_epochs:
+        phases.append(("triplet", Triplet(settings.triplet_margin), settings.triplet_epochs))
     history = []
     for phase, criterion, count in phases:
         parameters = [*recognizer.parameters(), *criterion.parameters()]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 import torch
@@ -18,8 +18,18 @@ from dfd.core.artefacts import replacing
 from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples, on_device
+from dfd.learning.settings import TrainDecoder
 
 log = logging.getLogger(__name__)
+
+
+class Conditions(NamedTuple):
+    """Under which anything is trained. precision: auto, float32 or bfloat16. memory_gb: of faces, at most, in memory."""
+
+    device: torch.device
+    precision: str
+    seed: int
+    memory_gb: float
 
 
 class Loss(Protocol):
@@ -38,47 +48,39 @@ def train(
     loss: Loss,
     training: Examples,
     validation: Examples,
-    *,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    schedule: str,
-    precision: str,
-    seed: int,
-    device: torch.device,
+    settings: TrainDecoder,
+    conditions: Conditions,
     checkpoint: Path,
     stamp: str,
     betas: tuple[float, float] = (0.9, 0.999),
-    averaging: float = 0.0,
-    clip: float = 0.0,
 ) -> pd.DataFrame:
     """Train `decoder` in place to its best epoch by the validation loss, and return the history.
 
     The history has one row per epoch and split: `epoch` (from 1), `split`, `total`, and each term before its weight.
-    schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0), `constant`, or `halving` every ten
+    Of the settings: schedule: `one-cycle` (Smith & Topin, 2019: up to `learning_rate` and down to 0), `constant`, or `halving` every ten
     epochs. weight_decay: of matrices and kernels, not of biases and norms. averaging: the share of the old in the running
     mean of the weights (less at first), which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm
     for a loss in squared grey levels, over 255²: as if images and loss were in [0, 1]; 0: unlimited. A killed training
     goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Raises
     DfdError where no epoch has a finite validation loss.
     """
+    device, precision, seed, _ = conditions
+    epochs, batch_size, learning_rate = settings.epochs, settings.batch_size, settings.learning_rate
     decoder.to(device, memory_format=torch.channels_last)
     groups = [
         {"params": [weight for weight in decoder.parameters() if (weight.ndim > 1) == decays], "weight_decay": decay}
-        for decays, decay in ((True, weight_decay), (False, 0.0))
+        for decays, decay in ((True, settings.weight_decay), (False, 0.0))
     ]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
-    average = AveragedModel(decoder, multi_avg_fn=_running_mean(averaging), use_buffers=True)
-    kept = average.module if averaging else decoder
+    average = AveragedModel(decoder, multi_avg_fn=_running_mean(settings.averaging), use_buffers=True)
+    kept = average.module if settings.averaging else decoder
     steps = -(-len(training.rows) // batch_size)
     scheduler = None
-    if schedule == "one-cycle":
+    if settings.schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, learning_rate, total_steps=epochs * steps, pct_start=0.11
         )
-    elif schedule == "halving":
+    elif settings.schedule == "halving":
         scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10 * steps, 0.5)
     history: list[dict] = []
     best = {"loss": float("inf"), "epoch": 0, "state": {}}
@@ -88,8 +90,8 @@ def train(
     history, best = _resume(checkpoint, stamp, parts, history, best)
 
     for epoch in range(len(history) // 2 + 1, epochs + 1):
-        if epoch - best["epoch"] > patience and history:
-            log.info("no better validation loss for %d epochs: stopping", patience)
+        if epoch - best["epoch"] > settings.patience and history:
+            log.info("no better validation loss for %d epochs: stopping", settings.patience)
             break
         start = time.perf_counter()
         torch.manual_seed(
@@ -111,10 +113,10 @@ def train(
             total = loss.total(terms)
             optimizer.zero_grad()
             total.backward()
-            if clip:
-                nn.utils.clip_grad_norm_(decoder.parameters(), 255**2 * clip)
+            if settings.clip:
+                nn.utils.clip_grad_norm_(decoder.parameters(), 255**2 * settings.clip)
             optimizer.step()
-            if averaging:
+            if settings.averaging:
                 average.update_parameters(decoder)
             if scheduler:
                 scheduler.step()

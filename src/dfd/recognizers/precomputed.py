@@ -9,8 +9,6 @@ import torch
 from dfd.core.errors import DfdError
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 
-PRECOMPUTED = "precomputed"  # the architecture's name
-
 
 class Precomputed(Recognizer):
     """Templates by data set and key of the photo (`<identity>/<photo>`), all of one dimension; nothing is computed.

@@ -18,9 +18,10 @@ from dfd.recognizers.iresnet import IResNet
 from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
 from dfd.recognizers.mobilefacenet import MobileFaceNet
 from dfd.recognizers.onnx_model import OnnxRecognizer, read_onnx
-from dfd.recognizers.precomputed import PRECOMPUTED, Precomputed
+from dfd.recognizers.precomputed import Precomputed
 from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
 from dfd.recognizers.resnet50 import ResNet50
+from dfd.recognizers.settings import PRECOMPUTED
 from dfd.recognizers.vgg import VGG16
 
 log = logging.getLogger(__name__)

@@ -11,27 +11,16 @@ from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 
 
-class TemplateStore:
+class Templates:
     """Templates and mirrored faces' templates, float32 (N, D), row for row with the face store they were made from.
 
     A face without a template has NaN in its row; `mirrored` has NaN outside the training split, and is None where no
-    mirrored face has a template. Raises DfdError
-    where the file is missing, no template store, or was made from another face store.
+    mirrored face has a template. `known`: which faces have one, bool (N,).
     """
 
-    def __init__(self, path: str | Path, faces: FaceStore):
-        try:
-            with h5py.File(path) as file:
-                self.template = torch.from_numpy(file["template"][:])
-                self.mirrored = torch.from_numpy(file["mirrored"][:]) if "mirrored" in file else None
-                self.attributes = dict(file.attrs)
-                fingerprint = file.attrs["faces_fingerprint"]
-        except (OSError, KeyError) as error:
-            raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
-        if fingerprint != faces.fingerprint:
-            raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
-        self.faces = faces
-        self.known = ~self.template.isnan().any(1).numpy()
+    def __init__(self, faces: FaceStore, template: torch.Tensor, mirrored: torch.Tensor | None):
+        self.faces, self.template, self.mirrored = faces, template, mirrored
+        self.known = ~template.isnan().any(1).numpy()
 
     @property
     def dimension(self) -> int:
@@ -41,6 +30,23 @@ class TemplateStore:
         """The rows of a split, as `FaceStore.rows`, that have a template."""
         rows = self.faces.rows(split)
         return rows[self.known[rows]]
+
+
+class TemplateStore(Templates):
+    """Those of a file. Raises DfdError where it is missing, no template store, or was made from another face store."""
+
+    def __init__(self, path: str | Path, faces: FaceStore):
+        try:
+            with h5py.File(path) as file:
+                template = torch.from_numpy(file["template"][:])
+                mirrored = torch.from_numpy(file["mirrored"][:]) if "mirrored" in file else None
+                self.attributes = dict(file.attrs)
+                fingerprint = file.attrs["faces_fingerprint"]
+        except (OSError, KeyError) as error:
+            raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
+        if fingerprint != faces.fingerprint:
+            raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
+        super().__init__(faces, template, mirrored)
 
 
 def write_templates(
