@@ -109,4 +109,4 @@ def test_unknown_names_are_told(workspace):
     with pytest.raises(DfdError, match="recognizers has no x"):
         workspace.templates("orl", "x")
     with pytest.raises(AttributeError, match="no attribute workspace_"):
-        dfd.workspace_
+        dfd.workspace_  # noqa: B018

@@ -153,13 +153,8 @@ class Params(Settings):
     @model_validator(mode="after")
     def _identity_losses_have_recognizers(self):
         for key, variant in self.variants.items():
-            loss = self.loss_of(key)
-            if loss.identity and not variant.identity:
+            if self.loss_of(key).identity and not variant.identity:
                 raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
-            if loss.person and variant.identity not in (None, variant.template):
-                raise ValueError(
-                    f"variants.{key}: loss.person aims at templates, so `identity` is to be {variant.template}"
-                )
         return self
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ SETTINGS = TrainDecoder(
 def losses(**weights) -> Loss:
     """Terms that have a weight; all others have none."""
     terms = dict.fromkeys(TERMS, 0.0) | weights
-    return Loss(**terms, local=True, person=False, perceptual_share=1.0, features="balanced")
+    return Loss(**terms, local=True, perceptual_share=1.0, features="balanced")
 
 
 EVERY_TERM = losses(**dict.fromkeys(TERMS, 1.0) | {"identity": 0.0})

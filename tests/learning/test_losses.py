@@ -178,7 +178,7 @@ def test_the_local_perceptual_term_ignores_what_is_outside(phi):
     assert all(terms[term].min() > 0 for term in CERTAIN if term not in LOCAL)
 
 
-SECTION = ONES | {"local": True, "perceptual_share": 1.0, "person": False, "features": "raw"}
+SECTION = ONES | {"local": True, "perceptual_share": 1.0, "features": "raw"}
 
 
 @pytest.mark.parametrize(

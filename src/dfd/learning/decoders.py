@@ -15,7 +15,6 @@ from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.decoder.settings import Decoder as DecoderSettings
 from dfd.faces.examples import Examples, on_device
 from dfd.learning.losses import ReconstructionLoss, balanced_gain
-from dfd.learning.person import person_map
 from dfd.learning.settings import Loss, TrainDecoder, Variant
 from dfd.learning.training import Conditions, train
 from dfd.recognizers.base import Recognizer
@@ -141,15 +140,8 @@ def learn(
     learning = fresh_decoder(decoder, training, validation, conditions.seed)
     balanced = loss.takes_features and loss.features == "balanced"
     gain = balanced_gain(networks.perceptual, sample(training, device)) if balanced else 1.0
-    person = person_map(training, validation).to(device) if loss.person and networks.identity else None
     terms = ReconstructionLoss(
-        networks.perceptual,
-        loss.weights(),
-        gain,
-        loss.perceptual_share,
-        networks.identity,
-        networks.white_box,
-        person,
+        networks.perceptual, loss.weights(), gain, loss.perceptual_share, networks.identity, networks.white_box
     )
     config = rebuilt_from(decoder, training)
     seen = [networks.perceptual] * loss.takes_features + [networks.identity] * (networks.identity is not None)

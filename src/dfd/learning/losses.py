@@ -10,11 +10,9 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 
-from dfd.core.devices import float32
 from dfd.core.errors import DfdError
 from dfd.learning.jitter import jittered
 from dfd.recognizers.base import Recognizer
-from dfd.templates.linear import LinearMap
 
 LOCAL = 100 / 224  # the central window's share of the side: 100 of 224 pixels
 
@@ -81,8 +79,7 @@ class ReconstructionLoss:
     scale to squared grey levels. share: φ sees only this share of a batch's faces (the first; batches are shuffled), an
     unbiased estimate of its terms at that share of their cost; so does the recognizer of the identity term (the last).
     identity: the frozen recognizer ξ of the identity term, seen through `jittered`. white_box: whether the decoder's
-    templates are its own, and so what the reconstructions' are to be; else those of the faces are, as it sees them. person:
-    of a white box, the map from a template to what of it is the person's (`person_map`), which is then the aim.
+    templates are its own, and so what the reconstructions' are to be; else those of the faces are, as it sees them.
     Raises DfdError where every weight is zero, and where the identity term has no recognizer with gradients.
     """
 
@@ -94,7 +91,6 @@ class ReconstructionLoss:
         share: float = 1.0,
         identity: Recognizer | None = None,
         white_box: bool = True,
-        person: LinearMap | None = None,
     ):
         self.perceptual = perceptual
         self.weights = {term: weights[term] for term in TERMS if weights.get(term, 0) > 0}
@@ -106,7 +102,6 @@ class ReconstructionLoss:
         self.share = share
         self.identity = identity
         self.white_box = white_box
-        self.person = person
 
     def terms(self, images: torch.Tensor, targets: torch.Tensor, templates: torch.Tensor) -> dict[str, torch.Tensor]:
         """Each term before its weight: (N,), those through a recognizer (⌈share·N⌉,). templates: (N, D), the decoded ones."""
@@ -139,9 +134,6 @@ class ReconstructionLoss:
         if not self.white_box:
             with torch.no_grad():
                 templates = self.identity(targets).float()
-        elif self.person:
-            with float32(templates.device):  # small axes have large weights
-                templates = self.person(templates)
         return identity_loss(self.identity.embed(jittered(images, self.identity)).float(), templates)
 
 

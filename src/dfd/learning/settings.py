@@ -31,13 +31,12 @@ class Loss(Settings):
     local_perceptual: NonNegative
     chroma: NonNegative
     identity: NonNegative
-    person: bool
     perceptual_share: Annotated[float, Field(gt=0, le=1)]
     features: Literal["balanced", "raw"]
 
     def weights(self) -> dict[str, float]:
         """λ by term; `local: false` sets those of the local terms to zero."""
-        terms = self.model_dump(exclude={"local", "person", "features", "perceptual_share"})
+        terms = self.model_dump(exclude={"local", "features", "perceptual_share"})
         return {term: 0.0 if term.startswith("local_") and not self.local else weight for term, weight in terms.items()}
 
     @property
@@ -64,7 +63,7 @@ class LossTerms(Settings):
         kept = {*self.terms, *(f"local_{term}" for term in self.terms if self.local)}
         left_out = dict.fromkeys(loss.weights().keys() - kept, 0.0)
         alone = {"perceptual_share": 1.0} if self.terms == ["perceptual"] else {}
-        return loss.model_copy(update={"local": True, "person": False} | left_out | alone)
+        return loss.model_copy(update={"local": True} | left_out | alone)
 
 
 class TrainDecoder(Settings):

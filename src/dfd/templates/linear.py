@@ -52,9 +52,6 @@ class LinearMap(NamedTuple):
         """Map rows (N, D) to (N, K)."""
         return x @ self.weight.T + self.bias
 
-    def to(self, device: torch.device) -> "LinearMap":
-        return LinearMap(self.weight.to(device), self.bias.to(device))
-
 
 class Fit(NamedTuple):
     """A fitted map, how many rows it saw, its λ (relative to the mean input variance) and its held-out R²."""
