@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
+from dfd.studies.inversion.settings import Inversion
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -422,6 +423,7 @@ class Params(Settings):
     clusters: Clusters
     aggregation: Aggregation
     disentangling: Disentangling
+    inversion: Inversion
     experiments: Experiments
 
     def entry(self, section: str, name: str):
@@ -465,7 +467,9 @@ class Params(Settings):
             if self.loss_of(key).identity and not variant.identity:
                 raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
             if self.loss_of(key).person and variant.identity not in (None, variant.template):
-                raise ValueError(f"variants.{key}: loss.person aims at templates, so `identity` is to be {variant.template}")
+                raise ValueError(
+                    f"variants.{key}: loss.person aims at templates, so `identity` is to be {variant.template}"
+                )
         named += [
             (f"import_decoder.{key}.template", imported.template) for key, imported in self.import_decoder.items()
         ]

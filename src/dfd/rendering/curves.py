@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -57,6 +58,7 @@ def roc_figure(
     colour: str = "condition",
     line: str = "map",
     lines: Mapping[str, str] = MAPS,
+    y_label: str = "TAR",
 ) -> None:
     """Draw ROC curves: a panel, a colour and a line for each value in the columns `panel`, `colour` and `line`.
 
@@ -84,7 +86,7 @@ def roc_figure(
                 style = {"color": colours[kind], "linestyle": lines[mark], "drawstyle": "steps-post"}
                 axes.plot(curve["far"], curve["tar"], **style)
             _roc_axes(axes, name, table["far"].min())
-        panels[0].set_ylabel("TAR")
+        panels[0].set_ylabel(y_label)
         figure.suptitle(title)
         handles = [Line2D([], [], color=shade, label=kind) for kind, shade in colours.items()]
         if len(present) > 1:
@@ -226,6 +228,63 @@ def count_figure(
         figure.suptitle(title)
         handles = [Line2D([], [], color=colour, marker="o", label=series) for series, colour in colours.items()]
         figure.legend(handles=handles, loc="outside right center")
+        _save(figure, path)
+
+
+def plane_figure(path: str | Path, table: pd.DataFrame, title: str, x_label: str, y_label: str) -> None:
+    """Draw points of a plane with the 95 % intervals of both measures, a colour per series; the points of one label are joined
+    and named at the right, at the height of the last of them.
+
+    table: long form with the columns label, series, x, x_low, x_high, y, y_low and y_high (NaN for no interval). Raises
+    ValueError for an empty table or a missing column.
+    """
+    _require(table, ("label", "series", "x", "x_low", "x_high", "y", "y_low", "y_high"))
+    colours, labels = _colours(table["series"].unique()), list(table["label"].unique())
+    low, high = table[["y", "y_low"]].min().min(), table[["y", "y_high"]].max().max()
+    margin = 0.05 * (high - low) or 0.05
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.0, max(4.4, 1.2 + 0.26 * len(labels))), dpi=DPI, layout="constrained")
+        panel = figure.subplots()
+        for series, colour in colours.items():
+            rows = table[table["series"] == series]
+            for name, other in (("x", "y"), ("y", "x")):
+                ends = rows.rename(columns={f"{name}_low": "low", f"{name}_high": "high"})
+                _draw_intervals(panel, rows[other], ends, colour, horizontal=name == "x")
+            panel.plot(rows["x"], rows["y"], "o", markersize=5, color=colour)
+        last = table.drop_duplicates("label", keep="last").sort_values("y")
+        # Names stand apart, however near the points lie, and each is led to its own.
+        step = (high - low + 2 * margin) / max(len(labels), 8)
+        places = np.array(last["y"], dtype=float)
+        for i in range(1, len(places)):
+            places[i] = max(places[i], places[i - 1] + step)
+        if len(places) and places[-1] > high + margin:
+            places[-1] = high + margin
+            for i in range(len(places) - 2, -1, -1):
+                places[i] = min(places[i], places[i + 1] - step)
+        transform = panel.get_yaxis_transform()
+        for (_, row), place in zip(last.iterrows(), places, strict=True):
+            panel.plot(
+                *table.loc[table["label"] == row["label"], ["x", "y"]].T.to_numpy(), color="#bbbbbb", linewidth=0.8
+            )
+            panel.annotate(
+                row["label"],
+                (row["x"], row["y"]),
+                (1.03, place),
+                textcoords=transform,
+                va="center",
+                fontsize=9,
+                annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "color": "#cccccc", "linewidth": 0.6},
+            )
+        panel.set_xlabel(x_label)
+        panel.set_ylabel(y_label)
+        panel.set_ylim(min(low, places.min()) - margin, max(high, places.max()) + margin)
+        figure.suptitle(title)
+        if len(colours) > 1:
+            handles = [
+                Line2D([], [], color=colour, marker="o", linestyle="", label=name) for name, colour in colours.items()
+            ]
+            panel.legend(handles=handles, loc="best")
         _save(figure, path)
 
 
