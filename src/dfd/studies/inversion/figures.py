@@ -8,8 +8,9 @@ import pandas as pd
 from dfd.core.artefacts import write_table
 from dfd.measures.acceptance import Attempts
 from dfd.measures.verification import Pairs
-from dfd.rendering.curves import bar_figure, note_figure, plane_figure, roc_figure
+from dfd.rendering.curves import bar_figure, note_figure, roc_figure
 from dfd.rendering.grids import image_grid, spread
+from dfd.rendering.planes import plane_figure
 from dfd.studies.inversion.attack_rate import rate_curve
 from dfd.studies.inversion.protecting import trade_off
 from dfd.studies.inversion.sources import DECODER, judges_table
