@@ -101,7 +101,10 @@ def invert(template: str) -> dict:
     """Of both data sets; protections and refinement on the first alone."""
     other = "resnet" if template == "vgg" else "vgg"
     transfer = {
-        template: {"self_judged": True, "fmr_0.001": {"type_2_minus_type_1": value(-0.1)}},
+        template: {
+            "self_judged": True,
+            "fmr_0.001": {"type_2_minus_type_1": value(-0.1), "type_2": value(0.5, "value")},
+        },
         other: {"self_judged": False, "fmr_0.001": {"type_1_minus_self": value(-0.3)}},
     }
     nearest = {"ssim": {"minus_decoder": value(-0.1)}, "sar": {template: {"type_2": {"minus_decoder": value(-0.5)}}}}
@@ -376,3 +379,20 @@ def test_an_identity_part_below_chance_carries_no_gender():
     assert (
         findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-part-carries-no-gender"]["verdict"] == HOLDS
     )
+
+
+def test_a_decoder_that_opens_nothing_is_no_attack():
+    world = the_papers_world()
+    weak = world["invert"]["resnet-vgg"]["orl"]
+    weak["transfer"]["resnet"]["fmr_0.001"]["type_2"] = value(0.05, "value")
+    found = findings(every_claim(NAMES), world, "orl", [])["claims"]
+    assert "resnet-vgg" not in found["eight-bits-change-nothing"]["parts"]
+    assert (
+        len(found["eight-bits-change-nothing"]["parts"]) == 3
+        and len(found["reconstructions-keep-gender"]["parts"]) == 4
+    )
+    for name in VARIANTS:
+        for rates in world["invert"][name]["orl"]["transfer"].values():
+            rates["fmr_0.001"]["type_2"] = value(0.05, "value")
+    found = findings(every_claim(NAMES), world, "orl", [])["claims"]
+    assert found["type-1-above-type-2"]["effect"] is None and "no attack" in found["type-1-above-type-2"]["effect_note"]

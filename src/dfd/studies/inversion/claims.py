@@ -1,4 +1,4 @@
-"""What the literature says of template inversion, for every decoder of this run.
+"""What the literature says of template inversion, for the decoders of this run.
 
 Mai et al.: On the reconstruction of face images from deep face templates, TPAMI 2019. Shahreza & Marcel: Template inversion
 attack against face recognition systems using 3D face reconstruction, ICCV 2023. Jin, Ling & Goh: Biohashing, Pattern
@@ -13,23 +13,29 @@ from dfd.findings.common import Names
 from dfd.findings.rule import Claim, Effect, Missing, above, attempted, look_up, minus, number
 
 FMR = "fmr_0.001"
+ENOUGH = (
+    0.1  # accepted as another photo: a decoder that opens less is no attack, and there is nothing to protect from it
+)
 TYPE_2 = "share accepted as another photo of the person at 0.1 % FMR"
 
 
 def inversion_claims(names: Names) -> dict[str, Claim]:
     """SAR, transfer, fidelity, attributes, protection and the worst case."""
 
-    def of_every(effect: Callable[[Mapping, str], Effect], metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        """By decoder what `effect` makes of its metrics on the data set, and of the recognizer whose templates it decodes."""
+    def of_every(
+        effect: Callable[[Mapping, str], Effect], attacks: bool, metrics: Mapping, dataset: str
+    ) -> dict[str, Effect]:
+        """By decoder what `effect` makes of its metrics on the data set, and of the recognizer whose templates it decodes;
+        of all decoders, or only of those that are attacks."""
         found = {}
-        for decoder in _decoders(metrics):
+        for decoder in _attacks(metrics, dataset) if attacks else _decoders(metrics):
             own = look_up(metrics, "invert", decoder)
             found[decoder] = attempted(lambda own=own: effect(look_up(own, dataset), _decoded(look_up(own, dataset))))
         return found
 
     def transferred(metrics: Mapping, dataset: str) -> dict[str, Effect]:
         found = {}
-        for decoder in _decoders(metrics):
+        for decoder in _attacks(metrics, dataset):
             judges = look_up(metrics, "invert", decoder, dataset, "transfer")
             for judge in (name for name in judges if not judges[name]["self_judged"]):
                 path = (judges, judge, FMR, "type_1_minus_self")
@@ -51,7 +57,8 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
     def claim(
         text: str, where: str, compares: str, unit: str, low: float, high: float, effect: Callable, every: bool = False
     ) -> Claim:
-        return Claim(text, where, compares, unit, low, high, partial(of_every, effect), by_dataset=every)
+        """About all decoders on `every` data set, or about those that are attacks, on the main one."""
+        return Claim(text, where, compares, unit, low, high, partial(of_every, effect, not every), by_dataset=every)
 
     margin = names.rate_margin
     return {
@@ -72,7 +79,6 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
             -inf,
             0,
             transferred,
-            by_dataset=True,
         ),
         "retrieval-is-accepted-less": claim(
             "The face with the nearest template is no reconstruction: it passes less often for the person",
@@ -193,6 +199,21 @@ def _decoders(metrics: Mapping) -> list[str]:
     if not look_up(metrics, "invert"):
         raise Missing("no decoder among the metrics of invert")
     return list(metrics["invert"])
+
+
+def _attacks(metrics: Mapping, dataset: str) -> list[str]:
+    """The decoders whose reconstructions the attacked recognizer accepts as another photo, ENOUGH of them. Raises Missing for
+    none."""
+    rates = {}
+    for decoder in _decoders(metrics):
+        own = look_up(metrics, "invert", decoder, dataset)
+        rates[decoder] = attempted(partial(number, own, "transfer", _decoded(own), FMR, "type_2"))
+    found = [decoder for decoder, rate in rates.items() if rate.value is not None and rate.value >= ENOUGH]
+    if not found:
+        notes = [rate.note for rate in rates.values() if rate.value is None and rate.note]
+        nothing = f"of no decoder among the metrics of invert {100 * ENOUGH:g} % are accepted: there is no attack"
+        raise Missing(notes[0] if notes else nothing)
+    return found
 
 
 def _decoded(own: Mapping) -> str:

@@ -42,6 +42,7 @@ from dfd.templates.people import spread
 from dfd.templates.store import TemplateStore
 
 SPREAD_FACES = 300  # validation faces, at most, that the spread is learned on
+UNDOING_FACES = 3000  # training faces, at most, whose protected templates teach an attacker
 
 
 class Trial(NamedTuple):
@@ -194,7 +195,9 @@ class Study:
             return {"protections_note": NO_IMAGES}
         attacked = spread(trial.attacked, self.settings.protected_faces)
         templates = torch.from_numpy(judge.templates)
-        system = System(judge.recognizer, templates, trial.identities, attacked, point, *self.training)
+        training, validation = self.training
+        known = training[spread(np.arange(len(training)), UNDOING_FACES)], validation
+        system = System(judge.recognizer, templates, trial.identities, attacked, point, *known)
         names = self.settings.protections
         return protections(self.decoder, system, names, self.far, self.samples, self.seed)
 
