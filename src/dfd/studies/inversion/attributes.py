@@ -11,8 +11,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dfd.measures.estimates import People
-from dfd.measures.gender import balanced_interval
+from dfd.measures.estimates import TOO_FEW, Estimate, People, percentiles
 
 STRENGTH = 0.01  # inverse regularisation of the gender probe (scikit-learn's C)
 RIDGES = 10.0 ** np.arange(-1, 5)  # of the age probe, chosen by leaving one out
@@ -75,8 +74,18 @@ def attribute_metrics(
 
 
 def _balanced(told: np.ndarray, male: np.ndarray, people: People) -> dict:
+    """The mean of both genders' shares; a resampling without anybody of one of them is passed over."""
     if male.all() or not male.any():
-        note = {"balanced_note": "the faces are all seen as one gender"}
-        return dict.fromkeys(("value", "ci95_low", "ci95_high")) | note
-    generator = np.random.default_rng(people.seed)
-    return balanced_interval(told, male, people.identities, people.samples, generator)
+        return Estimate(None, note="the faces are all seen as one gender").metrics("value", note="balanced")
+    recalls = []
+    for members in (male, ~male):
+        counts, hits = (
+            np.bincount(people.codes, part, minlength=len(people)) for part in (members, members & (told == male))
+        )
+        with np.errstate(invalid="ignore"):
+            recalls.append(np.append(hits.sum() / counts.sum(), (people.weights @ hits) / (people.weights @ counts)))
+    value, *replicates = np.mean(recalls, 0)
+    if min(len(np.unique(people.codes[part])) for part in (male, ~male)) < 2:
+        return Estimate(float(value), note=TOO_FEW).metrics("value")
+    replicates = np.array(replicates)
+    return Estimate(float(value), *percentiles(replicates[~np.isnan(replicates)])).metrics("value")
