@@ -13,7 +13,7 @@ from stages import log, run
 
 STAGES = (
     *("backbones", "recognizer_loss", "template_layer", "competitors", "ablation", "verify", "map_gains"),
-    *("occlude", "attack", "cluster", "aggregate", "disentangle"),
+    *("occlude", "attack", "cluster", "aggregate", "disentangle", "invert"),
 )
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     )
     known = {
         *params.recognizers,
-        *params.variants,
+        *params.decoders,
         *params.datasets,
         "variants",
     }  # files of former ones stay where they are

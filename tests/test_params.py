@@ -396,10 +396,8 @@ def test_the_ablation_is_table_1():
         "gradient": (["gradient"], False),
     }
     for row in params.experiments.ablation.losses.values():
-        part = row.of(params.loss.model_copy(update={"local": False, "chroma": 1.0, "identity": 1.0, "person": True}))
-        assert not part.person and part.perceptual_share == (
-            1 if row.terms == ["perceptual"] else params.loss.perceptual_share
-        )
+        part = row.of(params.loss.model_copy(update={"local": False, "chroma": 1.0, "identity": 1.0}))
+        assert part.perceptual_share == (1 if row.terms == ["perceptual"] else params.loss.perceptual_share)
         for term, weight in part.weights().items():
             kept = term.removeprefix("local_") in row.terms and (row.local or not term.startswith("local_"))
             assert weight == (getattr(params.loss, term) if kept else 0), term

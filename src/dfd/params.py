@@ -24,7 +24,7 @@ from dfd.recognizers.settings import PRECOMPUTED, ImportRecognizer, Recognizer
 from dfd.studies.attack.settings import Attacks
 from dfd.studies.disentangling.settings import Disentangling
 from dfd.studies.equivariance.settings import Transforms, Verify
-from dfd.studies.inversion.settings import Adapters
+from dfd.studies.inversion.settings import Adapters, Inversion
 from dfd.studies.occlusion.settings import Occlusions
 from dfd.studies.people.settings import Aggregation, Clusters
 from dfd.studies.reconstruction.settings import (
@@ -82,6 +82,7 @@ class Params(Settings):
     clusters: Clusters
     aggregation: Aggregation
     disentangling: Disentangling
+    inversion: Inversion
     experiments: Experiments
 
     def entry(self, section: str, name: str):

@@ -159,7 +159,7 @@ def test_intervals_are_drawn_and_may_be_absent(tmp_path):
 
 def test_long_tick_labels_stay_apart(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(curves, "_save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(curves, "save_figure", lambda figure, path: drawn.append(figure))
     for low in (-0.175, -0.0175, -4.0, -0.9):
         values = bars(["gradient-perceptual"], ["synthetic"], value=low / 2, low=low, high=0.01)
         bar_figure(tmp_path / "bar.png", values, "Title", "SSIM, minus that of full")

@@ -1,4 +1,4 @@
-"""The stage `evaluate` on a few faces: trained and imported decoders, of another size than the baselines."""
+"""The stages `evaluate` and `invert` on a few faces: trained and imported decoders, of another size than the baselines."""
 
 import importlib
 import json
@@ -11,6 +11,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from dfd.core.errors import DfdError
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import unattacked
@@ -41,6 +42,9 @@ def project(tmp_path, monkeypatch, synthetic_store, orl_store):
     values["evaluate"] = {"max_faces": 15, "storage_faces": 4, "far": 0.1}
     values["bootstrap"] = 100
     values["verify"]["photos"] = 3
+    values["inversion"] |= {"fmrs": [0.1, 0.0001], "max_faces": 8, "probe_faces": 20, "protected_faces": 6, "keys": 2}
+    values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "shown": 2}
+    values["inversion"]["protections"] = ["8-bits", "axes-8", "biohash", "biohash-secret", "aggregated"]
     with open("params.yaml", "w", encoding="utf-8") as file:
         YAML().dump(values, file)
     Path("data/faces").mkdir(parents=True)
@@ -113,3 +117,48 @@ def test_where_nobody_has_two_photos_nulls_have_notes(project):
     assert found["psnr"]["minus_quadratic"]["mean"] == pytest.approx(
         found["psnr"]["mean"] - found["psnr"]["quadratic"], rel=1e-4
     )
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_decoder_is_tried_as_an_attack(project, name):
+    importlib.import_module("stages.invert").main(name)
+    metrics = json.loads(Path(f"metrics/invert/{name}.json").read_text(encoding="utf-8"))
+    own, found = name.partition("-")[0], metrics["orl"]
+    assert (found["n_photos"], found["n_faces"], found["n_identities"]) == (12, 8, 4)
+    assert {judge: rates["self_judged"] for judge, rates in found["transfer"].items()} == {
+        judge: judge == own for judge in ("vgg", "resnet")
+    }
+    rates = found["transfer"][own]["fmr_0.1"]
+    assert (rates["type_1"]["n"], rates["type_2"]["n"]) == (8, 16)
+    assert "too few" in found["transfer"][own]["fmr_0.0001"]["type_1"]["sar_note"]
+    assert set(found["sources"]) == {"decoder", "linear", "quadratic", "mean_face", "nearest"}
+    decoder, faces = (
+        load_decoder(f"data/decoders/{name}.safetensors", torch.device("cpu")),
+        FaceStore("data/faces/orl.h5"),
+    )
+    rows = np.array([5 * person + photo for person in range(4) for photo in range(3)])
+    rows = rows[np.linspace(0, 11, 8).round().astype(int)]
+    store = TemplateStore(f"data/templates/orl/{own}.h5", faces)
+    expected = psnr(decode(decoder, store.template[rows]), faces.views(rows, SIZES[name])).mean()
+    assert found["sources"]["decoder"]["psnr"]["mean"] == pytest.approx(float(expected), rel=1e-5)
+    protections = found["protections"]
+    assert protections["none"]["unaware"]["type_1"]["n"] == 6 and protections["none"]["tar"]["n"] == 12
+    assert "does not take them" in protections["biohash"]["unaware"]["type_1"]["sar_note"]
+    assert protections["biohash"]["tar"]["value"] == protections["biohash-secret"]["tar"]["value"]
+    assert protections["aggregated"]["unaware"]["type_2"]["n"] < protections["none"]["unaware"]["type_2"]["n"]
+    assert 0 <= found["unlinkability"]["biohash"]["bins_10"]["value"] <= 1
+    assert found["refinement"]["n_faces"] == 3 and set(found["refinement"]) >= {"vgg", "resnet", "psnr"}
+    alone = metrics["synthetic"]
+    assert alone["transfer"][own]["fmr_0.1"]["type_2"]["value"] is None and "protections" not in alone
+    for file in ("curves.csv", "curves.png", "judges.png", "spread.png", "sources.png", "protections.png"):
+        assert Path(f"plots/invert/{name}/orl/{file}").stat().st_size > 100
+
+
+def test_a_protection_that_nobody_knows_is_one_line(project):
+    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
+    values["inversion"]["protections"] = ["prayer"]
+    with open("params.yaml", "w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+    with pytest.raises(DfdError, match="none is called prayer; there are normalised"):
+        importlib.import_module("stages.invert").main("vgg-resnet")
+    assert not Path("metrics/invert").exists() and not Path("plots").exists()

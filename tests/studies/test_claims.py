@@ -93,7 +93,42 @@ def the_papers_world() -> dict:
         },
         "map_gains": {"orl": {c: {"vgg": {"minus_resnet": {TAR: value(0.02, "difference")}}} for c in conditions}},
     }
+    metrics["invert"] = {name: invert(template) for name, (template, _) in VARIANTS.items()}
     return metrics | {stage: {name: made(name) for name in ("vgg", "resnet")} for stage, made in ROOT.items()}
+
+
+def invert(template: str) -> dict:
+    """Of both data sets; protections and refinement on the first alone."""
+    other = "resnet" if template == "vgg" else "vgg"
+    transfer = {
+        template: {
+            "self_judged": True,
+            "fmr_0.001": {"type_2_minus_type_1": value(-0.1), "type_2": value(0.5, "value")},
+        },
+        other: {"self_judged": False, "fmr_0.001": {"type_1_minus_self": value(-0.3)}},
+    }
+    nearest = {"ssim": {"minus_decoder": value(-0.1)}, "sar": {template: {"type_2": {"minus_decoder": value(-0.5)}}}}
+    both = {
+        "transfer": transfer,
+        "sources": {"nearest": nearest},
+        "regions": {name: {"psnr_minus_mean_face": value(gain)} for name, gain in {"skin": 3, "rest": 1}.items()},
+        "attributes": {"gender": {"decoder": {"balanced": value(0.9, "value")}}},
+    }
+
+    def changes(by: float) -> dict:
+        return {"type_2": value(0.5 + by, "value") | {"minus_none": value(by)}}
+
+    protections = {
+        "none": {"unaware": changes(0)},
+        "8-bits": {"unaware": changes(0)},
+        "noise-0.5": {"aware": changes(-0.02)},
+        "axes-16": {"aware": changes(-0.3), "tar": {"minus_none": value(-0.1)}},
+        "biohash": {"aware": changes(-0.02)},
+        "biohash-secret": {"aware": changes(-0.5)},
+        "aggregated": {"unaware": changes(0.1)},
+    }
+    refinement = {template: {"after": {"type_2": {"minus_before": value(0.1)}}}}
+    return {"orl": both | {"protections": protections, "refinement": refinement}, "synthetic": both}
 
 
 def occlude(template: str) -> dict:
@@ -344,3 +379,20 @@ def test_an_identity_part_below_chance_carries_no_gender():
     assert (
         findings(every_claim(NAMES), world, "orl", [])["claims"]["identity-part-carries-no-gender"]["verdict"] == HOLDS
     )
+
+
+def test_a_decoder_that_opens_nothing_is_no_attack():
+    world = the_papers_world()
+    weak = world["invert"]["resnet-vgg"]["orl"]
+    weak["transfer"]["resnet"]["fmr_0.001"]["type_2"] = value(0.05, "value")
+    found = findings(every_claim(NAMES), world, "orl", [])["claims"]
+    assert "resnet-vgg" not in found["eight-bits-change-nothing"]["parts"]
+    assert (
+        len(found["eight-bits-change-nothing"]["parts"]) == 3
+        and len(found["reconstructions-keep-gender"]["parts"]) == 4
+    )
+    for name in VARIANTS:
+        for rates in world["invert"][name]["orl"]["transfer"].values():
+            rates["fmr_0.001"]["type_2"] = value(0.05, "value")
+    found = findings(every_claim(NAMES), world, "orl", [])["claims"]
+    assert found["type-1-above-type-2"]["effect"] is None and "no attack" in found["type-1-above-type-2"]["effect_note"]

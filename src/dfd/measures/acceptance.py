@@ -42,6 +42,41 @@ def unattacked(templates: np.ndarray, identities: np.ndarray, far: float) -> dic
     return tar_at_far(cosine_pairs(templates[known], templates[known], identities[known]), far)
 
 
+class Attempts(NamedTuple):
+    """What a recognizer makes of K reconstructions: the cosine of each with the template of its own photo, own (K,); with
+    those of the other photos of its person, other (A,); and of which of the K each of these is, attack (A,)."""
+
+    own: np.ndarray
+    other: np.ndarray
+    attack: np.ndarray
+
+
+def attempts(
+    reconstructions: np.ndarray,
+    templates: np.ndarray,
+    identities: np.ndarray,
+    faces: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> Attempts:
+    """Every attempt of both types: none counts as another photo of its person that is the reconstruction's own.
+
+    reconstructions: templates (K, D) of reconstructed faces; templates (N, D) and identities (N,): of the photos; faces
+    (K,): of which photo each is reconstructed, without it of all in order. groups (N,): photos whose templates were made
+    into one, where there are such: all of them are the own ones. NaN where a side has no template.
+    """
+    faces = np.arange(len(templates)) if faces is None else faces
+    groups = np.arange(len(templates)) if groups is None else groups
+    attacks, photos = _unit(reconstructions), _unit(templates)
+    own = np.einsum("nd,nd->n", attacks, photos[faces])
+    other, attack = [np.empty(0, np.float32)], [np.empty(0, int)]
+    for identity in np.unique(identities[faces]):
+        tried, theirs = np.flatnonzero(identities[faces] == identity), np.flatnonzero(identities == identity)
+        apart = groups[faces[tried]][:, None] != groups[theirs]
+        other.append((attacks[tried] @ photos[theirs].T)[apart])
+        attack.append(np.repeat(tried, apart.sum(1)))
+    return Attempts(own, np.concatenate(other), np.concatenate(attack))
+
+
 def accepted(
     reconstructions: np.ndarray, templates: np.ndarray, identities: np.ndarray, threshold: float
 ) -> dict[str, Accepted]:
@@ -50,15 +85,8 @@ def accepted(
     reconstructions: templates (N, D) of the reconstructed faces; templates: (N, D) of the photos, in the same order. A
     comparison is accepted where the cosine reaches the threshold; without a template, NaN, on either side it is not.
     """
-    attacks, photos = _unit(reconstructions), _unit(templates)
-    own = np.einsum("nd,nd->n", attacks, photos)
-    other, whose = [], []
-    for identity in np.unique(identities):
-        rows = np.flatnonzero(identities == identity)
-        cosines = attacks[rows] @ photos[rows].T
-        other.append(cosines[~np.eye(len(rows), dtype=bool)])
-        whose.append(np.repeat(identity, len(other[-1])))
-    scores = {"type_1": (own, identities), "type_2": (np.concatenate(other), np.concatenate(whose))}
+    tried = attempts(reconstructions, templates, identities)
+    scores = {"type_1": (tried.own, identities), "type_2": (tried.other, identities[tried.attack])}
     return {kind: Accepted((score >= threshold).astype(float), people) for kind, (score, people) in scores.items()}
 
 

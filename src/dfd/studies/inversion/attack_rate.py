@@ -1,0 +1,140 @@
+"""The success attack rate (SAR) of reconstructions, at thresholds of the system that is attacked.
+
+SAR = accepted / all attempts, whether or not there was anything to solve: type I against the very photo that the template
+was made from, type II against other photos of the person (Mai et al., TPAMI 2019). The threshold is the lowest at which the
+system, unattacked, has no more than the stated FMR (false match rate, of all impostor comparisons). Who has no second
+photo counts in type I alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfd.measures.acceptance import Attempts
+from dfd.measures.estimates import People
+from dfd.measures.verification import Pairs
+
+CURVE = 60  # points of a curve, evenly spaced in log FMR
+NO_OTHERS = "no person has two photos: there is nothing of type II"
+
+
+class Point(NamedTuple):
+    """An operating point: its threshold, None with a note where there is none, and the system there, as metrics."""
+
+    threshold: float | None
+    metrics: dict
+
+
+class Attacked(NamedTuple):
+    """Attempts on one recognizer, the identities (K,) of the reconstructions, and the recognizer's points by FMR."""
+
+    attempts: Attempts
+    identities: np.ndarray
+    points: Mapping[float, Point]
+
+
+def key(fmr: float) -> str:
+    """How metrics call an operating point."""
+    return f"fmr_{fmr:g}"
+
+
+def operating_points(pairs: Pairs, fmrs: Sequence[float]) -> dict[float, Point]:
+    """By FMR the lowest of the pairs' scores that accepts no more than that share of the impostor pairs.
+
+    Its metrics: threshold, the `fmr` reached and `fnmr` (1 − TAR) with their counts. An FMR that is less than one impostor
+    pair in all has no threshold: null, with a `threshold_note`. `fnmr` is null, with a note, without genuine pairs.
+    """
+    impostor, genuine = (np.sort(pairs.scores[part]) for part in (~pairs.genuine, pairs.genuine))
+    thresholds = np.unique(pairs.scores)
+    n_accepted = len(impostor) - np.searchsorted(impostor, thresholds)  # falling
+    points = {}
+    for fmr in fmrs:
+        allowed = int(fmr * len(impostor) + 1e-9)
+        metrics = {"threshold": None, "fmr": None, "fnmr": None, "n_impostor": len(impostor), "n_genuine": len(genuine)}
+        step = int(np.searchsorted(-n_accepted, -allowed))
+        if allowed < 1:
+            note = f"{len(impostor)} impostor pairs are too few for a FMR of {fmr:g}"
+            points[fmr] = Point(None, metrics | {"threshold_note": note})
+            continue
+        if step == len(thresholds):
+            note = "an impostor pair has the highest score of all: any threshold accepts too many"
+            points[fmr] = Point(None, metrics | {"threshold_note": note})
+            continue
+        threshold, false = thresholds[step], int(n_accepted[step])
+        rejected = int(np.searchsorted(genuine, threshold))
+        metrics |= {"threshold": float(threshold), "fmr": false / len(impostor), "accepted_impostor": false}
+        metrics["rejected_genuine"] = rejected
+        if len(genuine):
+            metrics["fnmr"] = rejected / len(genuine)
+        else:
+            metrics["fnmr_note"] = "no person has two photos: there are no genuine pairs"
+        points[fmr] = Point(float(threshold), metrics)
+    return points
+
+
+def attack_rates(attacked: Attacked, samples: int, seed: int) -> dict:
+    """By FMR `type_1` and `type_2`: SAR as `value` with its interval over identities, `accepted` of `n` attempts; and
+    `type_2_minus_type_1`, paired: each attempt of type II beside its reconstruction's of type I. Null, with a note, where
+    there is no threshold or nobody has another photo."""
+    return {key(fmr): _rates(attacked, point, samples, seed) for fmr, point in attacked.points.items()}
+
+
+def _rates(attacked: Attacked, point: Point, samples: int, seed: int) -> dict:
+    if point.threshold is None:
+        note = {"sar_note": point.metrics["threshold_note"]}
+        return {"type_1": no_rate(note), "type_2": no_rate(note), "type_2_minus_type_1": no_rate(note)}
+    own, other, attack = attacked.attempts
+    own, other = own >= point.threshold, other >= point.threshold
+    rates = {"type_1": share(own, attacked.identities, samples, seed)}
+    if not len(other):
+        note = {"sar_note": NO_OTHERS}
+        return rates | {"type_2": no_rate(note), "type_2_minus_type_1": no_rate(note)}
+    whose = attacked.identities[attack]
+    difference = People(whose, samples, seed).difference(other.astype(float), own[attack].astype(float))
+    return rates | {
+        "type_2": share(other, whose, samples, seed),
+        "type_2_minus_type_1": difference.metrics(),
+    }
+
+
+def share(flags: np.ndarray, identities: np.ndarray, samples: int, seed: int) -> dict:
+    """How many of the attempts (A,) of these identities (A,) are accepted, as metrics."""
+    found = People(identities, samples, seed).share(flags).metrics("value")
+    return found | {"accepted": int(flags.sum()), "n": len(flags)}
+
+
+def no_rate(note: Mapping[str, str]) -> dict:
+    """The metrics of a rate that cannot be had."""
+    return dict.fromkeys(("value", "ci95_low", "ci95_high", "accepted", "n")) | dict(note)
+
+
+def rate_curve(pairs: Pairs, attempts: Attempts) -> pd.DataFrame:
+    """A row per FMR that the impostor pairs can tell, 1/n to 1: columns fmr, threshold, fnmr, type_1, type_2.
+
+    What cannot be had (fnmr and type II where nobody has two photos) is NaN.
+    """
+    impostor, genuine = (np.sort(pairs.scores[part]) for part in (~pairs.genuine, pairs.genuine))
+    if not len(impostor):
+        return pd.DataFrame(columns=["fmr", "threshold", "fnmr", "type_1", "type_2"], dtype=float)
+    counts = np.unique(np.geomspace(1, len(impostor), CURVE).round().astype(int))
+    thresholds = impostor[len(impostor) - counts]
+
+    def reaching(scores: np.ndarray) -> np.ndarray:
+        if not len(scores):
+            return np.full(len(thresholds), np.nan)
+        return (scores[:, None] >= thresholds).mean(0)
+
+    def below(scores: np.ndarray) -> np.ndarray:
+        return np.searchsorted(scores, thresholds) / len(scores) if len(scores) else np.full(len(thresholds), np.nan)
+
+    return pd.DataFrame(
+        {
+            "fmr": 1 - below(impostor),
+            "threshold": thresholds,
+            "fnmr": below(genuine),
+            "type_1": reaching(attempts.own),
+            "type_2": reaching(attempts.other),
+        }
+    ).drop_duplicates("threshold")

@@ -1,0 +1,157 @@
+"""What a protection costs and what it helps: the recognition that is left beside the faces that are left.
+
+Faces are judged by the recognizer as it is, without the protection (`type_1`, `type_2`): a face that is given away opens every
+system that the person is enrolled in. Beside that, by the protected system itself (`protected_type_1`, `protected_type_2`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dfd.decoder.base import Decoder
+from dfd.decoder.provenance import axes, restored
+from dfd.decoder.registry import decode
+from dfd.measures.acceptance import Attempts, attempts
+from dfd.measures.estimates import People
+from dfd.measures.verification import Pairs, cosine_pairs
+from dfd.recognizers.base import Recognizer
+from dfd.studies.inversion.attack_rate import NO_OTHERS, Point, no_rate, operating_points, share
+from dfd.studies.inversion.protections import NONE, PROTECTIONS, Protect, Protection, halves, pooled, undoing
+from dfd.templates.embedding import embed_images
+
+ATTACKERS = ("unaware", "aware")  # of the protection
+NOT_NATIVE = "its templates are none of the recognizer's: its decoder does not take them"
+NOTHING_TO_UNDO = "there is nothing to undo"
+
+
+class System(NamedTuple):
+    """A recognizer, templates (N, D) of photos, their identities (N,), and which of them (K,) are attacked; its operating
+    point without any protection; and templates to learn from, of training and of validation faces."""
+
+    recognizer: Recognizer
+    templates: torch.Tensor
+    identities: np.ndarray
+    attacked: np.ndarray
+    point: Point
+    training: torch.Tensor
+    validation: torch.Tensor
+
+
+class Outcome(NamedTuple):
+    """tar: whether each genuine pair (P,) is accepted, None without a threshold; whose: their identities (P,). point: of the
+    protected system. seen: by attacker the attempts on the recognizer as it is, and on the protected one."""
+
+    tar: np.ndarray | None
+    whose: np.ndarray
+    point: Point
+    seen: Mapping[str, tuple[Attempts, Attempts]]
+
+
+def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: float, samples: int, seed: int) -> dict:
+    """By protection: `tar` of the protected system at `fmr`, and by attacker (ATTACKERS) what `_rates` gives of faces decoded
+    from the protected templates: without knowing of a protection as `dfd decode` does it, and with undoing it.
+    All but `none` have `minus_none`, paired, where the attempts are the same."""
+    outcomes = {name: outcome(decoder, system, PROTECTIONS[name], fmr, seed) for name in [NONE, *names]}
+    metrics = {}
+    for name, found in outcomes.items():
+        plain = None if name == NONE or PROTECTIONS[name].pools else outcomes[NONE]
+        metrics[name] = {"tar": _tar(found, plain, samples, seed), "system": found.point.metrics}
+        for attacker in ATTACKERS:
+            if attacker not in found.seen:
+                note = {"sar_note": NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO}
+                kinds = ("type_1", "type_2", "protected_type_1", "protected_type_2")
+                metrics[name][attacker] = {kind: no_rate(note) for kind in kinds}
+                continue
+            by_none = None if plain is None else plain.seen["unaware"][0]
+            metrics[name][attacker] = _rates(system, found, attacker, by_none, samples, seed)
+    return metrics
+
+
+def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float, seed: int) -> Outcome:
+    """What the system and each attacker reach under one protection."""
+    photos = np.arange(len(system.templates))
+    groups = halves(system.identities) if protection.pools else photos
+    protect = protection.fit(system.training, seed)
+    protected = protect(pooled(system.templates, groups) if protection.pools else system.templates)
+    probes = protect(system.templates) if protection.pools else protected
+    pairs = _apart(cosine_pairs(protected.numpy(), probes.numpy(), system.identities), groups)
+    point = operating_points(pairs, [fmr])[fmr]
+    genuine = pairs.scores[pairs.genuine]
+    tar = None if point.threshold is None or not len(genuine) else genuine >= point.threshold
+    given = {}
+    if protection.native:
+        given["unaware"] = restored(decoder, protected)
+    if protection.fit is not PROTECTIONS[NONE].fit:
+        given["aware"] = _undone(decoder, system, protection, protect, seed)(protected)
+    seen = {}
+    for attacker, templates in given.items():
+        embedded = embed_images(system.recognizer, decode(decoder, templates[system.attacked]))
+        of = (system.identities, system.attacked, groups)
+        seen[attacker] = (
+            attempts(embedded.numpy(), system.templates.numpy(), *of),
+            attempts(protect(embedded).numpy(), protected.numpy(), *of),
+        )
+    return Outcome(tar, pairs.first[pairs.genuine], point, seen)
+
+
+def _undone(decoder: Decoder, system: System, protection: Protection, protect: Protect, seed: int) -> Protect:
+    """The attacker's map; of a secret key they have another, their own."""
+    own = protection.fit(system.training, seed + 1) if protection.secret else protect
+    exact = system.training, system.validation
+    return undoing(tuple(own(part) for part in exact), exact, axes(decoder))
+
+
+def _apart(pairs: Pairs, groups: np.ndarray) -> Pairs:
+    """The pairs, which are all i < j in row order, of photos of two groups (N,)."""
+    first, second = np.triu_indices(len(groups), 1)
+    kept = groups[first] != groups[second]
+    return pairs if kept.all() else Pairs(*(part[kept] for part in pairs))
+
+
+def _tar(found: Outcome, plain: Outcome | None, samples: int, seed: int) -> dict:
+    if found.tar is None:
+        note = found.point.metrics.get("threshold_note", NO_OTHERS)
+        return no_rate({"tar_note": note})
+    metrics = share(found.tar, found.whose, samples, seed)
+    if plain is not None and plain.tar is not None:
+        people = People(found.whose, samples, seed)
+        metrics["minus_none"] = people.difference(found.tar.astype(float), plain.tar.astype(float)).metrics()
+    return metrics
+
+
+def _rates(system: System, found: Outcome, attacker: str, by_none: Attempts | None, samples: int, seed: int) -> dict:
+    """`type_1`, `type_2`, `protected_type_1` and `protected_type_2`, see above, with intervals over identities."""
+    metrics = {}
+    for prefix, tried, point in zip(("", "protected_"), found.seen[attacker], (system.point, found.point), strict=True):
+        whose = {"type_1": system.identities[system.attacked]}
+        whose["type_2"] = whose["type_1"][tried.attack]
+        scores = {"type_1": tried.own, "type_2": tried.other}
+        for kind, score in scores.items():
+            if point.threshold is None or not len(score):
+                note = point.metrics.get("threshold_note", NO_OTHERS)
+                metrics[prefix + kind] = no_rate({"sar_note": note})
+                continue
+            flags = score >= point.threshold
+            metrics[prefix + kind] = share(flags, whose[kind], samples, seed)
+            if by_none is not None and not prefix:
+                before = (by_none.own if kind == "type_1" else by_none.other) >= point.threshold
+                difference = People(whose[kind], samples, seed).difference(flags.astype(float), before.astype(float))
+                metrics[kind]["minus_none"] = difference.metrics()
+    return metrics
+
+
+def trade_off(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
+    """What `protections` measured, for `plane_figure`: columns label (the protection), series (the attacker), x (TAR) and y
+    (type II, of the recognizer as it is), each with its interval's ends (_low, _high); what is null is left out."""
+    rows = []
+    for name, found in metrics.items():
+        for attacker in ATTACKERS:
+            own = found["tar"], found[attacker]["type_2"]
+            if None not in (own[0]["value"], own[1]["value"]):
+                numbers = [part[end] for part in own for end in ("value", "ci95_low", "ci95_high")]
+                rows.append((name, attacker, *numbers))
+    columns = ["label", "series", "x", "x_low", "x_high", "y", "y_low", "y_high"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))

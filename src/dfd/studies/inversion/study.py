@@ -1,0 +1,240 @@
+"""One decoder as an attack on the faces of a data set: all that the study measures of it."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dfd.decoder.base import Decoder
+from dfd.decoder.registry import decode
+from dfd.faces.geometry import shrunk
+from dfd.faces.store import FaceStore
+from dfd.measures.acceptance import Attempts
+from dfd.measures.estimates import People
+from dfd.measures.gender import AgeEstimator, GenderClassifier
+from dfd.measures.quality import Lpips, psnr
+from dfd.measures.verification import Pairs, cosine_pairs
+from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
+from dfd.studies.inversion.attack_rate import Point, operating_points
+from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, probed
+from dfd.studies.inversion.protecting import System, protections
+from dfd.studies.inversion.protections import PROTECTIONS
+from dfd.studies.inversion.refinement import refined
+from dfd.studies.inversion.regions import region_fidelity, region_maps
+from dfd.studies.inversion.settings import Inversion
+from dfd.studies.inversion.sources import (
+    DECODER,
+    MEAN_FACE,
+    NEAREST,
+    Judge,
+    nearest,
+    rates_at,
+    source_attempts,
+    source_metrics,
+    subgroup_rates,
+    transfer,
+)
+from dfd.studies.inversion.spread import residual_spread, spread_metrics
+from dfd.studies.inversion.unlinkability import linkability
+from dfd.templates.people import spread
+from dfd.templates.store import TemplateStore
+
+SPREAD_FACES = 300  # validation faces, at most, that the spread is learned on
+UNDOING_FACES = 3000  # training faces, at most, whose protected templates teach an attacker
+
+
+class Trial(NamedTuple):
+    """N photos of a data set's test people, identities (N,); of them K are attacked, positions (K,): originals and images by
+    source, (K, 3, S, S). By judge its templates (N, D) and points, all pairs of photos, and its attempts by source."""
+
+    identities: np.ndarray
+    attacked: np.ndarray
+    originals: torch.Tensor
+    images: Mapping[str, torch.Tensor]
+    judges: Mapping[str, Judge]
+    pairs: Mapping[str, Pairs]
+    tried: Mapping[str, Mapping[str, Attempts]]
+
+    @property
+    def whose(self) -> np.ndarray:
+        """The identities of the attacked photos (K,)."""
+        return self.identities[self.attacked]
+
+
+class Study:
+    """A decoder of templates of the recognizer `own`, and what it is compared with and judged by.
+
+    closed_form: the decoders `linear` and `quadratic` of the same templates. gallery: templates of the faces that decoders
+    learn from, whose training faces are retrieved and teach probes and protections. far: of the judges, where one operating
+    point is looked at; settings.fmrs besides. samples: of the bootstrap.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        closed_form: Mapping[str, Decoder],
+        recognizers: Mapping[str, Recognizer],
+        own: str,
+        gallery: TemplateStore,
+        lpips: tuple[Lpips | None, str | None],
+        settings: Inversion,
+        far: float,
+        samples: int,
+        seed: int,
+    ):
+        self.decoder, self.closed_form, self.recognizers, self.own = decoder, closed_form, recognizers, own
+        self.gallery, self.lpips, self.settings, self.far = gallery, lpips, settings, far
+        self.samples, self.seed = samples, seed
+        geometry = gallery.faces.geometry
+        self.regions = region_maps(geometry, decoder.size)
+        self.classifiers = GenderClassifier(geometry), AgeEstimator(geometry)
+
+    @cached_property
+    def training(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Templates of the gallery's training and of its validation faces."""
+        return tuple(self.gallery.template[self.gallery.rows(split)] for split in ("train", "validation"))
+
+    @cached_property
+    def spread(self) -> torch.Tensor:
+        """What the decoder misses on validation faces, (3, S, S)."""
+        rows = spread(self.gallery.rows("validation"), SPREAD_FACES)
+        images = decode(self.decoder, self.gallery.template[rows])
+        return residual_spread(images, self.gallery.faces.views(rows, self.decoder.size))
+
+    @cached_property
+    def taught(self) -> tuple[torch.Tensor, Perceived]:
+        """Templates of training faces, and what is perceived in these, for probes."""
+        rows = spread(self.gallery.rows("train"), self.settings.probe_faces)
+        faces = self.gallery.faces.views(rows, self.decoder.size)
+        return self.gallery.template[rows], self.perceived(faces)
+
+    def perceived(self, images: torch.Tensor) -> Perceived:
+        """What the networks see in plain views (N, 3, S, S)."""
+        gender, age = self.classifiers
+        return Perceived(gender(images) > 0.5, age(images))
+
+    @property
+    def mean_face(self) -> torch.Tensor:
+        """The mean training face, at the decoder's size."""
+        return self._sized(self.closed_form["linear"].mean_face.cpu().clamp(0, 1)[None])[0]
+
+    def _sized(self, images: torch.Tensor) -> torch.Tensor:
+        return images if images.shape[-1] == self.decoder.size else shrunk(images, self.decoder.size)
+
+    def trial(self, faces: FaceStore, rows: np.ndarray, templates: Mapping[str, torch.Tensor]) -> Trial:
+        """Decode and try photos of `rows` (N,), of which `templates` has those by recognizer, (N, D)."""
+        identities, attacked = faces.identities(rows), spread(np.arange(len(rows)), self.settings.max_faces)
+        fmrs = list(dict.fromkeys([*self.settings.fmrs, self.far]))
+        pairs = {name: cosine_pairs(own.numpy(), own.numpy(), identities) for name, own in templates.items()}
+        judges = {
+            name: Judge(self.recognizers[name], own.numpy(), operating_points(pairs[name], fmrs))
+            for name, own in templates.items()
+        }
+        given, size = templates[self.own][attacked], self.decoder.size
+        gallery = self.gallery.rows("train")
+        similar = gallery[nearest(given, self.training[0])]
+        images = {
+            DECODER: decode(self.decoder, given),
+            **{name: self._sized(decode(decoder, given)) for name, decoder in self.closed_form.items()},
+            MEAN_FACE: self.mean_face.expand(len(given), -1, -1, -1),
+            NEAREST: self.gallery.faces.views(similar, size),
+        }
+        tried = source_attempts(images, judges, identities, attacked)
+        return Trial(identities, attacked, faces.views(rows[attacked], size), images, judges, pairs, tried)
+
+    def measured(self, trial: Trial, whole: bool) -> dict:
+        """The metrics of a trial; what protects and what refines only of the `whole`."""
+        points = {name: judge.points for name, judge in trial.judges.items()}
+        at_far = {name: own[self.far] for name, own in points.items()}
+        people, chance = People(trial.whose, self.samples, self.seed), (self.samples, self.seed)
+        images = trial.images[DECODER]
+        metrics = {
+            "n_photos": len(trial.identities),
+            "n_faces": len(trial.attacked),
+            "n_identities": len(np.unique(trial.whose)),
+            "unattacked": {
+                name: {f"fmr_{fmr:g}": point.metrics for fmr, point in own.items()} for name, own in points.items()
+            },
+            "transfer": transfer(trial.tried[DECODER], trial.judges, self.own, trial.whose, *chance),
+            "sources": source_metrics(
+                trial.images, trial.originals, trial.tried, at_far, trial.whose, self.lpips, *chance
+            ),
+            "regions": region_fidelity(images, self.mean_face, trial.originals, self.regions, people),
+            "spread": spread_metrics(images, trial.originals, self.spread, self.regions, people),
+            **self._attributes(trial, at_far[self.own], people),
+        }
+        if whole:
+            metrics |= {
+                "protections": self._protections(trial, at_far[self.own]),
+                "unlinkability": self._unlinkability(trial),
+                "refinement": self._refinement(trial, at_far),
+            }
+        return metrics
+
+    def _attributes(self, trial: Trial, point: Point, people: People) -> dict:
+        """`attributes`, see there, and `subgroups`: the rates of faces by perceived gender."""
+        training, taught = self.taught
+        photos = self.perceived(trial.originals)
+        labels = by_person(photos, trial.whose)
+        templates = torch.from_numpy(trial.judges[self.own].templates[trial.attacked])
+        told = {"photo": photos, "probe": probed(training, taught, templates)}
+        told |= {source: self.perceived(trial.images[source]) for source in (DECODER, NEAREST)}
+        groups = {"male": labels.male, "female": ~labels.male}
+        subgroups = {"subgroups_note": NO_IMAGES}
+        if self.own in trial.tried[DECODER]:
+            subgroups = subgroup_rates(
+                trial.tried[DECODER][self.own], point, trial.whose, groups, self.samples, self.seed
+            )
+        return {"attributes": attribute_metrics(told, labels, taught, people), "subgroups": subgroups}
+
+    def _protections(self, trial: Trial, point: Point) -> dict:
+        judge = trial.judges[self.own]
+        if not judge.recognizer.embeds_images:
+            return {"protections_note": NO_IMAGES}
+        attacked = spread(trial.attacked, self.settings.protected_faces)
+        templates = torch.from_numpy(judge.templates)
+        training, validation = self.training
+        known = training[spread(np.arange(len(training)), UNDOING_FACES)], validation
+        system = System(judge.recognizer, templates, trial.identities, attacked, point, *known)
+        names = self.settings.protections
+        return protections(self.decoder, system, names, self.far, self.samples, self.seed)
+
+    def _unlinkability(self, trial: Trial) -> dict:
+        """Of BioHash, over pairs of keys; and of templates as they are, which every system has alike."""
+        templates = torch.from_numpy(trial.judges[self.own].templates)
+        fits = {"none": [(0, 0)], "biohash": [(2 * n, 2 * n + 1) for n in range(self.settings.keys)]}
+
+        def protect(name: str, key: int) -> torch.Tensor:
+            return PROTECTIONS[name].fit(self.training[0], self.seed + key)(templates)
+
+        return {
+            name: linkability(lambda key, name=name: protect(name, key), trial.identities, keys, self.seed)
+            for name, keys in fits.items()
+        }
+
+    def _refinement(self, trial: Trial, at_far: Mapping[str, Point]) -> dict:
+        """By judge the rates `before` and `after` refining through the attacked recognizer, and PSNR likewise."""
+        recognizer = trial.judges[self.own].recognizer
+        if not (recognizer.embeds_images and recognizer.gives_gradients):
+            return {"refinement_note": NO_GRADIENTS if recognizer.embeds_images else NO_IMAGES}
+        some = spread(np.arange(len(trial.attacked)), self.settings.refined_faces)
+        faces, before = trial.attacked[some], trial.images[DECODER][some]
+        templates = torch.from_numpy(trial.judges[self.own].templates[faces])
+        after = refined(before, templates, recognizer, self.settings.refinement_steps, self.seed)
+        people = People(trial.identities[faces], self.samples, self.seed)
+        metrics: dict = {"n_faces": len(faces), "steps": self.settings.refinement_steps}
+        values = [psnr(images, trial.originals[some]).numpy() for images in (before, after)]
+        metrics["psnr"] = {
+            "before": people.mean(values[0]).metrics(),
+            "after": people.mean(values[1]).metrics() | {"minus_before": people.difference(*values[::-1]).metrics()},
+        }
+        images = {"before": before, "after": after}
+        tried = source_attempts(images, trial.judges, trial.identities, faces)
+        for name, earlier in tried["before"].items():
+            metrics[name] = {
+                "before": rates_at(at_far[name], people, earlier),
+                "after": rates_at(at_far[name], people, tried["after"][name], earlier, "minus_before"),
+            }
+        return metrics
