@@ -6,9 +6,11 @@ from pathlib import Path
 from dfd.params import load_params
 from dfd.rendering.page import Section, write_page
 from stages import log, run
-from stages.report import LEAD, pictures, read_metrics, run_chapters
+from stages.report import LEAD, evaluated_on, pictures, read_metrics, run_chapters
 
-FINDINGS = "What the paper claims from its experiments, held against all metrics: choose a verdict to see its claims alone."
+FINDINGS = (
+    "What the paper claims from its experiments, held against all metrics: choose a verdict to see its claims alone."
+)
 
 # Chapter, glob below plots, what to see.
 PICTURES = (
@@ -27,11 +29,10 @@ def main() -> None:
     params = load_params()
     quality = {name: read_metrics(f"evaluate/{name}") for name in params.decoders}
     verification = {name: read_metrics(f"verify/{name}") for name in params.recognizers}
-    evaluated = [name for name in params.datasets if any(values.get(name) for values in quality.values())]
+    evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
     found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
-    chapters = run_chapters(quality, verification, evaluated, params.evaluate.far)
-    key = {name: chapters.pop(name) for name in list(chapters)[:1] if evaluated}
-    chapters = key | {"Findings": [Section("Every claim, judged", found, FINDINGS)]} | chapters
+    chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", found, FINDINGS)]}
+    chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
     for chapter, pattern, sentence in PICTURES:
         chapters.setdefault(chapter, []).extend(pictures(pattern, sentence))
     write_page("plots/paper.html", "Deep Face Decoder: the paper's experiments", LEAD, chapters)

@@ -65,7 +65,7 @@ def main() -> None:
     quality = {name: read_metrics(f"evaluate/{name}") for name in params.decoders}
     verification = {name: read_metrics(f"verify/{name}") for name in params.recognizers}
     trained = {name: quality[name] for name in params.variants}
-    evaluated = [name for name in params.datasets if any(values.get(name) for values in quality.values())]
+    evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
     if any(values.get(name) for values in trained.values() for name in evaluated):
         bar_figure(
             "plots/psnr.png", _psnr(trained, evaluated), "PSNR of the reconstructions, mean and 95 % interval", "dB"
@@ -84,9 +84,16 @@ def main() -> None:
         params.roles.verification,
         others,
     )
-    chapters = run_chapters(quality, verification, evaluated, params.evaluate.far)
-    write_page("plots/report.html", "Deep Face Decoder", LEAD, chapters | {"Findings": _found(judged)})
+    chapters = {"Key figures": [], "Findings": _found(judged)}
+    chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
+    write_page("plots/report.html", "Deep Face Decoder", LEAD, chapters)
     log.info("wrote plots/report.html with %d chapters", len(chapters))
+
+
+def evaluated_on(quality: Mapping[str, dict], datasets: Sequence[str], first: str) -> list[str]:
+    """The data sets that any decoder was evaluated on, that of verification first: it shows real people."""
+    there = [name for name in datasets if any(values.get(name) for values in quality.values())]
+    return sorted(there, key=lambda name: name != first)
 
 
 def run_chapters(
@@ -110,10 +117,12 @@ def run_chapters(
     for chapter, pattern, sentence in PICTURES:
         chapters.setdefault(chapter, []).extend(pictures(pattern, sentence))
     chapters["Reconstructions"] += pictures(
-        "psnr.png", "PSNR of each variant against the linear decoder's and the mean face's: higher is nearer to the photo."
+        "psnr.png",
+        "PSNR of each variant against the linear decoder's and the mean face's: higher is nearer to the photo.",
     )
     chapters["Reconstructions"] += pictures(
-        "losses.png", "The terms of the loss by epoch, in training and validation: a gap between the two is overfitting."
+        "losses.png",
+        "The terms of the loss by epoch, in training and validation: a gap between the two is overfitting.",
     )
     chapters["Verification"] = _verification(verification)
     return chapters

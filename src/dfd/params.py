@@ -465,7 +465,9 @@ class Params(Settings):
             if self.loss_of(key).identity and not variant.identity:
                 raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
             if self.loss_of(key).person and variant.identity not in (None, variant.template):
-                raise ValueError(f"variants.{key}: loss.person aims at templates, so `identity` is to be {variant.template}")
+                raise ValueError(
+                    f"variants.{key}: loss.person aims at templates, so `identity` is to be {variant.template}"
+                )
         named += [
             (f"import_decoder.{key}.template", imported.template) for key, imported in self.import_decoder.items()
         ]

@@ -54,7 +54,7 @@ def write_page(path: str | Path, title: str, lead: str, chapters: Mapping[str, S
 def _chapter(number: int, name: str, sections: Sequence[Section]) -> str:
     pictures = [section for section in sections if isinstance(section.content, Path)]
     parts = [f'<section id="c{number}">\n<h2>{html.escape(name)}</h2>']
-    parts += [_section(section) for section in sections if section not in pictures]
+    parts += [_section(section) for section in sections if not isinstance(section.content, Path)]
     if pictures:
         parts += ['<div class="figures">', *(_figure(section) for section in pictures), "</div>"]
     return "\n".join([*parts, "</section>"])
@@ -67,14 +67,21 @@ def _section(section: Section) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
-    """A table that scrolls in itself where the window is narrow; intervals muted."""
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in table.columns)
-    rows = ["".join(f"<td>{_cell(value)}</td>" for value in row) for row in table.itertuples(index=False)]
+    """A table that scrolls in itself where the window is narrow; words to the left, numbers to the right."""
+    align = [
+        "" if any(str(value)[:1].isdigit() for value in table[name]) else ' class="text"' for name in table.columns
+    ]
+    head = "".join(f"<th{side}>{html.escape(str(name))}</th>" for name, side in zip(table.columns, align))
+    rows = [
+        "".join(f"<td{side}>{_cell(value)}</td>" for value, side in zip(row, align))
+        for row in table.itertuples(index=False)
+    ]
     lines = "\n".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table></div>'
 
 
 def _cell(value: object) -> str:
+    """A cell's text, its interval muted."""
     return INTERVAL.sub(lambda found: f"<small>{found[0]}</small>", html.escape(str(value)))
 
 
