@@ -3,6 +3,7 @@
 It runs in the project's folder, with its params.yaml.
 """
 
+import contextlib
 import glob
 import json
 import re
@@ -24,6 +25,8 @@ from dfd.core.errors import DfdError
 from dfd.decoder.adapted import adapted
 from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
+from dfd.explorer.opening import open_space
+from dfd.explorer.server import Explorer
 from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
 from dfd.photos.archives import is_archive, read_photos, write_photos
@@ -136,6 +139,31 @@ def decode(
         with replacing(out / f"{key}.png") as temporary:
             Image.fromarray(pixels).save(temporary)
     typer.echo(f"wrote {len(file.template)} faces to {out}" + ("" if variant else f", decoded by {name}"))
+
+
+@app.command(epilog="Example: dfd explore data/templates/orl/resnet.h5")
+def explore(
+    templates: Annotated[
+        Path, typer.Argument(help="A template store, or templates of your own: .npy, .npz, .h5 or .parquet.")
+    ],
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="A decoder that params.yaml names; give it again for more. [all at hand that fit]"),
+    ] = None,
+    faces: Annotated[
+        Path | None, typer.Option(help="The face store (.h5) with the photos of the templates' keys. [the store's own]")
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
+    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8050,
+) -> None:
+    """A page on this machine alone: a map of templates; any of them, or any point between them, decoded."""
+    space, notes = open_space(Workspace(), templates, variant or (), faces, adapter)
+    for note in notes:
+        typer.echo(f"warning: {note}", err=True)
+    with Explorer(space, port) as server:
+        typer.echo(f"{server.url} shows {len(space.keys)} templates; Ctrl-C ends it")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 @app.command(epilog="Example: dfd release resnet-identity --out released/resnet-identity.safetensors")
