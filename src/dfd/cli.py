@@ -27,6 +27,7 @@ from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
 from dfd.explorer.opening import open_space
 from dfd.explorer.server import Explorer
+from dfd.explorer.tables import write_table_with_images
 from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
 from dfd.photos.archives import is_archive, read_photos, write_photos
@@ -92,16 +93,43 @@ def embed(
     photos: Photos,
     out: Annotated[Path, typer.Option(help="A file .npz, .h5 or .parquet for `key` (N,) and `template` (N, D).")],
     recognizer: Annotated[str, typer.Option(help="A recognizer of params.yaml.")],
+    images: Annotated[
+        bool,
+        typer.Option("--images", help="Besides identity, split, face and reconstruction (PNG), into a .parquet."),
+    ] = False,
+    variant: Annotated[
+        str | None, typer.Option(help="Of --images: the decoder. [the first at hand of this recognizer]")
+    ] = None,
 ) -> None:
-    """Photo to template: writes the templates of the photos' faces."""
+    """Photo to template: writes the templates of the photos' faces; with --images a table for viewers of data sets."""
     by_suffix(out, WRITERS)  # before the work, not after it
+    if images and out.suffix.lower() != ".parquet":
+        raise DfdError(f"{out}: images go into a .parquet")
+    if variant and not images:
+        raise DfdError(f"--variant {variant} decodes for --images alone; give both or neither")
     project = Workspace()
-    module = project.recognizer(recognizer)
+    module, decoder = project.recognizer(recognizer), None
+    if images and (variant := variant or project.decoder_of(recognizer)):
+        template, decoder = project.pair(variant)
+        if template is not module:
+            raise DfdError(f"{variant} decodes templates of {project.params.decoders[variant]}, not of {recognizer}")
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, project.params, Path(folder))
-        templates = embed_views(module, faces, np.arange(len(faces))).numpy()
+        rows = np.arange(len(faces))
+        templates = embed_views(module, faces, rows)
+        views = faces.views(rows, faces.size) if images else None
     source = {"recognizer": recognizer, "weights_sha256": weights_sha256(module)}
-    write_templates_file(out, faces.faces["key"].tolist(), templates, source)
+    keys = faces.faces["key"].tolist()
+    if images:
+        decoded = None if decoder is None else decode_templates(decoder, templates)
+        if decoder is None:
+            typer.echo(f"{out}: no reconstructions, no decoder of {recognizer} is here", err=True)
+        else:
+            source["decoder"] = variant
+        people, splits = people_of(keys).tolist(), faces.faces["split"].tolist()
+        write_table_with_images(out, keys, people, splits, templates, views, decoded, source)
+    else:
+        write_templates_file(out, keys, templates.numpy(), source)
     typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
 
 

@@ -79,9 +79,7 @@ def _decoders(
     """The decoders by name: those asked for, or all at hand that take templates like the file's."""
     if adapter is not None:
         linear = load_adapter(adapter, project.device)
-        return {
-            name: adapted(project.decoder(name), linear) for name in names or [linear.config["to"]["decoder"]]
-        }
+        return {name: adapted(project.decoder(name), linear) for name in names or [linear.config["to"]["decoder"]]}
     if names:
         return {name: project.decoder(name) for name in names}
     there = [name for name in project.params.decoders if project.decoder_file(name).is_file()]

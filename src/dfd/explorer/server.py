@@ -32,7 +32,9 @@ class Explorer(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
             reason = "is in use" if taken else f"cannot be had ({error})"
-            raise DfdError(f"port {port} of {ADDRESS} {reason}; name another with --port, or 0 for a free one") from error
+            raise DfdError(
+                f"port {port} of {ADDRESS} {reason}; name another with --port, or 0 for a free one"
+            ) from error
 
     @property
     def url(self) -> str:

@@ -116,7 +116,7 @@ class Space:
 
     def _point(self, vectors: torch.Tensor, recipe: Recipe) -> torch.Tensor:
         """The template (1, D) of a recipe, at the templates' own norm where they all have one."""
-        weights = torch.tensor(list(recipe.weights.values()))
+        weights = torch.tensor(list(recipe.weights.values()), dtype=vectors.dtype)
         point = weights @ vectors[list(recipe.weights)]
         if self._pca is not None and any(recipe.axes):
             amounts = np.zeros(len(self._pca.components_))
