@@ -44,6 +44,7 @@ class Space:
     ):
         self.name, self.templates, self.keys, self.decoders = name, templates, list(keys), decoders
         self.people, self._photo = np.array(people, dtype=str), photo
+        _, self._codes = np.unique(self.people, return_inverse=True)
         self._unit = torch.nn.functional.normalize(templates, dim=1)
         norms = templates.norm(dim=1)
         self._norm = float(norms.mean()) if norms.max() - norms.min() <= EQUAL * norms.mean() else None
@@ -132,7 +133,7 @@ class Space:
         if len(recipe.weights) == 1 and not any(recipe.axes):
             cosines[list(recipe.weights)] = -np.inf
         rows = np.argsort(-cosines, kind="stable")
-        _, first = np.unique(self.people[rows], return_index=True)
+        _, first = np.unique(self._codes[rows], return_index=True)
         best = [int(row) for row in rows[np.sort(first)[:NEAREST]] if np.isfinite(cosines[row])]
         return [{"row": row, "cosine": round(float(cosines[row]), 4)} for row in best]
 
