@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dfd.core.artefacts import write_json
-from dfd.findings.common import Names
+from dfd.findings.common import names_of
 from dfd.findings.rule import findings
 from dfd.findings.tables import write_findings
 from dfd.params import load_params
@@ -19,19 +19,6 @@ STAGES = (
 
 def main() -> None:
     params = load_params()
-    names = Names(
-        ablation=params.experiments.ablation.variant,
-        losses=tuple(params.experiments.ablation.losses),
-        recognizer_loss=params.experiments.recognizer_loss.dataset,
-        objectives=tuple(params.experiments.recognizer_loss.objectives),
-        template_layer=params.experiments.template_layer.recognizer,
-        layers=tuple(params.experiments.template_layer.layers),
-        competitors=tuple(params.experiments.competitors.variants),
-        decoders=tuple(name for name, other in params.experiments.competitors.decoders.items() if other.training),
-        far=params.experiments.competitors.far,
-        psnr_margin=params.experiments.findings.psnr_margin,
-        rate_margin=params.experiments.findings.rate_margin,
-    )
     known = {
         *params.recognizers,
         *params.decoders,
@@ -48,7 +35,7 @@ def main() -> None:
     }
     main_dataset = params.roles.verification
     others = [dataset for dataset in params.datasets if dataset != main_dataset]
-    found = findings(every_claim(names), metrics, main_dataset, others)
+    found = findings(every_claim(names_of(params.experiments)), metrics, main_dataset, others)
     write_json("metrics/findings.json", found)
     write_findings("plots/findings", found)
     log.info(

@@ -1,9 +1,13 @@
 """The command line: own photos and templates through a tiny pipeline's decoder and recognizer."""
 
+import io
+import json
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -11,6 +15,7 @@ from ruamel.yaml import YAML
 
 from dfd import cli
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
+from dfd.explorer.opening import open_space
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.photos.archives import write_photos
@@ -19,6 +24,7 @@ from dfd.photos.detection import Detector
 from dfd.recognizers.registry import build_recognizer, load_recognizer, save_recognizer, weights_sha256
 from dfd.templates.embedding import embed_faces
 from dfd.templates.files import read_templates_file
+from dfd.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 SIZE = 28
@@ -57,12 +63,12 @@ def photos(tmp_path_factory) -> Path:
     return folder
 
 
-def image(path: Path) -> torch.Tensor:
+def image(path: Path | io.BytesIO) -> torch.Tensor:
     return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)
 
 
 def test_every_command_explains_itself(dfd):
-    for command in ("reconstruct", "embed", "decode", "release"):
+    for command in ("reconstruct", "embed", "decode", "explore", "release"):
         code, out, _ = dfd(command, "--help")
         assert code == 0 and f"Example: dfd {command}" in " ".join(out.split())
 
@@ -87,6 +93,47 @@ def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp
     np.testing.assert_allclose(templates, expected, atol=1e-3)
     read = read_templates_file(file)
     assert (read.recognizer, read.weights_sha256) == ("vgg", weights_sha256(module))
+
+
+def test_embed_writes_a_table_with_images(dfd, project, photos, tmp_path):
+    """The columns, types and metadata by which viewers of data sets know pictures and vectors."""
+    file = tmp_path / "x.parquet"
+    code, out, _ = dfd("embed", photos, "--recognizer", "vgg", "--out", file, "--images")
+    assert code == 0 and "3 templates" in out
+    schema = pq.read_schema(file)
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    assert dict(zip(schema.names, schema.types, strict=True)) == {
+        "key": pa.string(), "identity": pa.string(), "split": pa.string(),
+        "template": pa.list_(pa.float32()), "face": picture, "reconstruction": picture,
+    }  # fmt: skip
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features == {name: {"_type": "Image"} for name in ("face", "reconstruction")}
+    rows = pq.read_table(file).to_pylist()
+    folder = photos.name
+    assert [(row["key"], row["identity"], row["split"]) for row in rows] == [
+        (f"{folder}/anna/1.pgm", f"{folder}/anna", "test"), (f"{folder}/anna/2.pgm", f"{folder}/anna", "test"), (f"{folder}/zoë k.pgm", folder, "test"),
+    ]  # fmt: skip
+    assert schema.metadata[b"decoder"] == b"vgg-resnet"
+    decoder = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU)
+    expected = (decode(decoder, torch.tensor([row["template"] for row in rows])) * 255).round().byte()
+    for row, wanted in zip(rows, expected, strict=True):
+        face = Image.open(io.BytesIO(row["face"]["bytes"]))
+        assert face.format == "PNG" and face.size == (112, 112) and row["face"]["path"].startswith(row["key"])
+        assert (image(io.BytesIO(row["reconstruction"]["bytes"])).int() - wanted.int()).abs().max() <= 1
+    read = read_templates_file(file)  # it is a file of templates still
+    assert read.template.tolist() == [row["template"] for row in rows] and read.recognizer == "vgg"
+    code, out, _ = dfd("decode", file, "--variant", "vgg-resnet", "--out", tmp_path / "faces")
+    assert code == 0 and "3 faces" in out
+    space, _ = open_space(Workspace(), file)
+    assert space.photo(1) == rows[1]["face"]["bytes"] and space.people.tolist() == [row["identity"] for row in rows]
+
+
+def test_a_table_without_a_decoder_has_no_reconstructions(dfd, project, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(Workspace, "decoder_of", lambda *_: None)
+    code, _, err = dfd("embed", photos, "--recognizer", "vgg", "--out", tmp_path / "x.parquet", "--images")
+    assert code == 0 and "no decoder of vgg is here" in err
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table["reconstruction"].null_count == 3 and table["face"].null_count == 0
 
 
 def test_decode_gives_the_decoders_images(dfd, project, tmp_path):
@@ -155,6 +202,14 @@ MISTAKES = {
     ),
     "an unknown variant": (("decode", "{tmp}/wide.npy", "--variant", "x", "--out", "o"), "no x"),
     "another dimension": (("decode", "{tmp}/wide.npy", "--variant", "vgg-resnet", "--out", "o"), "(2, 7)"),
+    "images in another file": (
+        ("embed", "{photos}", "--recognizer", "vgg", "--out", "t.npz", "--images"),
+        "t.npz: images go into a .parquet",
+    ),
+    "a decoder for no images": (
+        ("embed", "{photos}", "--recognizer", "vgg", "--out", "t.npz", "--variant", "vgg-resnet"),
+        "--images",
+    ),
     "no template file": (
         ("decode", "{tmp}/none.npz", "--variant", "vgg-resnet", "--out", "o"),
         "none.npz: cannot be read",

@@ -3,6 +3,7 @@
 It runs in the project's folder, with its params.yaml.
 """
 
+import contextlib
 import glob
 import json
 import re
@@ -24,6 +25,9 @@ from dfd.core.errors import DfdError
 from dfd.decoder.adapted import adapted
 from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
+from dfd.explorer.opening import open_space
+from dfd.explorer.server import Explorer
+from dfd.explorer.tables import write_table_with_images
 from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
 from dfd.photos.archives import is_archive, read_photos, write_photos
@@ -89,16 +93,43 @@ def embed(
     photos: Photos,
     out: Annotated[Path, typer.Option(help="A file .npz, .h5 or .parquet for `key` (N,) and `template` (N, D).")],
     recognizer: Annotated[str, typer.Option(help="A recognizer of params.yaml.")],
+    images: Annotated[
+        bool,
+        typer.Option("--images", help="Besides identity, split, face and reconstruction (PNG), into a .parquet."),
+    ] = False,
+    variant: Annotated[
+        str | None, typer.Option(help="Of --images: the decoder. [the first at hand of this recognizer]")
+    ] = None,
 ) -> None:
-    """Photo to template: writes the templates of the photos' faces."""
+    """Photo to template: writes the templates of the photos' faces; with --images a table for viewers of data sets."""
     by_suffix(out, WRITERS)  # before the work, not after it
+    if images and out.suffix.lower() != ".parquet":
+        raise DfdError(f"{out}: images go into a .parquet")
+    if variant and not images:
+        raise DfdError(f"--variant {variant} decodes for --images alone; give both or neither")
     project = Workspace()
-    module = project.recognizer(recognizer)
+    module, decoder = project.recognizer(recognizer), None
+    if images and (variant := variant or project.decoder_of(recognizer)):
+        template, decoder = project.pair(variant)
+        if template is not module:
+            raise DfdError(f"{variant} decodes templates of {project.params.decoders[variant]}, not of {recognizer}")
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, project.params, Path(folder))
-        templates = embed_views(module, faces, np.arange(len(faces))).numpy()
+        rows = np.arange(len(faces))
+        templates = embed_views(module, faces, rows)
+        views = faces.views(rows, faces.size) if images else None
     source = {"recognizer": recognizer, "weights_sha256": weights_sha256(module)}
-    write_templates_file(out, faces.faces["key"].tolist(), templates, source)
+    keys = faces.faces["key"].tolist()
+    if images:
+        decoded = None if decoder is None else decode_templates(decoder, templates)
+        if decoder is None:
+            typer.echo(f"{out}: no reconstructions, no decoder of {recognizer} is here", err=True)
+        else:
+            source["decoder"] = variant
+        people, splits = people_of(keys).tolist(), faces.faces["split"].tolist()
+        write_table_with_images(out, keys, people, splits, templates, views, decoded, source)
+    else:
+        write_templates_file(out, keys, templates.numpy(), source)
     typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
 
 
@@ -136,6 +167,31 @@ def decode(
         with replacing(out / f"{key}.png") as temporary:
             Image.fromarray(pixels).save(temporary)
     typer.echo(f"wrote {len(file.template)} faces to {out}" + ("" if variant else f", decoded by {name}"))
+
+
+@app.command(epilog="Example: dfd explore data/templates/orl/resnet.h5")
+def explore(
+    templates: Annotated[
+        Path, typer.Argument(help="A template store, or templates of your own: .npy, .npz, .h5 or .parquet.")
+    ],
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="A decoder that params.yaml names; give it again for more. [all at hand that fit]"),
+    ] = None,
+    faces: Annotated[
+        Path | None, typer.Option(help="The face store (.h5) with the photos of the templates' keys. [the store's own]")
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
+    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8050,
+) -> None:
+    """A page on this machine alone: a map of templates; any of them, or any point between them, decoded."""
+    space, notes = open_space(Workspace(), templates, variant or (), faces, adapter)
+    for note in notes:
+        typer.echo(f"warning: {note}", err=True)
+    with Explorer(space, port) as server:
+        typer.echo(f"{server.url} shows {len(space.keys)} templates; Ctrl-C ends it")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 @app.command(epilog="Example: dfd release resnet-identity --out released/resnet-identity.safetensors")

@@ -123,6 +123,12 @@ class Workspace:
         looked = ", ".join(str(self.decoder_file(name)) for name in self.params.decoders) or "params name none"
         raise DfdError(f"no decoder is here ({looked}); get the released files, or run `dvc repro`")
 
+    def decoder_of(self, recognizer: str) -> str | None:
+        """The first decoder at hand of a recognizer's templates, the imported ones before the trained."""
+        names = [*self.params.import_decoder, *self.params.variants]
+        of_it = (name for name in names if self.params.decoders[name] == recognizer)
+        return next((name for name in of_it if self.decoder_file(name).is_file()), None)
+
     def recognizer(self, name: str) -> Recognizer:
         """A recognizer that can embed photos, placed in faces of the params' geometry: as the pipeline wrote it, or else
         read from its published weights.

@@ -309,8 +309,9 @@ def test_tables_and_pictures(project):
             image.load()
             assert min(image.size) > 100 and len(image.convert("RGB").getcolors(1 << 24)) > 20
     html = (project.folder / "plots/report.html").read_text(encoding="utf-8")
-    linked = {project.folder / "plots" / name for name in re.findall(r'<img [^>]*src="([^"]+)"', html)}
-    assert linked == set(pictures)
+    shown = re.findall(r'<img alt="([^"]+)"[^>]* src="data:image/', html)
+    named = {path.relative_to(project.folder / "plots").with_suffix("").as_posix() for path in pictures}
+    assert {name.replace(" · ", "/") for name in shown} == named and len(shown) == len(named)
     assert all(variant in html for variant in VARIANTS)
 
 

@@ -274,7 +274,7 @@ def test_tables_and_pictures_go_on_without_what_is_missing(project):
         f"{f}-{d}" for f in ("rotate", "translate", "scale") for d in ("synthetic", "orl", "others")
     }
     html = (project.folder / "plots/report.html").read_text(encoding="utf-8")
-    assert "Reconstructions of others" in html and "mine-vgg" in html
+    assert "All measures, others" in html and "mine-vgg" in html
     table = verification_table({name: project.json(f"verify/{name}") for name in ("vgg", "mine")})
     assert (table.loc[table["recognizer"] == "mine", "without"] == "–").tolist() == [False, True, True, True]
     with Image.open(project.folder / "plots/reconstruct/variants.png") as image:

@@ -33,6 +33,23 @@ class Names(NamedTuple):
     rate_margin: float
 
 
+def names_of(experiments) -> Names:
+    """The names and margins in the section `experiments` of params.yaml."""
+    return Names(
+        ablation=experiments.ablation.variant,
+        losses=tuple(experiments.ablation.losses),
+        recognizer_loss=experiments.recognizer_loss.dataset,
+        objectives=tuple(experiments.recognizer_loss.objectives),
+        template_layer=experiments.template_layer.recognizer,
+        layers=tuple(experiments.template_layer.layers),
+        competitors=tuple(experiments.competitors.variants),
+        decoders=tuple(name for name, other in experiments.competitors.decoders.items() if other.training),
+        far=experiments.competitors.far,
+        psnr_margin=experiments.findings.psnr_margin,
+        rate_margin=experiments.findings.rate_margin,
+    )
+
+
 def variants_by_template() -> dict[str, str]:
     """The template recognizer of each of the paper's four variants."""
     return {f"{template}-{perceptual}": template for template in BACKBONES for perceptual in BACKBONES}

@@ -1,20 +1,8 @@
-"""One page with every figure and table of a run: plots/report.html."""
+"""The tables of a run's page and of the docs, from metrics as the stages write them."""
 
-import html
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
-
-from dfd.core.artefacts import replacing
-from dfd.core.errors import DfdError
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd }
-th { text-align: left } td { text-align: right } img { max-width: 100%; margin: 1rem 0 }
-"""
 
 
 def with_interval(value: Mapping, key: str = "mean", digits: int = 2, factor: float = 1) -> str:
@@ -47,6 +35,30 @@ def quality_table(metrics: Mapping[str, dict], dataset: str) -> pd.DataFrame:
         for recognizer, cosine in data["cosine"].items():
             row[f"cosine ({recognizer})"] = with_interval(cosine, digits=3)
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def key_table(metrics: Mapping[str, dict], datasets: Sequence[str]) -> pd.DataFrame:
+    """What matters most, a row for each data set and decoder: PSNR and SSIM, beside them the PSNR of the mean face, and
+    the success attack rates, types I and II, by the recognizer whose templates were decoded."""
+    rows = []
+    for dataset in datasets:
+        for variant, values in metrics.items():
+            if (data := values.get(dataset)) is None:
+                continue
+            rows.append(
+                {
+                    "decoder": variant,
+                    "data set": dataset,
+                    "faces": f"{data['n_faces']:,}",
+                    "people": f"{data['n_identities']:,}",
+                    "PSNR (dB)": with_interval(data["psnr"]),
+                    "of the mean face": _number(data["psnr"]["mean_face"]),
+                    "SSIM": with_interval(data["ssim"], digits=3),
+                    "SAR I (%)": with_interval(data["acceptance"]["type_1"], "value", 1, 100),
+                    "SAR II (%)": with_interval(data["acceptance"]["type_2"], "value", 1, 100),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -100,20 +112,3 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 def _with_error(value: Mapping) -> str:
     return f"{100 * value['mean']:.2f} ± {100 * value['standard_error']:.2f}"
-
-
-def write_report(path: str | Path, title: str, sections: Sequence[tuple[str, pd.DataFrame | Path]]) -> None:
-    """Write an HTML page of its own: (heading, table or PNG file) pairs, the pictures linked by relative path."""
-    parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"]
-    parts.append(f"<h1>{html.escape(title)}</h1>")
-    for heading, content in sections:
-        parts.append(f"<h2>{html.escape(heading)}</h2>")
-        if isinstance(content, pd.DataFrame):
-            parts.append(content.to_html(index=False, border=0))
-        else:
-            if not content.is_file():
-                raise DfdError(f"{content}: no such picture; run the stage that draws it (`dvc repro`)")
-            source = os.path.relpath(content, Path(path).parent).replace(os.sep, "/")
-            parts.append(f'<img alt="{html.escape(heading)}" src="{html.escape(source)}">')
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(parts) + "\n", encoding="utf-8")

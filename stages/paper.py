@@ -1,0 +1,43 @@
+"""The page of the further experiments: all that plots/report.html has, their pictures, and every claim, judged."""
+
+import json
+from pathlib import Path
+
+from dfd.params import load_params
+from dfd.rendering.page import Section, write_page
+from stages import log, run
+from stages.report import LEAD, evaluated_on, pictures, read_metrics, run_chapters
+
+FINDINGS = (
+    "What the paper claims from its experiments, held against all metrics: choose a verdict to see its claims alone."
+)
+
+# Chapter, glob below plots, what to see.
+PICTURES = (
+    ("Losses", "ablation/faces.png", "Faces decoded by networks that learned from other sets of losses, from the same seeds: what does each loss add?"),
+    ("Losses", "ablation/*psnr*.png", "PSNR by set of losses, and paired differences from the complete one: intervals that hold 0 tell nothing apart."),
+    ("Losses", "ablation/*ssim*.png", "The same in SSIM, which sees structure where PSNR sees brightness."),
+    ("Backbones", "backbones/*.png", "Templates of one recognizer or the other, and perceptual features of one or the other: the template matters more."),
+    ("Recognizer's loss", "recognizer_loss/*.png", "The same network trained by softmax and by ArcFace on the same people, decoded alike."),
+    ("Template's layer", "template_layer/*.png", "Templates of one network's layers, of few and of many numbers, decoded alike."),
+    ("Competitors", "competitors/*/*.png", "Our decoder beside published ones, on the same templates: nearer to the photo, or rather accepted?"),
+    ("Adapters", "adapters/*.png", "How many leaked templates of known photos open another recognizer to a decoder that never learned it."),
+)  # fmt: skip
+
+
+def main() -> None:
+    params = load_params()
+    quality = {name: read_metrics(f"evaluate/{name}") for name in params.decoders}
+    verification = {name: read_metrics(f"verify/{name}") for name in params.recognizers}
+    evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
+    found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
+    chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", found, FINDINGS)]}
+    chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
+    for chapter, pattern, sentence in PICTURES:
+        chapters.setdefault(chapter, []).extend(pictures(pattern, sentence))
+    write_page("plots/paper.html", "Deep Face Decoder: the paper's experiments", LEAD, chapters)
+    log.info("wrote plots/paper.html with %d chapters", len(chapters))
+
+
+if __name__ == "__main__":
+    run(main)
