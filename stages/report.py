@@ -1,6 +1,5 @@
 """Gather the run's curves, tables and pictures: plots/roc.csv, the summary figures and one page with everything."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +7,8 @@ import pandas as pd
 from dfd.core.artefacts import write_table
 from dfd.params import load_params
 from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
-from dfd.rendering.report import quality_table, verification_table, view2_table, write_report
+from dfd.reporting.page import write_report
+from dfd.reporting.tables import quality_table, read_metrics, verification_table, view2_table
 from stages import log, run
 
 FOLDERS = (
@@ -34,8 +34,7 @@ def main() -> None:
         note_figure("plots/roc.png", f"No recognizer has pairs to compare on {params.roles.verification}")
     loss_figure("plots/losses.png", {name: pd.read_csv(f"plots/train_decoder/{name}.csv") for name in params.variants})
 
-    quality = {name: _metrics(f"evaluate/{name}") for name in params.variants}
-    verification = {name: _metrics(f"verify/{name}") for name in params.recognizers}
+    quality, verification = read_metrics("evaluate", params.variants), read_metrics("verify", params.recognizers)
     evaluated = [name for name in params.datasets if any(values.get(name) for values in quality.values())]
     if evaluated:
         bar_figure(
@@ -58,10 +57,6 @@ def main() -> None:
     sections += [(Path(picture).relative_to("plots").with_suffix("").as_posix(), Path(picture)) for picture in pictures]
     write_report("plots/report.html", "Deep Face Decoder", sections)
     log.info("wrote plots/report.html with %d figures", len(pictures))
-
-
-def _metrics(name: str) -> dict:
-    return json.loads(Path(f"metrics/{name}.json").read_text())
 
 
 def _psnr(quality: dict[str, dict], datasets: list[str]) -> pd.DataFrame:

@@ -197,7 +197,7 @@ def test_every_store_that_a_stage_opens_is_tracked(stage):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
     }
     assert set(folders) == PATHS
-    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stages()[stage]["outs"]]
+    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stages()[stage].get("outs", [])]
     tracked = [f"{path}/" for path in [*stages()[stage]["deps"], *outs] if path.startswith("data/")]
     used = {node.id for node in ast.walk(tree(source(stage))) if isinstance(node, ast.Name)} & PATHS
     for name in used:
