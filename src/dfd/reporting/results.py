@@ -58,7 +58,7 @@ def write_results(params: Params, name: str, folder: Path) -> None:
         f"# {name.upper()}: the numbers of one run",
         f"The same, in full: [{name}.json]({name}.json). To make them again, in the project's folder:",
         (
-            f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs in params.yaml\n"
+            f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs\n"
             f"    dvc repro   # with -P the experiments too\n    dfd results {name}"
         ),
         f"{photos['photos']:,} photos, {photos['faces']:,} faces, {photos['rejected']['total']} photos without one; "
