@@ -37,7 +37,7 @@ def main() -> None:
     others = [dataset for dataset in params.datasets if dataset != main_dataset]
     found = findings(every_claim(names_of(params.experiments)), metrics, main_dataset, others)
     write_json("metrics/findings.json", found)
-    write_findings("plots/findings", found)
+    write_findings("plots/findings", "docs/findings.md", found)
     log.info(
         "%d claims: %s", len(found["claims"]), ", ".join(f"{count} {name}" for name, count in found["counts"].items())
     )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from dfd.params import load_params
 from dfd.rendering.page import Section, write_page
+from dfd.reporting.tables import read_metrics
 from stages import log, run
-from stages.report import LEAD, evaluated_on, pictures, read_metrics, run_chapters
+from stages.report import LEAD, evaluated_on, pictures, run_chapters
 
 FINDINGS = (
     "What the paper claims from its experiments, held against all metrics: choose a verdict to see its claims alone."
@@ -27,8 +28,8 @@ PICTURES = (
 
 def main() -> None:
     params = load_params()
-    quality = {name: read_metrics(f"evaluate/{name}") for name in params.decoders}
-    verification = {name: read_metrics(f"verify/{name}") for name in params.recognizers}
+    quality = read_metrics("evaluate", params.decoders)
+    verification = read_metrics("verify", params.recognizers)
     evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
     found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
     chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", found, FINDINGS)]}

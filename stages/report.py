@@ -1,6 +1,5 @@
 """Gather the run's curves, tables and pictures: plots/roc.csv, the summary figures and one page with everything."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from dfd.findings.rule import findings
 from dfd.params import load_params
 from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
 from dfd.rendering.page import Section, write_page
-from dfd.rendering.report import key_table, quality_table, verification_table, view2_table
+from dfd.reporting.tables import key_table, quality_table, read_metrics, verification_table, view2_table
 from dfd.studies.claims import every_claim
 from stages import log, run
 
@@ -62,8 +61,8 @@ def main() -> None:
         note_figure("plots/roc.png", f"No recognizer has pairs to compare on {params.roles.verification}")
     loss_figure("plots/losses.png", {name: pd.read_csv(f"plots/train_decoder/{name}.csv") for name in params.variants})
 
-    quality = {name: read_metrics(f"evaluate/{name}") for name in params.decoders}
-    verification = {name: read_metrics(f"verify/{name}") for name in params.recognizers}
+    quality = read_metrics("evaluate", params.decoders)
+    verification = read_metrics("verify", params.recognizers)
     trained = {name: quality[name] for name in params.variants}
     evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
     if any(values.get(name) for values in trained.values() for name in evaluated):
@@ -74,7 +73,7 @@ def main() -> None:
         note_figure("plots/psnr.png", "No variant was evaluated on any data set")
 
     studies = {
-        stage: {name: read_metrics(f"{stage}/{name}") for name in params.recognizers}
+        stage: read_metrics(stage, params.recognizers)
         for stage in ("occlude", "attack", "cluster", "aggregate", "disentangle")
     }
     others = [name for name in params.datasets if name != params.roles.verification]
@@ -164,11 +163,6 @@ def _found(judged: dict) -> list[Section]:
     verdicts = [claim["verdict"] for claim in claims.values()]
     counts = {verdict: verdicts.count(verdict) for verdict in judged["counts"]}
     return [Section("Claims, judged", {"counts": counts, "claims": claims}, FINDINGS)] if claims else []
-
-
-def read_metrics(name: str) -> dict:
-    """metrics/<name>.json."""
-    return json.loads(Path(f"metrics/{name}.json").read_text(encoding="utf-8"))
 
 
 def _psnr(quality: dict[str, dict], datasets: list[str]) -> pd.DataFrame:

@@ -1,62 +1,97 @@
-"""The tables of README and docs are written from the metrics, and nothing else of them is touched."""
+"""README and docs: `dvc repro` keeps their tables fresh, nothing else of them is touched, and their links lead somewhere."""
 
+import importlib
 import json
 import re
-import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from dfd.core.artefacts import file_sha256
+from dfd.core.errors import DfdError
+from dfd.findings.tables import findings_page
 
 ROOT = Path(__file__).parents[1]
 MARKS = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
-
-
-FILES = ("README.md", "docs/results.md", "docs/experiments.md")
+FILES = ("README.md", "docs/results.md")  # with tables of the stage `docs` in them
 
 
 @pytest.fixture
-def write(tmp_path, monkeypatch):
-    """A function: the three files with their blocks filled from the checkout's metrics, of which `evaluate` is changed."""
+def checkout(tmp_path, monkeypatch):
+    """A copy of what the stage `docs` reads and writes, as the current folder."""
     for folder in ("metrics", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for file in ("params.yaml", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
     monkeypatch.chdir(tmp_path)
-
-    def run() -> dict[str, str]:
-        path = Path("metrics/evaluate/vgg-vgg.json")
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        metrics["synthetic"]["psnr"] |= {"mean": 98.7654, "ci95_low": 98.1, "ci95_high": 99.3}
-        path.write_text(json.dumps(metrics), encoding="utf-8")
-        runpy.run_path(str(ROOT / "benchmarks/readme.py"))["main"]()
-        return {file: Path(file).read_text(encoding="utf-8") for file in FILES}
-
-    return run
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    return tmp_path
 
 
-def test_the_tables_hold_this_runs_numbers(write):
-    before = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
-    after = write()
-    assert "| vgg-vgg | 98.77 [98.10, 99.30] |" in after["docs/results.md"] and "98.77" not in before["docs/results.md"]
+def texts(folder: Path) -> dict[str, str]:
+    return {file: (folder / file).read_text(encoding="utf-8") for file in FILES}
+
+
+def write() -> dict[str, str]:
+    """The texts after the stage `docs`."""
+    importlib.import_module("stages.docs").main()
+    return texts(Path())
+
+
+def change(path: str, edit) -> None:
+    metrics = json.loads(Path(path).read_text(encoding="utf-8"))
+    edit(metrics)
+    Path(path).write_text(json.dumps(metrics), encoding="utf-8")
+
+
+def test_what_is_committed_is_fresh(checkout):
+    assert write() == texts(ROOT)
+    found = json.loads((ROOT / "metrics/findings.json").read_text(encoding="utf-8"))
+    assert findings_page(found) == (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_hold_this_runs_numbers(checkout):
+    psnr = {"mean": 98.7654, "ci95_low": 98.1, "ci95_high": 99.3}
+    change("metrics/evaluate/vgg-vgg.json", lambda metrics: metrics["synthetic"]["psnr"].update(psnr))
+    change("metrics/evaluate/resnet-identity.json", lambda metrics: metrics["orl"]["psnr"].update(psnr))
+    change("docs/results/lfw.json", lambda metrics: metrics["evaluate"]["resnet-identity"]["ssim"].update(mean=0.8765))
+    rate = {"value": 0.54321, "ci95_low": None}
+    change("metrics/verify/vgg.json", lambda metrics: metrics["rotated"]["without"]["tar_at_far_0.001"].update(rate))
+    before, after = texts(ROOT), write()
     assert all(MARKS.sub("", after[file]) == MARKS.sub("", before[file]) for file in FILES)
     blocks = {name: block for file in FILES for name, block in MARKS.findall(after[file])}
-    assert set(blocks) == {"headline", "quality", "verification", "findings"}
-    assert all(len(row.split(" | ")) == 4 for row in blocks["headline"].splitlines())
-    found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
-    rows = [line for line in blocks["findings"].splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + sum(not key.endswith("-lpips") for key in found["claims"])
-    assert f"Of {len(found['claims'])} claims {found['counts']['holds']} hold" in blocks["findings"]
+    assert set(blocks) == {"headline", "quality", "verification"}
+    assert "| vgg-vgg | 98.77 [98.10, 99.30] |" in blocks["quality"]
+    assert "| vgg | rotated | 54.3 |" in blocks["verification"]
+    rows = {row.split(" | ")[0]: row for row in blocks["headline"].splitlines()}
+    assert "98.77 [98.10, 99.30]" in rows["| its reconstructions, PSNR (dB)"] and "0.876 [" in rows["| and SSIM"]
+    assert all(len(row.split(" | ")) == 4 for row in rows.values())
 
 
-def test_without_a_mark_all_is_left_as_it_is(write):
-    readme = Path("README.md").read_text(encoding="utf-8")
+def test_a_run_on_something_else_has_dashes(checkout):
+    """Another data set, no released decoder, and a recognizer of another name."""
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^  verification: orl", "  verification: synthetic", text)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    Path("metrics/evaluate/resnet-identity.json").unlink()
+    Path("metrics/verify/resnet.json").unlink()
+    block = dict(MARKS.findall(write()["README.md"]))["headline"]
+    header, _, *rows = [row.strip("| ").split(" | ") for row in block.splitlines()]
+    assert header[2:] == ["here, SYNTHETIC", "here, LFW"] and len(rows) == 8
+    assert {row[2] for row in rows} == {"–", "– → –"} and not any(row[3].startswith("–") for row in rows)
+
+
+def test_without_a_mark_all_is_left_as_it_is(checkout):
+    change("metrics/evaluate/resnet-identity.json", lambda metrics: metrics["orl"]["psnr"].update(mean=98.7654))
     Path("docs/results.md").write_text("<!-- quality -->\n<!-- /quality -->\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match="docs/results.md: 0 places are marked verification, not one"):
+    with pytest.raises(DfdError, match="docs/results.md: 0 places are marked verification, not one"):
         write()
-    assert Path("README.md").read_text(encoding="utf-8") == readme
+    assert texts(Path())["README.md"] == texts(ROOT)["README.md"]
+    Path("docs/results.md").unlink()
+    with pytest.raises(DfdError, match="docs/results.md: no such file"):
+        write()
 
 
 def test_the_readme_is_a_door():

@@ -36,6 +36,7 @@ from dfd.photos.preprocessing import preprocess
 from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
+from dfd.reporting.results import write_results
 from dfd.templates.adapters import check_pairs, fit_adapter, load_adapter, save_adapter
 from dfd.templates.embedding import embed_views
 from dfd.templates.files import (
@@ -293,6 +294,18 @@ def profile(
     typer.echo(
         f"{len(changes)} changes" + (" written to params.yaml" if apply else "; --apply writes them to params.yaml")
     )
+
+
+@app.command(epilog="Example: dfd results lfw, after dfd profile lfw --apply && dvc repro")
+def results(
+    dataset: Annotated[str, typer.Argument(help="A data set of params.yaml that the pipeline ran on.")],
+    out: Annotated[Path, typer.Option(help="The folder that <data set>.json and .md are written into.")] = Path(
+        "docs/results"
+    ),
+) -> None:
+    """The metrics of a run on a data set in one file, and their tables in another."""
+    write_results(load_params(), dataset, out)
+    typer.echo(f"wrote {out / dataset}.json and {out / dataset}.md")
 
 
 weights = typer.Typer(

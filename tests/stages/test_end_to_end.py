@@ -23,6 +23,8 @@ EQ_2 = [term for term in TERMS if term not in ("chroma", "identity")]
 COPIED = (
     "dvc.yaml",
     "params.yaml",
+    "README.md",
+    "docs",
     "stages",
     "src",
     ".dvc/config",
@@ -188,9 +190,9 @@ def test_every_stage_ran_once_per_instance(project):
     assert stages_run(project.output) == {
         "fetch": 2, "preprocess": 2, "import_recognizer": 1, "train_recognizer": 1, "embed": 4, "fit_closed_form": 2,
         "train_decoder": 1, "fit_transforms": 2, "evaluate": 1, "verify": 2, "reconstruct": 1,
-        "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1,
+        "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1, "docs": 1,
     }  # fmt: skip
-    assert project.output.count("done in") == 27
+    assert project.output.count("done in") == 28
     assert "Traceback" not in project.output and "Logging error" not in project.output
 
 
@@ -315,6 +317,16 @@ def test_tables_and_pictures(project):
     assert all(variant in html for variant in VARIANTS)
 
 
+def test_the_docs_hold_this_runs_tables(project):
+    text = (project.folder / "docs/results.md").read_text(encoding="utf-8")
+    for variant in VARIANTS:
+        psnr = project.json(f"metrics/evaluate/{variant}.json")["orl"]["psnr"]["mean"]
+        assert f"| {variant} | {psnr:.2f} [" in text
+    tar = project.json("metrics/verify/resnet.json")["original"]["without"]["tar_at_far_0.001"]["value"]
+    rows = (project.folder / "README.md").read_text(encoding="utf-8").splitlines()
+    assert any(row.startswith("| TAR (%) of the recognizer | 99.3 |") and f"| {100 * tar:.1f} [" in row for row in rows)
+
+
 def test_nothing_is_left_behind(project):
     left = [str(path) for path in project.folder.rglob("*") if ".partial" in path.name]
     assert not left and not list((project.folder / ".checkpoints").glob("*"))
@@ -370,7 +382,8 @@ def test_an_experiment_without_local_terms_retrains_the_decoders_and_nothing_bef
     assert list(history) == ["epoch", "split", "total", "pixel", "gradient", "perceptual"]
     # What would follow is asked for, not run: it would take longer than everything else here.
     assert stages_run(project.succeed("dvc", "repro", "--dry")) == {
-        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1
+        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2,
+        "report": 1, "docs": 1,
     }  # fmt: skip
 
     params = json.loads(project.succeed("dvc", "params", "diff", "--json"))["params.yaml"]

@@ -453,3 +453,6 @@ def test_the_findings(project):
     assert "better-than-inverted-vgg" not in claims  # of itself the paper claims no such thing
     assert len(pd.read_csv("plots/findings/findings.csv")) >= len(claims)
     assert Path("plots/findings/findings.md").read_text(encoding="utf-8").count("\n| ") == len(claims) + 2
+    rows = [line for line in Path("docs/findings.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + sum(claim["effect"] is not None or "lpips" not in key for key, claim in claims.items())
+    assert any(row.startswith(f"| {better['claim']} | ") and better["verdict"] in row for row in rows)

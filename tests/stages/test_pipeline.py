@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
@@ -202,7 +204,7 @@ def test_every_store_that_a_stage_opens_is_tracked(stage):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
     }
     assert set(folders) == PATHS
-    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stages()[stage]["outs"]]
+    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stages()[stage].get("outs", [])]
     tracked = [f"{path}/" for path in [*stages()[stage]["deps"], *outs] if path.startswith("data/")]
     used = {node.id for node in ast.walk(tree(source(stage))) if isinstance(node, ast.Name)} & PATHS
     for name in used:
@@ -393,7 +395,70 @@ def test_a_users_mistake_is_one_line_and_a_failure(arguments, code, in_the_check
     assert not (tmp_path / "data").exists()
 
 
-# 4. What is shipped
+# 4. What DVC, Studio and VS Code show of it
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> Path:
+    """A project with the committed pipelines and plots, and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    for name in ("dvc.yaml", "params.yaml", "experiments/dvc.yaml", ".dvc/config", ".dvc/plots", "plots"):
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    subprocess.run(["git", "init", "-q"], check=True, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shown(bare) -> dict[str, dict]:
+    """What `dvc plots show` draws, by path: nothing is missing, and no template or column."""
+    command = [sys.executable, "-m", "dvc", "plots", "show", "--json", "-o", str(bare / "shown")]
+    ended = subprocess.run(command, check=True, cwd=bare, capture_output=True, text=True)
+    found = json.loads(ended.stdout)
+    assert "errors" not in found and ended.stderr == ""
+    return {path: plot for path, (plot,) in found["data"].items()}
+
+
+def test_the_plots_that_dvc_shows_have_their_columns_and_templates(shown):
+    tables = {path: plot for path, plot in shown.items() if path.endswith(".csv")}
+    params = load_params(ROOT / "params.yaml")
+    assert set(tables) == {"plots/roc.csv"} | {f"plots/train_decoder/{name}.csv" for name in params.variants} | {
+        f"plots/disentangle/{name}/training.csv" for name in params.recognizers
+    }
+    for path, plot in tables.items():
+        content, rows = plot["content"], plot["content"]["data"]["values"]
+        assert content["encoding"]["strokeDash"]["field"] in ("map", "split"), path  # our templates, not DVC's own
+        fields = {channel["field"] for channel in content["encoding"].values() if "field" in channel}
+        assert rows and all(fields <= set(row) for row in rows), path
+
+
+def test_every_study_shows_its_pictures(shown):
+    pictures = {path for path, plot in shown.items() if path.endswith(".png")}
+    committed = {relative(path) for path in (ROOT / "plots").rglob("*.png")}
+    assert pictures <= committed
+    assert {path.split("/")[1] for path in committed - pictures} <= {
+        *("roc.png", "losses.png"),  # which DVC draws from their tables
+        *("ablation", "backbones", "competitors", "recognizer_loss", "template_layer"),  # some of each
+    }
+    assert {path.split("/")[1] for path in committed} - {"roc.png", "losses.png"} == {
+        path.split("/")[1] for path in pictures
+    }
+
+
+def test_the_artifacts_are_the_shipped_decoders_and_recognizers(bare):
+    with Repo(str(bare)) as repo:
+        artifacts = repo.artifacts.read()["dvc.yaml"]
+        outs = {out.def_path for out in repo.index.outs}
+    params = load_params(ROOT / "params.yaml")
+    expected = {f"decoder-{name}": f"data/decoders/{name}.safetensors" for name in params.decoders}
+    expected |= {f"recognizer-{name}": f"data/recognizers/{name}.safetensors" for name in params.recognizers}
+    assert {name: artifact.path for name, artifact in artifacts.items()} == expected
+    assert set(expected.values()) <= outs
+    assert all(artifact.type == "model" and artifact.desc for artifact in artifacts.values())
+
+
+# 5. What is shipped
 
 
 def test_the_shipped_variants_are_the_papers_four():

@@ -23,7 +23,7 @@ from dfd.decoder.registry import build_decoder, load_decoder
 from dfd.faces.examples import Examples
 from dfd.faces.store import FaceStore
 from dfd.recognizers.registry import build_recognizer, save_recognizer
-from dfd.rendering.report import verification_table
+from dfd.reporting.tables import verification_table
 from dfd.studies.disentangling import pfrnet as disentangling
 from dfd.studies.equivariance.maps import read_transforms
 from dfd.templates.files import write_templates_file

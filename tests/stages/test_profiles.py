@@ -8,7 +8,6 @@ import importlib
 import io
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -41,6 +40,8 @@ ROOT = Path(__file__).parents[2]
 COPIED = (
     "dvc.yaml",
     "params.yaml",
+    "README.md",
+    "docs",
     "stages",
     "src",
     "profiles",
@@ -245,7 +246,7 @@ def test_the_profile_expands_to_every_stage_once(paper):
     counts = Counter(stage.cmd.split()[2].removeprefix("stages.") for stage in paper.stages)
     expected = {
         "fetch": 3, "preprocess": 3, "import_recognizer": 2, "embed": 6, "fit_closed_form": 2, "train_decoder": 4,
-        "fit_transforms": 2, "evaluate": 4, "verify": 2, "reconstruct": 1, "report": 1,
+        "fit_transforms": 2, "evaluate": 4, "verify": 2, "reconstruct": 1, "report": 1, "docs": 1,
         "occlude": 1, "attack": 2, "cluster": 1, "aggregate": 1, "disentangle": 2,
     }  # fmt: skip
     assert expected.items() <= counts.items() and "train_recognizer" not in counts
@@ -428,7 +429,9 @@ def test_its_numbers_can_be_gathered(paper, tmp_path, monkeypatch):
     shutil.copy(paper.folder / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     importlib.import_module("stages.findings").main()
-    runpy.run_path(str(ROOT / "benchmarks/results.py"))["main"]("lfw")
+    monkeypatch.setattr(sys, "argv", ["dfd", "results", "lfw"])
+    with pytest.raises(SystemExit, match="^0$"):
+        cli.main()
     found = json.loads((tmp_path / "docs/results/lfw.json").read_text(encoding="utf-8"))
     text = (tmp_path / "docs/results/lfw.md").read_text(encoding="utf-8")
     for name in RECOGNIZERS:

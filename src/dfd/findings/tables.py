@@ -1,4 +1,4 @@
-"""The findings as tables: long form for CSV, and Markdown for plots/findings and the docs."""
+"""The findings as tables: long form for CSV, and as Markdown in full for plots/findings and as a page of the docs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.artefacts import replacing
-from dfd.findings.rule import FAILS, HOLDS
+from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 
 COLUMNS = [
     "key",
@@ -70,6 +70,37 @@ def findings_markdown(found: Mapping) -> str:
     return f"{len(found['claims'])} claims: {counts}.\n\n" + "\n".join(lines) + "\n"
 
 
+def findings_page(found: Mapping) -> str:
+    """A page of the docs: what was claimed, the effect and the verdicts. Claims that want LPIPS are counted only where it
+    could not be computed."""
+    claims = {
+        key: claim
+        for key, claim in found["claims"].items()
+        if claim["effect"] is not None or not key.endswith("-lpips")
+    }
+    left_out, counts = len(found["claims"]) - len(claims), found["counts"]
+    datasets = sorted({f"`{claim['dataset']}`" for claim in claims.values()})
+    others = sorted({dataset for claim in claims.values() for dataset in claim.get("also", {})})
+    header = ["the paper says", "here: effect [95 % interval]", "verdict", *others]
+    lines = ["| " + " | ".join(header) + " |", "| --- " * len(header) + "|"]
+    for claim in claims.values():
+        part = f", {claim['part']}" if "part" in claim else ""
+        effect = "–" if claim["effect"] is None else f"{effect_text(claim)} {claim['unit']}{part}"
+        verdict, also = claim["verdict"], claim.get("also", {})
+        cells = [claim["claim"], effect, verdict if verdict == UNDECIDED else f"**{verdict}**"]
+        cells += [f"{also[name]['verdict']}, {effect_text(also[name])}" if name in also else "–" for name in others]
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    without = f" ({left_out} of these want LPIPS, and are left out below)" if left_out else ""
+    text = (
+        f"# What the paper claims, judged\n\n**Of {len(found['claims'])} claims {counts[HOLDS]} hold in this run, "
+        f"{counts[FAILS]} do not, {counts[UNDECIDED]} cannot be decided**{without}. The rule, and what the experiments are: "
+        f"[experiments.md](experiments.md#experiments-and-findings). Effects are those on {' and '.join(datasets)}, of the part "
+        "that decides where a claim has several; what exactly is compared, and every part, is in "
+        "[plots/findings/](../plots/findings/findings.md).\n\n"
+    )
+    return text + "\n".join(lines) + "\n"
+
+
 def effect_text(result: Mapping) -> str:
     """An effect and its 95 % interval, as "0.5 [0.4, 0.6]"; a dash where it is null."""
     ends = [result[name] for name in ("effect", "ci95_low", "ci95_high")]
@@ -81,10 +112,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def write_findings(folder: str | Path, found: Mapping) -> None:
-    """Write findings.csv and findings.md into a folder."""
+def write_findings(folder: str | Path, page: str | Path, found: Mapping) -> None:
+    """Write findings.csv and findings.md into a folder, and the page of the docs."""
     folder = Path(folder)
     with replacing(folder / "findings.csv") as temporary:
         findings_table(found).to_csv(temporary, index=False, float_format="%.6g")
-    with replacing(folder / "findings.md") as temporary:
-        temporary.write_text(findings_markdown(found), encoding="utf-8")
+    for path, text in {folder / "findings.md": findings_markdown(found), Path(page): findings_page(found)}.items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What a reader looks at: grids of images, and curves."""
+"""What a reader looks at: grids of images, and curves; knows no study."""

@@ -9,7 +9,7 @@ from dfd.core.artefacts import write_json
 from dfd.decoder.registry import build_decoder, decode
 from dfd.measures.acceptance import unattacked
 from dfd.recognizers.base import Recognizer
-from dfd.rendering.report import quality_table
+from dfd.reporting.tables import quality_table
 from dfd.studies.reconstruction.evaluation import (
     Judge,
     Reconstructions,

@@ -1,30 +1,41 @@
-"""Gather a run's metrics into docs/results: `python benchmarks/results.py lfw` after `dfd profile lfw --apply && dvc repro`.
-
-Writes <data set>.json, all numbers, and <data set>.md, their tables; no image, and no path of the machine. The findings on
-this data set are among them where the stage `findings` ran.
-"""
+"""A run's metrics gathered for docs/results: all numbers of a data set, and their tables."""
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from dfd.core.artefacts import replacing, write_json
+from dfd.core.errors import DfdError
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.findings.tables import findings_markdown
 from dfd.learning.settings import TrainRecognizer
-from dfd.params import load_params
-from dfd.rendering.report import markdown_table, quality_table, verification_table, view2_table, with_interval
+from dfd.params import Params
+from dfd.reporting.tables import (
+    markdown_table,
+    quality_table,
+    read_metrics,
+    verification_table,
+    view2_table,
+    with_interval,
+)
 
 
-def main(name: str) -> None:
-    params = load_params()
-    quality, verification = _read("evaluate", params.variants), _read("verify", params.recognizers)
-    trained, recognizers = _read("train_decoder", quality), _read("train_recognizer", params.train_recognizer)
-    photos = _read("preprocess", [name])[name]
-    measured = {variant: metrics[name] for variant, metrics in quality.items()}
+def write_results(params: Params, name: str, folder: Path) -> None:
+    """Write `<data set>.json`, all numbers, and `<data set>.md`, their tables; no image, and no path of the machine.
+
+    The findings on this data set are among them where the stage `findings` ran. Raises DfdError where the data set has
+    no metrics in the project's folder.
+    """
+    params.entry("datasets", name)
+    quality, verification = read_metrics("evaluate", params.variants), read_metrics("verify", params.recognizers)
+    trained = read_metrics("train_decoder", quality)
+    recognizers = read_metrics("train_recognizer", params.train_recognizer)
+    photos = read_metrics("preprocess", [name]).get(name)
+    measured = {variant: metrics[name] for variant, metrics in quality.items() if metrics.get(name)}
+    if photos is None or not measured or not verification:
+        raise DfdError(f"metrics: a run on {name} has left none here; run `dvc repro`")
     results = {
         "preprocess": photos,
         "train_recognizer": recognizers,
@@ -33,25 +44,23 @@ def main(name: str) -> None:
         "inversion": {variant: _judged(metrics, params.decoders[variant]) for variant, metrics in measured.items()},
         "noise": {variant: metrics["noise"] for variant, metrics in measured.items()},
         "storage": {variant: metrics["storage"] for variant, metrics in measured.items()},
-        "adapters": _read("adapters", params.experiments.adapters.recognizers),
+        "adapters": read_metrics("adapters", params.experiments.adapters.recognizers),
         "verify": verification,
         "findings": _findings(name),
     }
-    folder = Path("docs/results")
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"{name}.json", results)
 
     first = next(iter(verification.values()))
     impostors = first["original"]["without"]["tar_at_far_0.001"]["n_impostor"]
     differences = [
-        f"{variant} {with_interval(metrics[name]['psnr']['minus_linear'])} dB" for variant, metrics in quality.items()
+        f"{variant} {with_interval(metrics['psnr']['minus_linear'])} dB" for variant, metrics in measured.items()
     ]
     parts = [
         f"# {name.upper()}: the numbers of one run",
         f"The same, in full: [{name}.json]({name}.json). To make them again, in the project's folder:",
         (
-            f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs in params.yaml\n"
-            f"    dvc repro   # with -P the experiments too\n    python benchmarks/results.py {name}"
+            f"    dfd profile {name} --apply   # then, without a network, set datasets.{name}.path and .pairs\n"
+            f"    dvc repro   # with -P the experiments too\n    dfd results {name}"
         ),
         f"{photos['photos']:,} photos, {photos['faces']:,} faces, {photos['rejected']['total']} photos without one; "
         f"{photos['identities']:,} people. Faces by split, nobody in two of them: "
@@ -108,12 +117,6 @@ def main(name: str) -> None:
         ]
     with replacing(folder / f"{name}.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-
-
-def _read(stage: str, keys: Iterable[str]) -> dict[str, dict]:
-    """The metrics of a stage by key, of those that ran."""
-    paths = {key: Path(f"metrics/{stage}/{key}.json") for key in keys}
-    return {key: json.loads(path.read_text(encoding="utf-8")) for key, path in paths.items() if path.exists()}
 
 
 def _judged(metrics: dict, attacked: str) -> dict[str, dict]:
@@ -204,7 +207,3 @@ def _losses(trained: Iterable[str]) -> pd.DataFrame:
             | {f"epoch {epoch}": f"{loss:.0f}" for epoch, loss in zip(history["epoch"], history["total"])}
         )
     return pd.DataFrame(rows).fillna("–")  # trainings end after different epochs
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,8 +1,16 @@
-"""The tables of a run's page and of the docs, from metrics as the stages write them."""
+"""The run's metrics as tables."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
+
+
+def read_metrics(stage: str, keys: Iterable[str]) -> dict[str, dict]:
+    """The metrics of a stage by key, of those that it wrote, in the project's folder."""
+    paths = {key: Path(f"metrics/{stage}/{key}.json") for key in keys}
+    return {key: json.loads(path.read_text(encoding="utf-8")) for key, path in paths.items() if path.is_file()}
 
 
 def with_interval(value: Mapping, key: str = "mean", digits: int = 2, factor: float = 1) -> str:

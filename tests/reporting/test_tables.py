@@ -1,9 +1,9 @@
-"""The report's tables, from metrics as the stages write them."""
+"""The tables, from metrics as the stages write them."""
 
 import pandas as pd
 import pytest
 
-from dfd.rendering.report import (
+from dfd.reporting.tables import (
     key_table,
     markdown_table,
     quality_table,
