@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dfd.params import load_params
-from dfd.rendering.page import Section, write_page
+from dfd.reporting.page import Section, write_page
 from dfd.reporting.tables import read_metrics
 from stages import log, run
 from stages.report import LEAD, evaluated_on, pictures, run_chapters

@@ -10,7 +10,7 @@ from dfd.findings.common import names_of
 from dfd.findings.rule import findings
 from dfd.params import load_params
 from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
-from dfd.rendering.page import Section, write_page
+from dfd.reporting.page import Section, write_page
 from dfd.reporting.tables import key_table, quality_table, read_metrics, verification_table, view2_table
 from dfd.studies.claims import every_claim
 from stages import log, run

@@ -11,7 +11,7 @@ from browser import Browser, needs_chromium
 from PIL import Image
 
 from dfd.core.errors import DfdError
-from dfd.rendering.page import LARGE, Section, inlined, write_page
+from dfd.reporting.page import LARGE, Section, inlined, write_page
 
 TABLE = pd.DataFrame({"variant": ["vgg-vgg"], "PSNR (dB)": ["16.21 [16.09, 16.34]"]})
 
