@@ -1,0 +1,148 @@
+"""What a stage reads: the params that it looks at, and the files of the project that it opens."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Recorder:
+    """Records from `start` on. params: dotted names, a section's own name where it was read whole. read, written: paths
+    relative to `folder`, of files below it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder.resolve()
+        self.params: set[str] = set()
+        self.read: set[str] = set()
+        self.written: set[str] = set()
+        self.names: dict[int, str] = {}  # dotted name, by the id of a settings object
+        self.kept: list = []  # whose ids those are
+
+    def start(self) -> "Recorder":
+        sys.addaudithook(self._audit)
+        self._watch_files_opened_outside_python()
+        self._watch_params()
+        return self
+
+    def opened(self, path, writes: bool) -> None:
+        try:
+            path = Path(path).resolve()
+        except (TypeError, ValueError, OSError):  # a descriptor
+            return
+        if path.is_relative_to(self.folder):
+            (self.written if writes else self.read).add(path.relative_to(self.folder).as_posix())
+
+    def _audit(self, event: str, arguments: tuple) -> None:
+        if event == "open" and isinstance(arguments[0], str):
+            path, mode, flags = arguments
+            self.opened(path, bool(flags & 3) if mode is None else not set(mode).isdisjoint("wax+"))
+        elif event in ("os.listdir", "os.scandir") and isinstance(arguments[0], str):
+            self.opened(arguments[0], False)
+
+    def _watch_files_opened_outside_python(self) -> None:
+        import h5py
+        import safetensors
+        import safetensors.torch
+
+        def watched(function, index: int = 0):
+            def watching(*arguments, **options):
+                self.opened(arguments[index], False)
+                return function(*arguments, **options)
+
+            return watching
+
+        class File(h5py.File):
+            def __init__(file, name, mode="r", *arguments, **options):
+                self.opened(name, mode != "r")
+                super().__init__(name, mode, *arguments, **options)
+
+        h5py.File = File
+        safetensors.safe_open = safetensors.torch.safe_open = watched(safetensors.safe_open)
+        safetensors.torch.load_file = watched(safetensors.torch.load_file)
+
+    def _watch_params(self) -> None:
+        import dfd.params
+        from pydantic import BaseModel
+
+        load, get, dump = dfd.params.load_params, BaseModel.__getattribute__, BaseModel.model_dump
+        recorder = self
+
+        def load_params(*arguments, **options):
+            params = load(*arguments, **options)
+            recorder._name(params, "")
+            return params
+
+        def __getattribute__(model, key):
+            where = recorder.names.get(id(model))
+            if where is not None and key in type(model).model_fields:
+                value = get(model, key)
+                if not isinstance(value, BaseModel | Entries):
+                    recorder.params.add(f"{where}{key}")
+                return value
+            return get(model, key)
+
+        def model_dump(model, *arguments, **options):
+            where = recorder.names.get(id(model))
+            if where is not None:
+                recorder.params |= {f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())}
+            return dump(model, *arguments, **options)
+
+        BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = __getattribute__, model_dump, load_params
+
+    def _name(self, model, where: str) -> None:
+        """Give the settings objects below this one, and it, their dotted names."""
+        from pydantic import BaseModel
+
+        self.names[id(model)] = where
+        self.kept.append(model)
+        for key in type(model).model_fields:
+            value = model.__dict__[key]
+            if isinstance(value, BaseModel):
+                self._name(value, f"{where}{key}.")
+            elif isinstance(value, dict):
+                for name, entry in value.items():
+                    if isinstance(entry, BaseModel):
+                        self._name(entry, f"{where}{key}.{name}.")
+                model.__dict__[key] = Entries(value, self, f"{where}{key}")
+
+
+class Entries(dict):
+    """A section of entries by name. Who goes through it reads it whole, who asks for a name reads that entry."""
+
+    def __init__(self, entries: dict, recorder: Recorder, where: str):
+        super().__init__(entries)
+        self.recorder, self.where = recorder, where
+
+    def _read(self, key: str | None = None) -> None:
+        self.recorder.params.add(self.where if key is None else f"{self.where}.{key}")
+
+    def __getitem__(self, key):
+        self._read(key)
+        return super().__getitem__(key)
+
+    def get(self, key, default=None):
+        self._read(key)
+        return super().get(key, default)
+
+    def __contains__(self, key) -> bool:
+        self._read(key)
+        return super().__contains__(key)
+
+    def __iter__(self) -> Iterator[str]:
+        self._read()
+        return super().__iter__()
+
+    def keys(self):
+        self._read()
+        return super().keys()
+
+    def values(self):
+        self._read()
+        return super().values()
+
+    def items(self):
+        self._read()
+        return super().items()
+
+    def __or__(self, other):
+        self._read()
+        return super().__or__(other)
