@@ -61,7 +61,7 @@ def _unit(templates: np.ndarray) -> np.ndarray:
     return (templates / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-class _Curve:
+class Curve:
     """The steps of a ROC, and whose pairs they accept, so that identities can be weighed anew for each replicate.
 
     thresholds: (S,) inf, then the distinct scores, falling. n_false, n_true: (S,) impostor and genuine pairs accepted.
@@ -125,6 +125,28 @@ class _Curve:
     def tar(self, false: np.ndarray, true: np.ndarray, far: float) -> float:
         return true[self.n_true[self.last_step(false, far)]] / true[-1]
 
+    def tar_at_far(self, far: float) -> dict:
+        """See the function `tar_at_far`."""
+        false, true = self.unweighted()
+        step = self.last_step(false, far)
+        threshold = float(self.thresholds[step])
+        result = {
+            "value": float(self.tar(false, true, far)),
+            "far": float(self.n_false[step] / false[-1]),
+            "threshold": threshold if np.isfinite(threshold) else None,
+            "n_genuine": int(true[-1]),
+            "n_impostor": int(false[-1]),
+            "accepted_genuine": int(self.n_true[step]),
+            "accepted_impostor": int(self.n_false[step]),
+        }
+        if result["threshold"] is None:
+            result["threshold_note"] = "an impostor pair has the highest score of all: any threshold accepts too many"
+        if false[-1] * far < 1 - 1e-9:
+            result["note"] = (
+                f"{false[-1]} impostor pairs are too few for a FAR of {far:g}: TAR without a false acceptance"
+            )
+        return result
+
     def eer(self, false: np.ndarray, true: np.ndarray) -> float:
         def errors(step: int) -> float:  # FMR + FNMR
             return 1 + false[self.n_false[step]] / false[-1] - true[self.n_true[step]] / true[-1]
@@ -161,7 +183,7 @@ def roc(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     The first step has threshold inf and accepts nothing. Raises ValueError without genuine or without impostor pairs,
     as do all functions below.
     """
-    curve = _Curve(pairs)
+    curve = Curve(pairs)
     return curve.n_false / curve.n_false[-1], curve.n_true / curve.n_true[-1], curve.thresholds
 
 
@@ -184,27 +206,7 @@ def tar_at_far(pairs: Pairs, far: float) -> dict:
     threshold: the lowest that keeps that FAR; None, with a `threshold_note`, where that is above every score.
     With fewer than 1/far impostor pairs it is the TAR without any false acceptance, and `note` says so.
     """
-    return _tar_at_far(_Curve(pairs), far)
-
-
-def _tar_at_far(curve: _Curve, far: float) -> dict:
-    false, true = curve.unweighted()
-    step = curve.last_step(false, far)
-    threshold = float(curve.thresholds[step])
-    result = {
-        "value": float(curve.tar(false, true, far)),
-        "far": float(curve.n_false[step] / false[-1]),
-        "threshold": threshold if np.isfinite(threshold) else None,
-        "n_genuine": int(true[-1]),
-        "n_impostor": int(false[-1]),
-        "accepted_genuine": int(curve.n_true[step]),
-        "accepted_impostor": int(curve.n_false[step]),
-    }
-    if result["threshold"] is None:
-        result["threshold_note"] = "an impostor pair has the highest score of all: any threshold accepts too many"
-    if false[-1] * far < 1 - 1e-9:
-        result["note"] = f"{false[-1]} impostor pairs are too few for a FAR of {far:g}: TAR without a false acceptance"
-    return result
+    return Curve(pairs).tar_at_far(far)
 
 
 def eer(pairs: Pairs) -> float:
@@ -213,13 +215,13 @@ def eer(pairs: Pairs) -> float:
     Where no step has both equal, it is the midpoint of FMR and FNMR at one of the two steps beside the crossing, the
     one with the smaller sum (FVC2000: Maio et al., PAMI 2002).
     """
-    curve = _Curve(pairs)
+    curve = Curve(pairs)
     return float(curve.eer(*curve.unweighted()))
 
 
 def auc(pairs: Pairs) -> float:
     """The area under the ROC, in [0, 1]: how often a genuine pair outscores an impostor pair, a tie counting half."""
-    curve = _Curve(pairs)
+    curve = Curve(pairs)
     return float(curve.auc(*curve.unweighted()))
 
 
@@ -236,16 +238,16 @@ def verification_summary(
     The intervals resample identities: pairs that share a person are not independent, and a pair-wise bootstrap would
     be too narrow (vertex bootstrap: Snijders & Borgatti, 1999; subsets bootstrap: Bolle et al., 2004).
     """
-    curve = _Curve(pairs)
+    curve = Curve(pairs)
     weights = bootstrap_weights(curve.n_identities, samples, generator)
     return _summary(curve, fars, _replicates([curve], fars, weights)[0])
 
 
-def _summary(curve: _Curve, fars: Sequence[float], replicates: np.ndarray) -> dict:
+def _summary(curve: Curve, fars: Sequence[float], replicates: np.ndarray) -> dict:
     values = dict(zip(_names(fars), curve.measures(np.ones(curve.n_identities, np.int32), fars), strict=True))
     summary = {name: {"value": float(value)} for name, value in values.items()}
     for far in fars:
-        summary[f"tar_at_far_{far:g}"] = _tar_at_far(curve, far)
+        summary[f"tar_at_far_{far:g}"] = curve.tar_at_far(far)
     return {
         name: summary[name] | interval for name, interval in zip(summary, _intervals(curve, replicates), strict=True)
     }
@@ -267,7 +269,7 @@ def paired_summary(
     """
     if not all(np.array_equal(a, b) for a, b in zip(with_pairs[1:], without_pairs[1:], strict=True)):
         raise ValueError("a paired difference needs the same pairs in the same order")
-    curves = [_Curve(with_pairs), _Curve(without_pairs)]
+    curves = [Curve(with_pairs), Curve(without_pairs)]
     weights = bootstrap_weights(curves[0].n_identities, samples, generator)
     replicates = _replicates(curves, fars, weights)
     return {
@@ -277,7 +279,7 @@ def paired_summary(
     }
 
 
-def _difference(curve: _Curve, other: _Curve, fars, replicates: np.ndarray, others: np.ndarray) -> dict:
+def _difference(curve: Curve, other: Curve, fars, replicates: np.ndarray, others: np.ndarray) -> dict:
     ones = np.ones(curve.n_identities, np.int32)
     differences = np.subtract(curve.measures(ones, fars), other.measures(ones, fars))
     return {
@@ -300,7 +302,7 @@ def compared_summaries(
     first = next(iter(series.values()))
     if not all(np.array_equal(a, b) for pairs in series.values() for a, b in zip(pairs[1:], first[1:], strict=True)):
         raise ValueError("compared summaries need the same pairs in the same order")
-    curves = [_Curve(pairs) for pairs in series.values()]
+    curves = [Curve(pairs) for pairs in series.values()]
     replicates = _replicates(curves, fars, weights)
     found: dict = {}
     for number, (name, curve, own) in enumerate(zip(series, curves, replicates, strict=True)):
@@ -328,7 +330,7 @@ def gain_difference(
     series = [*gains, *others]
     if not all(np.array_equal(a, b) for pairs in series for a, b in zip(pairs[1:], series[0][1:], strict=True)):
         raise ValueError("gains that are compared need the same pairs in the same order")
-    curves = [_Curve(pairs) for pairs in series]
+    curves = [Curve(pairs) for pairs in series]
     weights = bootstrap_weights(curves[0].n_identities, samples, generator).astype(np.int32)
 
     def difference(row: np.ndarray) -> np.ndarray:  # no matrix product: what is equal differs by exactly 0
@@ -347,13 +349,13 @@ def _names(fars: Sequence[float]) -> list[str]:
     return [*(f"tar_at_far_{far:g}" for far in fars), "eer", "auc"]
 
 
-def _replicates(curves: list[_Curve], fars, weights: np.ndarray) -> np.ndarray:
+def _replicates(curves: list[Curve], fars, weights: np.ndarray) -> np.ndarray:
     """The measures of each curve under the same weights (samples, identities), (curves, samples, measures)."""
     weights = weights.astype(np.int32)
     return np.array([[curve.measures(row, fars) for row in weights] for curve in curves])
 
 
-def _intervals(curve: _Curve, replicates: np.ndarray) -> list[dict]:
+def _intervals(curve: Curve, replicates: np.ndarray) -> list[dict]:
     """The interval of each measure over the replicates (samples, measures) that hold both kinds of pairs."""
     replicates = replicates[~np.isnan(replicates).any(1)]
     # Two identities, or genuine pairs of one only, give every such replicate the same weights: no width to be seen.
