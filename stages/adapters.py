@@ -8,6 +8,7 @@ from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import unattacked
+from dfd.measures.estimates import People
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
@@ -23,7 +24,7 @@ PLOT = "plots/adapters/{}"
 def main() -> None:
     params = load_params()
     settings, device, far = params.experiments.adapters, pick_device(params.device), params.evaluate.far
-    samples, seed = params.bootstrap, params.seed
+    seed = params.seed
     decoder, own = load_decoder(DECODER.format(settings.decoder), device), params.entry("decoders", settings.decoder)
     names = list(dict.fromkeys([own, *settings.recognizers]))
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in names}
@@ -47,7 +48,8 @@ def main() -> None:
         systems, attacked = {}, rows[: settings.max_faces]
         for key in (name, own):
             before = unattacked(stores[key].template[rows].numpy(), faces.identities(rows), far)
-            systems[key] = System(recognizers[key], stores[key].template[attacked], faces.identities(attacked), before)
+            people = People(faces.identities(attacked), params.bootstrap, seed)
+            systems[key] = System(recognizers[key], stores[key].template[attacked], people, before)
         order = np.random.default_rng(seed).permutation(
             np.intersect1d(leaks[name].rows("train"), leaks[own].rows("train"))
         )
@@ -59,13 +61,13 @@ def main() -> None:
             people=leaking.identities(order),
         )
         truth = systems[own].templates
-        metrics = attacks_by_pairs(decoder, pairs, settings.pairs, systems[name], truth, samples, seed)
+        metrics = attacks_by_pairs(decoder, pairs, settings.pairs, systems[name], truth, seed)
         table = pairs_table(metrics, settings.pairs)
         metrics |= {
-            "own": attack(decoder, truth, systems[own], samples, seed),
+            "own": attack(decoder, truth, systems[own]),
             "unattacked": systems[name].before,
             "n_faces": len(attacked),
-            "n_identities": len(set(systems[name].identities)),
+            "n_identities": len(systems[name].people),
             "leaked_identities": leaked,
         }
         write_json(f"metrics/adapters/{name}.json", metrics)

@@ -12,7 +12,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
-from dfd.measures.intervals import mean_interval
+from dfd.measures.estimates import People
 from dfd.params import load_params
 from dfd.rendering.curves import count_figure
 from dfd.rendering.grids import image_grid
@@ -49,15 +49,14 @@ def main() -> None:
     if planned.counts:
         looked_at = rows[np.concatenate([draw.gallery[:, 0] for draw in planned.drawn[: settings.decoded_draws]])]
         mirror = mirror_distance(faces.views(looked_at, size)).numpy()
-        generator = np.random.default_rng(params.seed)
-        photo = {"mirror": mean_interval(mirror, faces.identities(looked_at), samples, generator=generator)}
+        photo = {"mirror": People(faces.identities(looked_at), samples, params.seed).mean(mirror).metrics()}
         tables["decoded"].append(by_count_table("the photo", {1: photo}, ["mirror"]))
     for name, reason in left_out.items():
         write_json(f"metrics/aggregate/{name}.json", {"aggregate": None, "aggregate_note": reason})
     decoded: dict = {}
+    people = People(range(len(planned.people)), samples, params.seed)
     for name, template in templates.items():
-        generator, drawn = np.random.default_rng(params.seed), settings.decoded_draws
-        metrics = aggregation_metrics(template, decoders[name], planned, drawn, samples, generator=generator)
+        metrics = aggregation_metrics(template, decoders[name], planned, settings.decoded_draws, people)
         tables["verification"].append(by_count_table(name, metrics.get("verification") or {}, VERIFICATION))
         decoded |= metrics.get("decoded", {})
         photo_mirror = {"photo_mirror": photo["mirror"]} if planned.counts else {}

@@ -9,6 +9,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.estimates import People
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.studies.attack.attacks import ATTACKS
@@ -22,7 +23,7 @@ from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 def main(recognizer: str) -> None:
     params = load_params()
-    settings, dataset, samples, seed = params.attacks, params.roles.verification, params.bootstrap, params.seed
+    settings, dataset, seed = params.attacks, params.roles.verification, params.seed
     faces, device = FaceStore(FACES.format(dataset)), pick_device(params.device)
     rows = faces.rows("test")
     rows = rows[with_most_photos(faces.identities(rows), settings.max_people, settings.photos)]
@@ -33,10 +34,10 @@ def main(recognizer: str) -> None:
     variants = [name for name, variant in params.variants.items() if variant.template == recognizer]
     decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
 
-    people = len(np.unique(faces.identities(rows)))
-    metrics: dict = {"n_faces": len(rows), "n_identities": people, "leaked_identities": leaked}
+    people = People(faces.identities(rows), params.bootstrap, seed)
+    metrics: dict = {"n_faces": len(rows), "n_identities": len(people), "leaked_identities": leaked}
     plots = Path(f"plots/attack/{recognizer}")
-    if note := why_not(module, people):
+    if note := why_not(module, len(people)):
         log.info("%s: %s", recognizer, note)
         with replacing(plots / "note.txt") as temporary:  # DVC misses a folder that is not there
             temporary.write_text(f"{note}\n", encoding="utf-8")
@@ -45,7 +46,9 @@ def main(recognizer: str) -> None:
         metrics["decoding_note"] = f"no variant decodes templates of {recognizer}: everything is before decoding"
     of = (module, decoders, faces, rows, templates)
 
-    identification, shown = attack_identification(*of, settings.enrol, _attacks(settings), samples, seed)
+    identification, shown = attack_identification(
+        *of, settings.enrol, _attacks(settings), people, np.random.default_rng(seed)
+    )
     table = targeted_table(identification["targeted"])
     write_table(plots / "targeted.csv", table)
     title = f"Photos of {dataset}, attacked to be identified by {recognizer} as another"
@@ -54,7 +57,7 @@ def main(recognizer: str) -> None:
 
     epsilons = sorted({*settings.epsilons, settings.epsilon})
     pairs = attacked_pairs(*of, epsilons, settings.matching_pairs, np.random.default_rng(seed))
-    verification = verification_metrics(pairs, settings.epsilon, samples, seed)
+    verification = verification_metrics(pairs, settings.epsilon, people)
     table = roc_curves(pairs, settings.epsilon)
     write_table(plots / "roc.csv", table)
     title = f"Verification by {recognizer} on {dataset}, ε = {settings.epsilon:g} grey levels"

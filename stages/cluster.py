@@ -10,6 +10,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.estimates import People
 from dfd.params import load_params
 from dfd.rendering.grids import image_grid
 from dfd.studies.people.clustering import centroids, cluster, nearest
@@ -36,10 +37,9 @@ def main() -> None:
 
     for name, reason in left_out.items():
         write_json(f"metrics/cluster/{name}.json", {"cluster": None, "cluster_note": reason})
+    resampled = People(range(len(people)), params.bootstrap, params.seed)
     for name, template in templates.items():
-        generator = np.random.default_rng(params.seed)
-        settings = {"samples": params.bootstrap, "generator": generator}
-        metrics = person_spread(template, people, decoders[name], wanted, **settings)
+        metrics = person_spread(template, people, decoders[name], wanted, resampled)
         write_json(f"metrics/cluster/{name}.json", metrics | {"leaked_identities": leaked})
         log.info("%s: %s", name, metrics.get("templates_note") or metrics["templates"]["within_person_share"])
 

@@ -11,6 +11,7 @@ from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import NO_GRADIENTS
 from dfd.measures.acceptance import attack_summary, unattacked
+from dfd.measures.estimates import People
 from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
@@ -69,11 +70,9 @@ def main(variant: str) -> None:
                 found = attack_summary(
                     {name: embed_images(attacked, image).numpy() for name, image in images.items()},
                     photos,
-                    identities,
+                    People(identities, params.bootstrap, params.seed),
                     before,
                     comparison.references,
-                    params.bootstrap,
-                    params.seed,
                 )
                 acceptance = {"unattacked": before, "decoders": found}
     write_json(f"metrics/competitors/{variant}.json", metrics | notes | {"acceptance": acceptance})

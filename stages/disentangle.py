@@ -1,6 +1,5 @@
 """Split a recognizer's templates into identity and perceived gender (PFRNet), replace either part, decode (Fig. 17)."""
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -9,6 +8,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.estimates import People
 from dfd.measures.gender import GenderClassifier, gender_labels
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -23,7 +23,7 @@ PLOTS = "plots/disentangle/{}/{}"
 
 def main(recognizer: str) -> None:
     params = load_params()
-    settings, device, samples = params.disentangling, pick_device(params.device), params.bootstrap
+    settings, device = params.disentangling, pick_device(params.device)
     store = _templates(params.roles.decoders, recognizer)
     labels = {
         split: gender_labels(store.faces, store.rows(split), settings.training_faces)
@@ -65,14 +65,14 @@ def main(recognizer: str) -> None:
             continue
         leaked = refuse_leakage(learned, faces, found.rows, params.roles.allow_leakage)
         templates = {name: judge.template[found.rows] for name, judge in stores.items()}
-        identities, generator = faces.identities(found.rows), np.random.default_rng(params.seed)
-        of = (net, probes, measured, classifier, judges, templates, found.male, identities)
-        metrics[dataset] = measure(*of, settings.cosine_faces, samples, generator)
+        people = People(faces.identities(found.rows), params.bootstrap, params.seed)
+        of = (net, probes, measured, classifier, judges, templates, found.male, people)
+        metrics[dataset] = measure(*of, settings.cosine_faces)
         metrics[dataset] |= {"leaked_identities": leaked, "labels_note": found.note}
         log.info("%s on %d faces of %s", recognizer, len(found.rows), dataset)
         if not variants:
             continue
-        shown = pick_faces(found.male, identities, settings.shown)
+        shown = pick_faces(found.male, people.identities, settings.shown)
         images = modified_faces(
             net, decoders, templates[recognizer][shown], faces.views(found.rows[shown], params.decoder.size)
         )

@@ -7,6 +7,7 @@ from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import unattacked
+from dfd.measures.estimates import People
 from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -65,7 +66,7 @@ def main(name: str) -> None:
             Reconstructions(
                 originals=faces.views(rows, decoder.size),
                 images=reconstructions(decoder, closed_form, templates),
-                identities=identities,
+                people=People(identities, params.bootstrap, params.seed),
                 attempts=attempts,
                 stored=stored_reconstructions(decoder, templates, stored_faces),
                 stored_faces=stored_faces,
@@ -74,8 +75,6 @@ def main(name: str) -> None:
             {key: Judge(recognizers[key], store.template[rows], systems[key]) for key, store in stores.items()},
             template,
             lpips,
-            params.bootstrap,
-            params.seed,
         )
         metrics[dataset] |= {"leaked_identities": leaked, "faces_without_template": missing}
         psnr = metrics[dataset]["psnr"]

@@ -8,6 +8,7 @@ from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.estimates import People
 from dfd.measures.side_by_side import gains_by_recognizer
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
@@ -56,9 +57,9 @@ def main() -> None:
             templates = embed_views(module, faces, rows, views[view])
             perturbed[name][condition], mapped[name][condition] = templates.numpy(), maps[view](templates).numpy()
     originals = {name: store.template[rows].numpy() for name, store in stores.items()}
-    people = faces.identities(rows)
-    metrics = {"n_faces": len(rows), "n_identities": len(np.unique(people)), "leaked_identities": leaked}
-    metrics |= gains_by_recognizer(originals, perturbed, mapped, people, params.bootstrap, params.seed)
+    people = People(faces.identities(rows), params.bootstrap, params.seed)
+    metrics = {"n_faces": len(rows), "n_identities": len(people), "leaked_identities": leaked}
+    metrics |= gains_by_recognizer(originals, perturbed, mapped, people)
     write_json(f"metrics/map_gains/{dataset}.json", metrics | notes)
 
 

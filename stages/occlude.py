@@ -9,6 +9,7 @@ from dfd.core.devices import pick_device
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.estimates import People
 from dfd.measures.gender import GenderClassifier
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
@@ -45,20 +46,20 @@ def main() -> None:
             log.info("%s has no test faces: left out", dataset)
             continue
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
-        samples, generator = params.bootstrap, np.random.default_rng(params.seed)
         shown = spread(np.arange(len(rows)), settings.shown)
-        originals, identities = faces.views(rows, size), faces.identities(rows)
+        originals = faces.views(rows, size)
+        people = People(faces.identities(rows), params.bootstrap, params.seed)
         landmarks, classifier = landmarks_in_view(faces, rows), GenderClassifier(str(faces.attributes["geometry"]))
         covered = {region: coverage(blocks(region, landmarks), size) for region in settings.regions}
 
         clean = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in modules}
         blocked = {}
         for name, module in modules.items():
-            metrics[name][dataset] = {"n_faces": len(rows), "n_identities": len(np.unique(identities))}
+            metrics[name][dataset] = {"n_faces": len(rows), "n_identities": len(people)}
             metrics[name][dataset]["leaked_identities"] = leaked
             for region in settings.regions:
                 templates = embed_occluded(module, faces, rows, region, settings.shade)
-                change = template_change(clean[name], templates, identities, samples, generator=generator)
+                change = template_change(clean[name], templates, people)
                 metrics[name][dataset][region] = {"cosine": change, "decoded": {}}
                 blocked[name, region] = templates
                 log.info("%s, %s of %s blocked: cosine %.3f", name, region, dataset, change["mean"])
@@ -69,13 +70,12 @@ def main() -> None:
             decoder = load_decoder(DECODER.format(variant), device)
             plain = decode(decoder, clean[name])
             images, embedded, p_male = [plain[shown]], embed_images(modules[name], plain), classifier(plain)
-            of = {"identities": identities, "samples": samples, "generator": generator}
             for region in settings.regions:
                 image = decode(decoder, blocked[name, region])
                 again = embed_images(modules[name], image)
-                change = reconstruction_change(originals, plain, image, covered[region], **of)
-                change["cosine"] = identity_kept(clean[name], embedded, again, **of)
-                change["gender_flipped"] = gender_flipped(p_male, classifier(image), **of)
+                change = reconstruction_change(originals, plain, image, covered[region], people)
+                change["cosine"] = identity_kept(clean[name], embedded, again, people)
+                change["gender_flipped"] = gender_flipped(p_male, classifier(image), people)
                 metrics[name][dataset][region]["decoded"][variant] = change
                 images.append(image[shown])
             grid.append((variant, _by_face(images)))

@@ -8,6 +8,7 @@ from dfd.faces.leakage import learned_from, people_seen
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import NO_GRADIENTS
 from dfd.learning.recognizers import split_people
+from dfd.measures.estimates import People
 from dfd.measures.quality import load_lpips
 from dfd.measures.side_by_side import verification_by_recognizer
 from dfd.params import load_params
@@ -69,9 +70,7 @@ def main() -> None:
             }
         metrics[dataset] |= verification_by_recognizer(
             {name: template.numpy() for name, template in seen.items()},
-            identities,
-            params.bootstrap,
-            params.seed,
+            People(identities, params.bootstrap, params.seed),
         )
     write_json(f"metrics/recognizer_loss/{settings.dataset}.json", metrics | notes)
     histories = {name: f"{folder}/history.csv" for name, folder in folders.items()}

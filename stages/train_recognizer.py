@@ -1,6 +1,5 @@
 """Train a recognizer, and say how well it verifies people it has never seen."""
 
-import numpy as np
 import torch
 
 from dfd.core.artefacts import replacing, write_json
@@ -12,7 +11,8 @@ from dfd.faces.store import FaceStore
 from dfd.learning.objectives import OBJECTIVES
 from dfd.learning.recognizers import identity_labels, train_recognizer
 from dfd.learning.training import Conditions
-from dfd.measures.verification import cosine_pairs, verification_summary
+from dfd.measures.estimates import People
+from dfd.measures.verification import cosine_pairs
 from dfd.params import load_params
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.templates.embedding import embed_views
@@ -51,7 +51,8 @@ def main(recognizer: str) -> None:
 
     templates = embed_views(module, unseen, test).numpy()
     pairs = cosine_pairs(templates, templates, unseen.identities(test))
-    summary = verification_summary(pairs, samples=params.bootstrap, generator=np.random.default_rng(params.seed))
+    people = People(unseen.identities(test), params.bootstrap, params.seed)
+    summary = people.verification(pairs).metrics()
     metrics = {
         "dimension": module.dimension,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),

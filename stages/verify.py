@@ -7,6 +7,7 @@ from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.measures.estimates import People
 from dfd.params import load_params
 from dfd.photos.pairs import read_pairs
 from dfd.recognizers.base import NO_IMAGES
@@ -14,7 +15,7 @@ from dfd.recognizers.registry import load_recognizer
 from dfd.studies.equivariance.maps import read_transforms
 from dfd.studies.equivariance.perturbations import perturbations
 from dfd.studies.equivariance.verification import all_pairs, listed_pairs
-from dfd.studies.equivariance.view2 import pair_scores, pairs_without, people_in, too_few, view2_summary
+from dfd.studies.equivariance.view2 import pair_scores, pairs_without, people_in, people_of, too_few, view2_summary
 from dfd.templates.embedding import embed_views
 from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore
@@ -62,7 +63,7 @@ def main(recognizer: str) -> None:
         kept = first_photos(identities, params.verify.photos)
         metrics["faces_beyond_limit"] = len(rows) - len(kept)
         sides = ({name: templates[kept] for name, templates in side.items()} for side in (perturbed, mapped))
-        table, curves = all_pairs(originals.numpy()[kept], *sides, identities[kept], samples, seed)
+        table, curves = all_pairs(originals.numpy()[kept], *sides, People(identities[kept], samples, seed))
         metrics |= table
     else:
         note = f"{len(rows)} faces of {people} people: too few for both a person's pair and a pair of two people"
@@ -74,12 +75,13 @@ def main(recognizer: str) -> None:
         metrics["view2"], used = _usable(pairs, keys, set() if params.roles.allow_leakage else seen, seen)
         if len(used):
             scores = pair_scores(used, keys, templates)
-            metrics["view2"] |= view2_summary(used, scores, samples, generator=np.random.default_rng(seed))
+            metrics["view2"] |= view2_summary(used, scores, people_of(used, samples, seed))
         seen = set().union(*(own.people for own in fitted.values()))
         keys = faces.faces["key"].iloc[rows]
         metrics["view2_perturbed"], used = _usable(pairs, keys, set(faces.faces["identity"]) - set(identities), seen)
         if len(used):
-            metrics["view2_perturbed"] |= listed_pairs(used, keys, originals.numpy(), perturbed, mapped, samples, seed)
+            sides = originals.numpy(), perturbed, mapped
+            metrics["view2_perturbed"] |= listed_pairs(used, keys, *sides, people_of(used, samples, seed))
     write_json(f"metrics/verify/{recognizer}.json", metrics)
     write_table(f"plots/verify/{recognizer}.csv", curves.assign(recognizer=recognizer)[COLUMNS])
     log.info("%s: %d faces of %s, %d conditions", recognizer, len(rows), dataset, 1 + len(perturbed))

@@ -7,12 +7,8 @@ import pytest
 from dfd.findings.rule import (
     FAILS,
     HOLDS,
-    OUTER,
-    OWN,
-    PAIRED,
     UNDECIDED,
     Claim,
-    Effect,
     Missing,
     above,
     findings,
@@ -24,10 +20,11 @@ from dfd.findings.rule import (
     together,
     verdict,
 )
+from dfd.measures.estimates import Estimate
 
 
-def effect(low, high, value=None) -> Effect:
-    return Effect((low + high) / 2 if value is None else value, low, high)
+def effect(low, high, value=None) -> Estimate:
+    return Estimate((low + high) / 2 if value is None else value, low, high)
 
 
 def claim(low, high, effects, **options) -> Claim:
@@ -57,7 +54,7 @@ def claim(low, high, effects, **options) -> Claim:
     ],
 )
 def test_the_verdict_is_where_the_interval_lies(low, high, claimed, expected):
-    assert verdict(Effect(0.1, low, high), *claimed) == expected
+    assert verdict(Estimate(0.1, low, high), *claimed) == expected
 
 
 def test_a_claim_about_several_things():
@@ -81,7 +78,7 @@ def test_the_part_that_decides_gives_the_effect():
 
 
 def test_a_missing_part_leaves_a_claim_undecided():
-    parts = {"there": effect(1, 2), "missing": Effect(None, note="no network")}
+    parts = {"there": effect(1, 2), "missing": Estimate(None, note="no network")}
     found = judged(claim(0, inf, lambda m, d: parts), {}, "orl")
     assert (found["verdict"], found["effect"], found["effect_note"], found["part"]) == (
         UNDECIDED,
@@ -120,20 +117,22 @@ METRICS = {
             "words": {"text": 1},
         },
         "resnet": {"mean": 3, "ci95_low": 2, "ci95_high": 4},
-    }
+    },
+    "attack": {"minus_before": {"tar": {"value": 1, "ci95_low": 0, "ci95_high": 2}}},
 }
 
 
 def test_numbers_are_found_with_their_intervals_and_notes():
-    assert number(METRICS, "verify", "vgg", "difference") == Effect(0.1, 0.0, 0.3, PAIRED)
-    assert number(METRICS, "verify", "vgg", "eer") == Effect(0.2, None, None, OWN, "too few identities")
-    assert number(METRICS, "verify", "resnet").value == 3
+    assert number(METRICS, "verify", "vgg", "difference") == Estimate(0.1, 0.0, 0.3, paired=True)
+    assert number(METRICS, "verify", "vgg", "eer") == Estimate(0.2, note="too few identities")
+    assert number(METRICS, "verify", "resnet") == Estimate(3, 2, 4)
+    assert number(METRICS, "attack", "minus_before", "tar") == Estimate(1, 0, 2, paired=True)
     for path, note in {
         ("verify", "vgg", "lpips"): "no network",
         ("verify", "vgg", "lpips", "minus_global"): "no network",
         ("verify", "vgg", "rotated", "difference"): "it embeds no images",
         ("verify", "senet"): "no verify/senet among the metrics",
-        ("attack", "vgg"): "no attack among the metrics",
+        ("cluster", "vgg"): "no cluster among the metrics",
         ("verify", "vgg", "words"): "no number",
     }.items():
         with pytest.raises(Missing, match=note):
@@ -142,11 +141,19 @@ def test_numbers_are_found_with_their_intervals_and_notes():
 
 
 def test_the_arithmetic_of_effects():
-    assert negated(Effect(1, 0, 3, PAIRED)) == Effect(-1, -3, 0, PAIRED) and negated(Effect(1)).low is None
-    assert above(Effect(0.75, 0.5, 1.0), 0.5) == Effect(0.25, 0.0, 0.5)
-    assert minus(Effect(5, 4, 7), Effect(1, 0, 2)) == Effect(4, 2, 7, OUTER)
-    unsure = minus(Effect(5, 4, 7), Effect(1, note="one person"))
-    assert unsure == Effect(4, None, None, OUTER, "one person")
+    assert (
+        negated(Estimate(1, 0, 3, paired=True)) == Estimate(-1, -3, 0, paired=True) and negated(Estimate(1)).low is None
+    )
+    assert above(Estimate(0.75, 0.5, 1.0), 0.5) == Estimate(0.25, 0.0, 0.5)
+    assert minus(Estimate(5, 4, 7), Estimate(1, 0, 2)) == Estimate(4, 2, 7, paired=False)
+    unsure = minus(Estimate(5, 4, 7), Estimate(1, note="one person"))
+    assert unsure == Estimate(4, paired=False, note="one person")
+
+
+@pytest.mark.parametrize("paired, words", [(None, "of the measure"), (True, "paired"), (False, "outer")])
+def test_how_the_interval_was_made_is_told(paired, words):
+    found = judged(claim(0, inf, lambda m, d: {"a": effect(1, 2)._replace(paired=paired)}), {}, "orl")
+    assert found["interval"] == words
 
 
 def test_the_range_in_words():

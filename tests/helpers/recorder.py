@@ -60,8 +60,9 @@ class Recorder:
         safetensors.torch.load_file = watched(safetensors.torch.load_file)
 
     def _watch_params(self) -> None:
-        import dfd.params
         from pydantic import BaseModel
+
+        import dfd.params
 
         load, get, dump = dfd.params.load_params, BaseModel.__getattribute__, BaseModel.model_dump
         recorder = self
@@ -83,10 +84,16 @@ class Recorder:
         def model_dump(model, *arguments, **options):
             where = recorder.names.get(id(model))
             if where is not None:
-                recorder.params |= {f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())}
+                recorder.params |= {
+                    f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())
+                }
             return dump(model, *arguments, **options)
 
-        BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = __getattribute__, model_dump, load_params
+        BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = (
+            __getattribute__,
+            model_dump,
+            load_params,
+        )
 
     def _name(self, model, where: str) -> None:
         """Give the settings objects below this one, and it, their dotted names."""

@@ -5,6 +5,7 @@ import pytest
 
 from dfd.core.artefacts import write_json
 from dfd.measures.acceptance import accepted, attack_summary, has_pairs, unattacked
+from dfd.measures.estimates import People
 from dfd.studies.reconstruction.comparison import against
 
 PEOPLE = np.array(["b", "a", "b", "c", "a", "b", "d", "d"])
@@ -22,7 +23,7 @@ def summary(
 ):
     """Against `perfect`, where it is among the attacks."""
     references = references or against(attacks, *({"perfect"} & attacks.keys()))
-    return attack_summary(attacks, photos, people, unattacked(photos, people, far), references, 200, seed)
+    return attack_summary(attacks, photos, People(people, 200, seed), unattacked(photos, people, far), references)
 
 
 def cosine(a, b) -> float:
@@ -43,9 +44,9 @@ def test_acceptance_is_what_loops_count(threshold):
         ]
         for person in "abcd"
     }
-    assert found["type_1"].values.tolist() == own and found["type_1"].identities.tolist() == PEOPLE.tolist()
+    assert found["type_1"].values.tolist() == own and found["type_1"].faces.tolist() == list(range(8))
     for person, expected in other.items():
-        ours = found["type_2"].values[found["type_2"].identities == person]
+        ours = found["type_2"].values[PEOPLE[found["type_2"].faces] == person]
         assert sorted(ours) == sorted(expected)
     assert len(found["type_2"].values) == 6 + 2 + 0 + 2
 
@@ -93,7 +94,7 @@ def test_the_threshold_is_the_one_given():
     cosines = sorted(cosine(attack, photo) for attack, photo in zip(attacks, photos, strict=True))
     for count in (1, 4, 7):
         before = {"threshold": (cosines[7 - count] + cosines[8 - count]) / 2}
-        found = attack_summary({"x": attacks}, photos, PEOPLE, before, {"x": []}, 200, 0)["x"]
+        found = attack_summary({"x": attacks}, photos, People(PEOPLE, 200, 0), before, {"x": []})["x"]
         assert (found["type_1"]["accepted"], found["type_1"]["n"]) == (count, 8)
 
 
@@ -125,9 +126,8 @@ def test_of_single_photos_there_is_no_type_2():
     """The system has pairs, those who are attacked have none."""
     photos, people = templates(0), PEOPLE
     some = np.array([0, 1, 3, 6])
-    found = attack_summary(
-        {"x": photos[some]}, photos[some], people[some], unattacked(photos, people, 0.1), {"x": []}, 200, 0
-    )["x"]
+    before = unattacked(photos, people, 0.1)
+    found = attack_summary({"x": photos[some]}, photos[some], People(people[some], 200, 0), before, {"x": []})["x"]
     assert found["type_1"]["value"] == 1 and found["type_1"]["n"] == 4
     assert found["type_2"]["value"] is None and "two of the photos" in found["type_2"]["acceptance_note"]
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from dfd.measures.estimates import People
 from dfd.measures.side_by_side import gains_by_recognizer, verification_by_recognizer
-from dfd.measures.verification import cosine_pairs, gain_difference, paired_summary, verification_summary
+from dfd.measures.verification import cosine_pairs
 
 PEOPLE = np.repeat([f"p{i}" for i in range(8)], 3)
 
@@ -20,11 +21,8 @@ def pairs(own, other):
 
 def test_verification_beside_that_of_the_first():
     both = {"a": templates(1, 1.0), "b": templates(2, 0.3)}
-    found = verification_by_recognizer(both, PEOPLE, 50, 0)["verification"]
-    alone = {
-        name: verification_summary(pairs(own, own), samples=50, generator=np.random.default_rng(0))
-        for name, own in both.items()
-    }
+    found = verification_by_recognizer(both, People(PEOPLE, 50, 0))["verification"]
+    alone = {name: People(PEOPLE, 50, 0).verification(pairs(own, own)).metrics() for name, own in both.items()}
     assert found["a"] == alone["a"] and "minus_b" not in found["a"]
     difference = found["b"].pop("minus_a")
     assert found["b"] == alone["b"]
@@ -33,34 +31,19 @@ def test_verification_beside_that_of_the_first():
 
 
 def test_people_without_pairs_are_a_note():
-    assert (
-        "no person" in verification_by_recognizer({"a": templates(1, 1.0)}, np.arange(24), 50, 0)["verification_note"]
-    )
-    assert "no person" in gains_by_recognizer({"a": templates(1, 1.0)}, {}, {}, np.arange(24), 50, 0)["maps_note"]
-
-
-def test_a_gain_beside_another_is_the_difference_of_both():
-    a, b = (templates(seed, noise) for seed, noise in ((1, 0.3), (2, 0.5)))
-    bad, good = templates(3, 2.0), templates(4, 0.4)
-    ours, theirs = (pairs(a, good), pairs(a, bad)), (pairs(b, b), pairs(b, good))
-    found = gain_difference(ours, theirs, samples=200, generator=np.random.default_rng(0))
-    gains = [
-        paired_summary(*sides, samples=200, generator=np.random.default_rng(0))["difference"]
-        for sides in (ours, theirs)
-    ]
-    for measure, value in found.items():
-        assert value["difference"] == pytest.approx(gains[0][measure]["difference"] - gains[1][measure]["difference"])
-        assert value["ci95_low"] <= value["ci95_high"]
-    same = gain_difference(ours, ours, samples=50, generator=np.random.default_rng(0))
-    assert all(value == {"difference": 0, "ci95_low": 0, "ci95_high": 0} for value in same.values())
-    with pytest.raises(ValueError, match="same pairs"):
-        gain_difference(ours, (cosine_pairs(b, b, PEOPLE[::-1]), theirs[1]), generator=np.random.default_rng(0))
+    strangers = People(np.arange(24), 50, 0)
+    assert "no person" in verification_by_recognizer({"a": templates(1, 1.0)}, strangers)["verification_note"]
+    assert "no person" in gains_by_recognizer({"a": templates(1, 1.0)}, {}, {}, strangers)["maps_note"]
 
 
 def test_the_gains_of_maps_by_condition():
     originals = {"a": templates(1, 0.3), "b": templates(2, 0.3)}
     perturbed = {name: {"rotated": templates(5, 2.0)} for name in originals}
     mapped = {"a": {"rotated": templates(5, 2.0)}, "b": {"rotated": templates(6, 0.3)}}
-    found = gains_by_recognizer(originals, perturbed, mapped, PEOPLE, 100, 0)
+    people = People(PEOPLE, 100, 0)
+    found = gains_by_recognizer(originals, perturbed, mapped, people)
     assert list(found) == ["rotated"] and list(found["rotated"]) == ["b"]
-    assert found["rotated"]["b"]["minus_a"]["auc"]["difference"] > 0  # the map of b undoes all, that of a nothing
+    # the map of b undoes all, that of a nothing: what is left is the gain of b
+    with_, without = (people.verification(pairs(originals["b"], view["b"]["rotated"])) for view in (mapped, perturbed))
+    assert found["rotated"]["b"]["minus_a"] == (with_ - without).metrics()
+    assert found["rotated"]["b"]["minus_a"]["auc"]["ci95_low"] > 0

@@ -10,19 +10,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.metrics.pairwise import cosine_similarity
 
 from dfd.measures import verification
-from dfd.measures.intervals import bootstrap_weights
-from dfd.measures.verification import (
-    Pairs,
-    auc,
-    compared_summaries,
-    cosine_pairs,
-    eer,
-    paired_summary,
-    roc,
-    roc_table,
-    tar_at_far,
-    verification_summary,
-)
+from dfd.measures.estimates import People, bootstrap_weights
+from dfd.measures.verification import FARS, Pairs, auc, cosine_pairs, eer, roc, roc_table, tar_at_far
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -51,6 +40,11 @@ def pairs(request) -> Pairs:
     templates, identities = people(10, 4, noise=2.0)
     found = cosine_pairs(templates, templates, identities)
     return found if request.param == "distinct" else found._replace(scores=found.scores.round(1))
+
+
+def verified(pairs: Pairs, fars=FARS, samples: int = 20, seed: int = 0):
+    """By all people in the pairs."""
+    return People(np.unique([pairs.first, pairs.second]), samples, seed).verification(pairs, fars)
 
 
 def reference_tar(genuine, scores, far, weights=None) -> float:
@@ -196,7 +190,7 @@ def test_summary_under_bootstrap_weights_is_scikit_learn_s(pairs):
         tars = [reference_tar(pairs.genuine, pairs.scores, far, weights) for far in fars]
         area = roc_auc_score(pairs.genuine, pairs.scores, sample_weight=weights)
         replicates.append([*tars, reference_eer(pairs.genuine, pairs.scores, weights), area])
-    summary = verification_summary(pairs, fars, samples=40, generator=rng(5))
+    summary = verified(pairs, fars, 40, seed=5).metrics()
     assert list(summary) == ["tar_at_far_0.01", "tar_at_far_0.1", "eer", "auc"]
     low, high = np.percentile(replicates, [2.5, 97.5], axis=0)
     np.testing.assert_allclose([part["ci95_low"] for part in summary.values()], low, atol=1e-9)
@@ -217,19 +211,19 @@ def test_the_interval_is_as_wide_as_new_people_would_spread_it():
         pairs = cosine_pairs(templates, templates, identities)
         areas.append(auc(pairs))
         if seed < 10:
-            part = verification_summary(pairs, (0.01,), samples=200, generator=rng())["auc"]
-            widths.append(part["ci95_high"] - part["ci95_low"])
+            part = verified(pairs, (0.01,), 200).estimates["auc"]
+            widths.append(part.high - part.low)
     assert 0.8 < np.mean(widths) / (2 * 1.96 * np.std(areas)) < 1.4
 
 
 def test_codes_need_not_be_dense(pairs):
     sparse = pairs._replace(first=pairs.first * 7 + 3, second=pairs.second * 7 + 3)
-    ours, same = (verification_summary(p, samples=20, generator=rng()) for p in (sparse, pairs))
+    ours, same = (verified(p).metrics() for p in (sparse, pairs))
     assert ours == same
 
 
 def test_paired_difference_of_a_thing_with_itself_is_zero(pairs):
-    for part in paired_summary(pairs, pairs, samples=20, generator=rng())["difference"].values():
+    for part in (verified(pairs) - verified(pairs)).metrics().values():
         assert part == {"difference": 0, "ci95_low": 0, "ci95_high": 0}
 
 
@@ -238,10 +232,9 @@ def test_paired_difference_is_signed_and_narrower_than_unpaired(noise):
     templates, identities = people(40, 3, noise=1.5)
     worse = templates + noise * rng(1).normal(size=templates.shape).astype(np.float32)
     good, bad = cosine_pairs(templates, templates, identities), cosine_pairs(worse, templates, identities)
-    summary = paired_summary(good, bad, (0.01,), samples=200, generator=rng())
-    difference = summary["difference"]
-    first, second = (verification_summary(each, (0.01,), samples=200, generator=rng()) for each in (good, bad))
-    assert (summary["with"], summary["without"]) == (first, second)
+    first, second = (verified(each, (0.01,), 200) for each in (good, bad))
+    difference, first, second = (rates.metrics() for rates in (first - second, first, second))
+    assert all(part.paired for part in (verified(good) - verified(bad)).estimates.values())
     assert list(difference) == ["tar_at_far_0.01", "eer", "auc"]
     for name, part in difference.items():
         assert part["difference"] == pytest.approx(first[name]["value"] - second[name]["value"], abs=1e-12)
@@ -257,22 +250,22 @@ def test_paired_difference_is_signed_and_narrower_than_unpaired(noise):
 def test_paired_difference_refuses_other_pairs(pairs):
     order = rng().permutation(len(pairs.scores))
     with pytest.raises(ValueError, match="same order"):
-        paired_summary(pairs, Pairs(*(column[order] for column in pairs)), generator=rng())
+        verified(pairs) - verified(Pairs(*(column[order] for column in pairs)))
 
 
-def test_compared_summaries_are_summaries_and_differences_with_the_weights_given(pairs):
-    series = {"a": pairs, 5: pairs._replace(scores=np.roll(pairs.scores, 1)), "b": pairs._replace(scores=-pairs.scores)}
-    people = len(np.unique([pairs.first, pairs.second]))
-    found = compared_summaries(series, bootstrap_weights(people, 50, rng()), (0.01,))
-    assert list(found) == ["a", 5, "b"]
-    earlier = {"a": [], 5: ["a"], "b": ["a", 5]}
-    for name, summary in found.items():
-        for other in earlier[name]:
-            expected = paired_summary(series[name], series[other], (0.01,), samples=50, generator=rng())["difference"]
-            assert summary.pop(f"minus_{other}") == expected
-        assert summary == verification_summary(series[name], (0.01,), samples=50, generator=rng())
-    with pytest.raises(ValueError, match="same order"):
-        compared_summaries({"a": pairs, "b": Pairs(*(column[::-1] for column in pairs))}, np.ones((1, people)))
+def test_a_gain_minus_another_is_resampled_with_it(pairs):
+    """Per resampling, not per interval: of ((a − b) − (c − d)) under each of the weights."""
+    series = [pairs, *(pairs._replace(scores=np.roll(pairs.scores, shift)) for shift in (1, 2, 3))]
+    a, b, c, d = (verified(each, (0.01,), 50) for each in series)
+    gain = (a - b) - (c - d)
+    replicates = (a.replicates - b.replicates) - (c.replicates - d.replicates)
+    for part, value, column in zip(gain.estimates.values(), gain.values, replicates.T, strict=True):
+        assert part.value == value and part[1:3] == tuple(np.percentile(column, [2.5, 97.5]))
+    assert all(
+        part == {"difference": 0, "ci95_low": 0, "ci95_high": 0} for part in ((a - b) - (a - b)).metrics().values()
+    )
+    with pytest.raises(ValueError, match="same pairs"):
+        (a - b) - verified(Pairs(*(column[::-1] for column in pairs)), (0.01,), 50)
 
 
 def test_roc_table_holds_actual_steps(pairs):
@@ -318,7 +311,7 @@ def test_refuses_a_far_that_is_no_rate(pairs):
 def test_too_few_identities_have_no_interval():
     templates, _ = people(2, 2, noise=1.0)
     for identities in ([0, 0, 1, 1], [0, 0, 1, 2]):  # two people; three, with genuine pairs of one
-        summary = verification_summary(cosine_pairs(templates, templates, identities), samples=50, generator=rng())
+        summary = verified(cosine_pairs(templates, templates, identities), samples=50).metrics()
         for part in summary.values():
             assert part["ci95_low"] is None and part["ci95_high"] is None and part["ci95_note"]
             assert part["value"] is not None
@@ -327,6 +320,6 @@ def test_too_few_identities_have_no_interval():
 def test_replicates_without_genuine_pairs_are_left_out():
     templates, _ = people(8, 1, noise=1.0)
     pairs = cosine_pairs(templates, templates, [0, 0, 1, 1, 2, 3, 4, 5])  # one replicate in nine draws neither 0 nor 1
-    summary = verification_summary(pairs, samples=200, generator=rng())
+    summary = verified(pairs, samples=200).metrics()
     json.dumps(summary, allow_nan=False)
     assert summary["auc"]["ci95_low"] <= summary["auc"]["value"] <= summary["auc"]["ci95_high"]

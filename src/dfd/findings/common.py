@@ -7,7 +7,8 @@ names that params.yaml gives them; a metric of another name is missing.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from dfd.findings.rule import Effect, Missing, attempted, look_up
+from dfd.findings.rule import Missing, attempted, look_up
+from dfd.measures.estimates import Estimate
 
 VGG, RESNET = "vgg", "resnet"
 BACKBONES = (VGG, RESNET)
@@ -55,7 +56,7 @@ def variants_by_template() -> dict[str, str]:
     return {f"{template}-{perceptual}": template for template in BACKBONES for perceptual in BACKBONES}
 
 
-def parts_of(effects: Mapping[str, Callable[[], Effect]]) -> dict[str, Effect]:
+def parts_of(effects: Mapping[str, Callable[[], Estimate]]) -> dict[str, Estimate]:
     """Each part's effect, from functions; null with a note where its metric is missing."""
     return {name: attempted(effect) for name, effect in effects.items()}
 

@@ -16,27 +16,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from dfd.measures.estimates import Estimate
+
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 NUMBERS = ("difference", "mean", "value")  # how metrics call what has an interval
 
-# How an interval of an effect was made
-OWN = "of the measure"
-PAIRED = "paired"
-OUTER = "outer"  # see `minus`
+# How the interval of an effect was made, by `Estimate.paired`; for the outer one see `minus`
+INTERVALS = {None: "of the measure", True: "paired", False: "outer"}
 
 
 class Missing(Exception):
     """A metric is not there, or null; the message says why."""
-
-
-class Effect(NamedTuple):
-    """A number with its 95 % interval, and how that was made; `note` where number or interval are None."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    interval: str = OWN
-    note: str | None = None
 
 
 class Claim(NamedTuple):
@@ -52,7 +42,7 @@ class Claim(NamedTuple):
     unit: str
     low: float
     high: float
-    effects: Callable[[Mapping, str], Mapping[str, Effect]]
+    effects: Callable[[Mapping, str], Mapping[str, Estimate]]
     by_dataset: bool = False
 
     @property
@@ -87,49 +77,46 @@ def look_up(metrics: Mapping, *path: str) -> Mapping:
     return found
 
 
-def number(metrics: Mapping, *path: str) -> Effect:
-    """The effect at a path: a `difference`, `mean` or `value` with its interval. Raises Missing where it is null."""
+def number(metrics: Mapping, *path: str) -> Estimate:
+    """The estimate at a path: a `difference`, `mean` or `value` with its interval. Raises Missing where it is null.
+
+    What metrics call a `difference`, and all that they have under `minus_<another>`, is paired.
+    """
     found = look_up(metrics, *path)
     name = next((name for name in NUMBERS if name in found), None)
     if name is None:
         raise Missing(f"{'/'.join(path)} is no number with an interval")
-    kind = (
-        PAIRED
-        if any(
-            key.startswith("minus_") or key in ("difference", "change", "decline", "defence", "cost") for key in path
-        )
-        else OWN
-    )
-    value = look_up(found, name)
-    return Effect(value, found.get("ci95_low"), found.get("ci95_high"), kind, found.get("ci95_note"))
+    paired = name == "difference" or any(key.startswith("minus_") for key in path)
+    value, note = look_up(found, name), found.get("ci95_note")
+    return Estimate(value, found.get("ci95_low"), found.get("ci95_high"), paired=paired or None, note=note)
 
 
-def negated(effect: Effect) -> Effect:
+def negated(effect: Estimate) -> Estimate:
     """B − A for A − B."""
     value, low, high = (None if end is None else 0.0 - end for end in (effect.value, effect.high, effect.low))
     return effect._replace(value=value, low=low, high=high)
 
 
-def above(effect: Effect, level: float) -> Effect:
+def above(effect: Estimate, level: float) -> Estimate:
     """The effect, counted from a constant."""
     value, low, high = (None if end is None else end - level for end in effect[:3])
     return effect._replace(value=value, low=low, high=high)
 
 
-def minus(effect: Effect, other: Effect) -> Effect:
+def minus(effect: Estimate, other: Estimate) -> Estimate:
     """The difference of two numbers of which only their own intervals are known, which may depend on one another.
 
     The interval is the outer one, [a_low − b_high, a_high − b_low]: however the two (normal) estimates are correlated,
     their difference's standard error is at most the sum of both, so it covers at least 95 %. It is wider than a paired
     one: what it decides is decided, and more remains open.
     """
-    note = effect.note or other.note
+    difference = Estimate(effect.value - other.value, paired=False, note=effect.note or other.note)
     if None in (effect.low, other.low):
-        return Effect(effect.value - other.value, interval=OUTER, note=note)
-    return Effect(effect.value - other.value, effect.low - other.high, effect.high - other.low, OUTER, note)
+        return difference
+    return difference._replace(low=effect.low - other.high, high=effect.high - other.low)
 
 
-def verdict(effect: Effect, low: float, high: float) -> str:
+def verdict(effect: Estimate, low: float, high: float) -> str:
     """`holds`, `does not hold` or `undecided`: where the interval lies beside the open range (low, high)."""
     if effect.low is None or effect.high is None or effect.low == effect.high:
         return UNDECIDED
@@ -147,12 +134,12 @@ def together(verdicts: Sequence[str]) -> str:
     return HOLDS if verdicts and set(verdicts) == {HOLDS} else UNDECIDED
 
 
-def attempted(effect: Callable[[], Effect]) -> Effect:
+def attempted(effect: Callable[[], Estimate]) -> Estimate:
     """The effect; null, with a note, where its metric is missing."""
     try:
         return effect()
     except Missing as missing:
-        return Effect(None, note=str(missing))
+        return Estimate(None, note=str(missing))
 
 
 def judged(claim: Claim, metrics: Mapping, dataset: str) -> dict:
@@ -162,8 +149,8 @@ def judged(claim: Claim, metrics: Mapping, dataset: str) -> dict:
     try:
         effects = dict(claim.effects(metrics, dataset))
     except Missing as missing:
-        effects = {"all": Effect(None, note=str(missing))}
-    effects = effects or {"all": Effect(None, note="there is nothing to be compared")}
+        effects = {"all": Estimate(None, note=str(missing))}
+    effects = effects or {"all": Estimate(None, note="there is nothing to be compared")}
     found = {name: _judged(effect, claim) for name, effect in effects.items()}
     overall = together([part["verdict"] for part in found.values()])
 
@@ -176,8 +163,13 @@ def judged(claim: Claim, metrics: Mapping, dataset: str) -> dict:
     return summary if len(found) == 1 else summary | {"part": deciding, "parts": found}
 
 
-def _judged(effect: Effect, claim: Claim) -> dict:
-    found = {"effect": effect.value, "ci95_low": effect.low, "ci95_high": effect.high, "interval": effect.interval}
+def _judged(effect: Estimate, claim: Claim) -> dict:
+    found = {
+        "effect": effect.value,
+        "ci95_low": effect.low,
+        "ci95_high": effect.high,
+        "interval": INTERVALS[effect.paired],
+    }
     found["verdict"] = verdict(effect, claim.low, claim.high)
     if effect.note:
         found["effect_note"] = effect.note

@@ -10,19 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfd.measures.intervals import mean_interval, paired_interval
-from dfd.measures.verification import cosine_pairs, tar_at_far
+from dfd.measures.estimates import Estimate, People
+from dfd.measures.verification import cosine_pairs, tar_at_far, unit
 
 KINDS = ("type_1", "type_2")
 NO_PAIRS = "no person has two photos, or there is but one person"
-NOTHING = dict.fromkeys(("value", "ci95_low", "ci95_high", "accepted", "n"))  # without attempts or a threshold
 
 
 class Accepted(NamedTuple):
-    """Whether each comparison was accepted, 0 or 1, (P,), and whose it was, (P,)."""
+    """Whether each comparison was accepted, 0 or 1, (P,), and which of the faces was compared, (P,)."""
 
     values: np.ndarray
-    identities: np.ndarray
+    faces: np.ndarray
 
 
 def has_pairs(identities: np.ndarray) -> bool:
@@ -66,7 +65,7 @@ def attempts(
     """
     faces = np.arange(len(templates)) if faces is None else faces
     groups = np.arange(len(templates)) if groups is None else groups
-    attacks, photos = _unit(reconstructions), _unit(templates)
+    attacks, photos = unit(reconstructions).astype(np.float32), unit(templates).astype(np.float32)
     own = np.einsum("nd,nd->n", attacks, photos[faces])
     other, attack = [np.empty(0, np.float32)], [np.empty(0, int)]
     for identity in np.unique(identities[faces]):
@@ -86,74 +85,55 @@ def accepted(
     comparison is accepted where the cosine reaches the threshold; without a template, NaN, on either side it is not.
     """
     tried = attempts(reconstructions, templates, identities)
-    scores = {"type_1": (tried.own, identities), "type_2": (tried.other, identities[tried.attack])}
-    return {kind: Accepted((score >= threshold).astype(float), people) for kind, (score, people) in scores.items()}
-
-
-def _unit(templates: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(templates.astype(np.float64), axis=1, keepdims=True)
-    return (templates / np.where(norms > 0, norms, 1)).astype(np.float32)
+    scores = {"type_1": (tried.own, np.arange(len(tried.own))), "type_2": (tried.other, tried.attack)}
+    return {kind: Accepted((score >= threshold).astype(float), faces) for kind, (score, faces) in scores.items()}
 
 
 def attack_summary(
     attacks: Mapping[str, np.ndarray],
     templates: np.ndarray,
-    identities: np.ndarray,
+    people: People,
     before: Mapping,
     references: Mapping[str, Sequence[str]],
-    samples: int,
-    seed: int,
 ) -> dict:
-    """What decoders reach as attacks on one recognizer, by decoder and type: the share accepted, `value`, its 95 %
-    interval over identities, `accepted` and `n` comparisons; and for each of the decoder's references
-    `minus_<reference>`, paired.
+    """What decoders reach as attacks on one recognizer, by decoder and type: the share accepted, `value`, with its
+    interval, `accepted` and `n` comparisons; and for each of the decoder's references `minus_<reference>`, paired.
 
-    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D).
-    before: the system, see `unattacked`, on these photos or more. Without a threshold all is null, with a note.
+    attacks: by decoder, templates (N, D) of its reconstructions of the photos, in the order of `templates` (N, D), of
+    `people`. before: the system, see `unattacked`, on these photos or more. Without a threshold all is null, with a note.
     """
     if before["threshold"] is None:
         return {name: no_attack(before["threshold_note"], references[name]) for name in attacks}
-    found = {name: accepted(attack, templates, identities, before["threshold"]) for name, attack in attacks.items()}
+    threshold = before["threshold"]
+    found = {name: accepted(attack, templates, people.identities, threshold) for name, attack in attacks.items()}
+    compared = {kind: people.among(faces) for kind, (_, faces) in next(iter(found.values())).items()} if found else {}
     metrics: dict = {}
     for name, kinds in found.items():
         metrics[name] = {}
-        for kind, (values, people) in kinds.items():
+        for kind, (values, _) in kinds.items():
             if not len(values):
                 metrics[name][kind] = no_attack("no person has two of the photos", references[name])[kind]
                 continue
-            share = _share(values, people, samples, seed)
+            metrics[name][kind] = _metrics(compared[kind].share(values))
             for reference in references[name]:
-                share[f"minus_{reference}"] = _difference(values, found[reference][kind].values, people, samples, seed)
-            metrics[name][kind] = share
+                difference = _difference(compared[kind], values, found[reference][kind].values)
+                metrics[name][kind][f"minus_{reference}"] = difference.metrics()
     return metrics
+
+
+def _metrics(share: Estimate) -> dict:
+    return share.metrics("value", hits="accepted", n=True, note="acceptance")
 
 
 def no_attack(note: str, references: Sequence[str] = ()) -> dict:
     """What `attack_summary` has of a decoder of which nothing can be said: null by type, and why."""
-    left_out = {"acceptance_note": f"left out: {note}"}
-    differences = {f"minus_{name}": dict.fromkeys(("mean", "ci95_low", "ci95_high")) | left_out for name in references}
-    return {kind: NOTHING | left_out | differences for kind in KINDS}
+    nothing = Estimate(None, note=f"left out: {note}")
+    differences = {f"minus_{name}": nothing.metrics(note="acceptance") for name in references}
+    return {kind: _metrics(nothing) | differences for kind in KINDS}
 
 
-def _share(values: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
-    """The interval resamples people (see `mean_interval`). Where all comparisons end alike that sees no width: the
-    interval is then the exact one of a binomial with a trial per identity (Clopper & Pearson, 1934), whose open end is
-    1 − 0.025^(1/identities) away: a person's photos are alike, and count once.
-    """
-    share = mean_interval(values, people, samples, generator=np.random.default_rng(seed))
-    value = share.pop("mean")
-    if value in (0.0, 1.0):
-        width = 1 - 0.025 ** (1 / len(np.unique(people)))
-        share = {"ci95_low": value * (1 - width), "ci95_high": value + (1 - value) * width}
-    return {"value": value, "accepted": int(values.sum()), "n": len(values)} | share
-
-
-def _difference(values: np.ndarray, others: np.ndarray, people: np.ndarray, samples: int, seed: int) -> dict:
-    found = paired_interval(values, others, people, samples, generator=np.random.default_rng(seed))
+def _difference(people: People, values: np.ndarray, others: np.ndarray) -> Estimate:
+    difference = people.difference(values, others)
     if np.ptp(values - others) == 0:
-        found |= {
-            "ci95_low": None,
-            "ci95_high": None,
-            "ci95_note": "every comparison differs alike: no width to resample",
-        }
-    return found
+        return difference._replace(low=None, high=None, note="every comparison differs alike: no width to resample")
+    return difference

@@ -5,7 +5,7 @@ Where a measure is of several trainings that differ in their seed alone, these a
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -181,11 +181,13 @@ class Verification:
     """TAR at each FAR, EER and AUC of pairs, or differences of these, under each of the same resamplings.
 
     One minus another is what is gained: both must hold the same pairs in the same order (else ValueError), resampled
-    together, so what makes a person easy or hard cancels out. values: (M,); replicates: (samples, M), NaN where one holds
-    no genuine or no impostor pairs. rates: by name what `tar_at_far` says beside the rate; none of a difference.
+    together, so what makes a person easy or hard cancels out. people: how many are in the pairs. values: (M,), of `names`;
+    replicates: (samples, M), NaN where one holds no genuine or no impostor pairs. rates: by name what `tar_at_far` says
+    beside the rate; none of a difference.
     """
 
     pairs: Pairs
+    people: int
     names: tuple[str, ...]
     values: np.ndarray
     replicates: np.ndarray
@@ -195,17 +197,16 @@ class Verification:
     def __sub__(self, other: "Verification") -> "Verification":
         if not all(np.array_equal(a, b) for a, b in zip(self.pairs[1:], other.pairs[1:], strict=True)):
             raise ValueError("a paired difference needs the same pairs in the same order")
-        both = self.values - other.values, self.replicates - other.replicates
-        return Verification(self.pairs, self.names, *both, rates={}, paired=True)
+        both = {"values": self.values - other.values, "replicates": self.replicates - other.replicates}
+        return replace(self, **both, rates={}, paired=True)
 
     @property
     def estimates(self) -> dict[str, Estimate]:
         """`tar_at_far_<far>`, `eer` and `auc`; without intervals where too few people have pairs."""
         replicates = self.replicates[~np.isnan(self.replicates).any(1)]
-        people = len(np.unique([self.pairs.first, self.pairs.second]))
-        size = {"n": len(self.pairs.scores), "people": people, "paired": self.paired}
+        size = {"n": len(self.pairs.scores), "people": self.people, "paired": self.paired}
         # Two people, or genuine pairs of one only, give every such replicate the same weights: no width to be seen.
-        if people < 3 or len(np.unique(self.pairs.first[self.pairs.genuine])) < 2 or not len(replicates):
+        if self.people < 3 or len(np.unique(self.pairs.first[self.pairs.genuine])) < 2 or not len(replicates):
             intervals = [{"note": TOO_FEW}] * len(self.names)
         else:
             intervals = [dict(zip(("low", "high"), percentiles(measure), strict=True)) for measure in replicates.T]
@@ -228,6 +229,7 @@ def verification(pairs: Pairs, weights: np.ndarray, fars: Sequence[float] = FARS
     names = (*(f"tar_at_far_{far:g}" for far in fars), "eer", "auc")
     return Verification(
         pairs,
+        curve.n_identities,
         names,
         values=np.array(curve.measures(np.ones(curve.n_identities, np.int32), fars)),
         replicates=np.array([curve.measures(row, fars) for row in weights.astype(np.int32)]),

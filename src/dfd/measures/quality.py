@@ -18,6 +18,7 @@ from dfd.measures.pixels import to_8bit
 
 TRUNK_URL = AlexNet_Weights.IMAGENET1K_V1.url
 TRUNK_SHA256 = TRUNK_URL.rpartition("-")[2].removesuffix(".pth")  # PyTorch publishes the first digits, in the name
+INFINITE = "a reconstruction equals its original, where this measure is infinite"  # why a mean PSNR is None
 BATCH = 32  # images whose windows are convolved at once: more of them leave a CPU's cache and take longer (benchmarks/speed.py)
 TIMEOUT = 10  # seconds without an answer after which the download is given up
 

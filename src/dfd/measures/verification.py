@@ -5,13 +5,11 @@ genuine pairs. Every rate is read at one of the ROC's own steps, one per distinc
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-
-from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, percentiles
 
 CHUNK = 256  # rows of the cosine matrix held at once
 CUMULATED = 1 << 16  # impostor pairs weighed at once
@@ -37,7 +35,9 @@ def cosine_pairs(a: np.ndarray, b: np.ndarray, identities: np.ndarray) -> Pairs:
     a, b, identities = np.asarray(a), np.asarray(b), np.asarray(identities)
     if a.shape != b.shape or a.ndim != 2 or identities.shape != a.shape[:1]:
         raise ValueError(f"a {a.shape}, b {b.shape} and identities {identities.shape} must be (N, D), (N, D) and (N,)")
-    a, b = _unit(a), _unit(b)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("templates hold NaN or infinity")
+    a, b = unit(a).astype(np.float32), unit(b).astype(np.float32)
     codes = np.unique(identities, return_inverse=True)[1].astype(np.int32)
     count = len(a) * (len(a) - 1) // 2
     pairs = Pairs(*(np.empty(count, kind) for kind in (np.float32, bool, np.int32, np.int32)))
@@ -54,11 +54,10 @@ def cosine_pairs(a: np.ndarray, b: np.ndarray, identities: np.ndarray) -> Pairs:
     return pairs
 
 
-def _unit(templates: np.ndarray) -> np.ndarray:
-    if not np.isfinite(templates).all():
-        raise ValueError("templates hold NaN or infinity")
+def unit(templates: np.ndarray) -> np.ndarray:
+    """Templates (N, D) at length one, in float64; those of length zero stay as they are."""
     norms = np.linalg.norm(templates.astype(np.float64), axis=1, keepdims=True)
-    return (templates / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return templates / np.where(norms > 0, norms, 1)
 
 
 class Curve:
@@ -223,142 +222,3 @@ def auc(pairs: Pairs) -> float:
     """The area under the ROC, in [0, 1]: how often a genuine pair outscores an impostor pair, a tie counting half."""
     curve = Curve(pairs)
     return float(curve.auc(*curve.unweighted()))
-
-
-def verification_summary(
-    pairs: Pairs,
-    fars: Sequence[float] = FARS,
-    samples: int = 1000,
-    *,
-    generator: np.random.Generator,
-) -> dict:
-    """`tar_at_far_<far>` (see `tar_at_far`), `eer` and `auc`, each with `value`, `ci95_low` and `ci95_high`
-    (None, with a `ci95_note`, where too few identities have pairs).
-
-    The intervals resample identities: pairs that share a person are not independent, and a pair-wise bootstrap would
-    be too narrow (vertex bootstrap: Snijders & Borgatti, 1999; subsets bootstrap: Bolle et al., 2004).
-    """
-    curve = Curve(pairs)
-    weights = bootstrap_weights(curve.n_identities, samples, generator)
-    return _summary(curve, fars, _replicates([curve], fars, weights)[0])
-
-
-def _summary(curve: Curve, fars: Sequence[float], replicates: np.ndarray) -> dict:
-    values = dict(zip(_names(fars), curve.measures(np.ones(curve.n_identities, np.int32), fars), strict=True))
-    summary = {name: {"value": float(value)} for name, value in values.items()}
-    for far in fars:
-        summary[f"tar_at_far_{far:g}"] = curve.tar_at_far(far)
-    return {
-        name: summary[name] | interval for name, interval in zip(summary, _intervals(curve, replicates), strict=True)
-    }
-
-
-def paired_summary(
-    with_pairs: Pairs,
-    without_pairs: Pairs,
-    fars: Sequence[float] = FARS,
-    samples: int = 1000,
-    *,
-    generator: np.random.Generator,
-) -> dict:
-    """What something gains: the summaries (see `verification_summary`) `with` and `without` it, and `difference`, with −
-    without, as `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
-
-    Both must hold the same pairs in the same order (else ValueError): each replicate weighs the identities once for
-    both, so what makes a person easy or hard cancels out.
-    """
-    if not all(np.array_equal(a, b) for a, b in zip(with_pairs[1:], without_pairs[1:], strict=True)):
-        raise ValueError("a paired difference needs the same pairs in the same order")
-    curves = [Curve(with_pairs), Curve(without_pairs)]
-    weights = bootstrap_weights(curves[0].n_identities, samples, generator)
-    replicates = _replicates(curves, fars, weights)
-    return {
-        "without": _summary(curves[1], fars, replicates[1]),
-        "with": _summary(curves[0], fars, replicates[0]),
-        "difference": _difference(*curves, fars, *replicates),
-    }
-
-
-def _difference(curve: Curve, other: Curve, fars, replicates: np.ndarray, others: np.ndarray) -> dict:
-    ones = np.ones(curve.n_identities, np.int32)
-    differences = np.subtract(curve.measures(ones, fars), other.measures(ones, fars))
-    return {
-        name: {"difference": float(difference)} | interval
-        for name, difference, interval in zip(
-            _names(fars), differences, _intervals(curve, replicates - others), strict=True
-        )
-    }
-
-
-def compared_summaries(
-    series: Mapping[Hashable, Pairs], weights: np.ndarray, fars: Sequence[float] = FARS
-) -> dict[Hashable, dict]:
-    """`verification_summary` of several series of the same pairs in the same order, by name; with `minus_<name>` for each
-    that comes before it, the `difference` from that, as in `paired_summary`.
-
-    weights: (replicates, identities), how often each replicate holds each identity, in place of drawing them: for a
-    resampling of more than identities. Raises ValueError for pairs that are not the same.
-    """
-    first = next(iter(series.values()))
-    if not all(np.array_equal(a, b) for pairs in series.values() for a, b in zip(pairs[1:], first[1:], strict=True)):
-        raise ValueError("compared summaries need the same pairs in the same order")
-    curves = [Curve(pairs) for pairs in series.values()]
-    replicates = _replicates(curves, fars, weights)
-    found: dict = {}
-    for number, (name, curve, own) in enumerate(zip(series, curves, replicates, strict=True)):
-        earlier = zip(found, curves[:number], replicates[:number], strict=True)
-        found[name] = _summary(curve, fars, own) | {
-            f"minus_{other}": _difference(curve, theirs, fars, own, of_theirs) for other, theirs, of_theirs in earlier
-        }
-    return found
-
-
-def gain_difference(
-    gains: tuple[Pairs, Pairs],
-    others: tuple[Pairs, Pairs],
-    fars: Sequence[float] = FARS,
-    samples: int = 1000,
-    *,
-    generator: np.random.Generator,
-) -> dict:
-    """By how much more something gains in one place than in another: (with − without) − (with − without), as
-    `difference`, `ci95_low`, `ci95_high` of each TAR, of the EER and the AUC.
-
-    gains, others: pairs (with, without), all four the same pairs in the same order (else ValueError), weighed alike in
-    each replicate: see `paired_summary`.
-    """
-    series = [*gains, *others]
-    if not all(np.array_equal(a, b) for pairs in series for a, b in zip(pairs[1:], series[0][1:], strict=True)):
-        raise ValueError("gains that are compared need the same pairs in the same order")
-    curves = [Curve(pairs) for pairs in series]
-    weights = bootstrap_weights(curves[0].n_identities, samples, generator).astype(np.int32)
-
-    def difference(row: np.ndarray) -> np.ndarray:  # no matrix product: what is equal differs by exactly 0
-        with_, without, other_with, other_without = (np.array(curve.measures(row, fars)) for curve in curves)
-        return (with_ - without) - (other_with - other_without)
-
-    replicates = np.array([difference(row) for row in weights])
-    differences = difference(np.ones(curves[0].n_identities, np.int32))
-    return {
-        name: {"difference": float(difference)} | interval
-        for name, difference, interval in zip(_names(fars), differences, _intervals(curves[0], replicates), strict=True)
-    }
-
-
-def _names(fars: Sequence[float]) -> list[str]:
-    return [*(f"tar_at_far_{far:g}" for far in fars), "eer", "auc"]
-
-
-def _replicates(curves: list[Curve], fars, weights: np.ndarray) -> np.ndarray:
-    """The measures of each curve under the same weights (samples, identities), (curves, samples, measures)."""
-    weights = weights.astype(np.int32)
-    return np.array([[curve.measures(row, fars) for row in weights] for curve in curves])
-
-
-def _intervals(curve: Curve, replicates: np.ndarray) -> list[dict]:
-    """The interval of each measure over the replicates (samples, measures) that hold both kinds of pairs."""
-    replicates = replicates[~np.isnan(replicates).any(1)]
-    # Two identities, or genuine pairs of one only, give every such replicate the same weights: no width to be seen.
-    if curve.n_identities < 3 or len(np.unique(curve.true_identity)) < 2 or not len(replicates):
-        return [NO_INTERVAL] * replicates.shape[1]
-    return [percentiles(measure) for measure in replicates.T]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from dfd.decoder.base import Decoder
+from dfd.measures.estimates import People
 from dfd.measures.verification import cosine_pairs
 from dfd.recognizers.base import Recognizer
 from dfd.studies.attack import targeted as attacks
@@ -133,6 +134,10 @@ def setting():
     return recognizer, {"same": Blocks(), "black": Blocks(0.0)}, faces, rows, templates
 
 
+def people_of(setting) -> People:
+    return People(setting[2].identities(setting[3]), 100, 0)
+
+
 def test_an_outcome_is_what_the_attack_gave_and_the_head_says(setting):
     recognizer, decoders, faces, _, templates = setting
     head = fit_identification(templates, torch.as_tensor(faces.codes))
@@ -162,7 +167,7 @@ def test_a_summary_counts_targets_true_identities_and_the_noise_of_successes():
     original = by_hand({"before": [0, 0, 1, 1], "v": [0, 1, 1, 1]}, [0, 0, 0, 0])
     result = by_hand({"before": [1, 2, 1, 0], "v": [0, 0, 2, 0]}, [2, 4, 100, 6])
     result = result._replace(templates=torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]]))
-    metrics = targeted_summary(result, original, truth, targets, 100, seed=0)
+    metrics = targeted_summary(result, original, targets, People(truth, 100, 0))
     assert metrics["n_pairs"] == 4 and metrics["n_identities"] == 2
     counts = {name: {kind: part["count"] for kind, part in metrics[name].items()} for name in ("before", "v")}
     assert counts == {"before": {"target": 3, "true_identity": 1}, "v": {"target": 2, "true_identity": 2}}
@@ -179,14 +184,16 @@ def test_a_summary_counts_targets_true_identities_and_the_noise_of_successes():
     assert metrics["noise"]["n_pairs"] == 3
     for name, mean in (("linf", 4), ("rms", 4), ("l2", 4 * 3**0.5)):
         assert metrics["noise"][name]["mean"] == pytest.approx(mean, rel=1e-5)
-    without = targeted_summary(original, original, truth, targets, 100, seed=0)
+    without = targeted_summary(original, original, targets, People(truth, 100, 0))
     assert set(without) == {"n_pairs", "n_identities", "before", "v"} and without["v"]["true_identity"]["count"] == 3
 
 
 def test_an_attack_that_never_succeeds_has_rates_of_zero_and_no_noise():
     truth, targets = np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0])
     original = by_hand({"before": [0, 0, 1, 1]}, [0, 0, 0, 0])
-    metrics = targeted_summary(by_hand({"before": [0, 0, 2, 1]}, [9, 9, 9, 9]), original, truth, targets, 100, seed=0)
+    metrics = targeted_summary(
+        by_hand({"before": [0, 0, 2, 1]}, [9, 9, 9, 9]), original, targets, People(truth, 100, 0)
+    )
     assert metrics["before"]["target"]["mean"] == metrics["before"]["target"]["count"] == 0
     assert metrics["noise"] == {
         "n_pairs": 0, "l2": None, "rms": None, "linf": None, "noise_note": "no attack reached its target",
@@ -199,7 +206,7 @@ def test_identification_is_attacked_on_held_out_photos(setting):
         "tfgsm": (20, {"epsilon": 0.01}),
         "cw-l2": (4, {"iterations": 60, "searches": 3, "initial": 1.0}),
     }
-    metrics, shown = attack_identification(*setting, 0.5, chosen, samples=100, seed=0)
+    metrics, shown = attack_identification(*setting, 0.5, chosen, people_of(setting), rng())
     head = metrics["identification"]
     assert (head["n_people"], head["n_enrolled"], head["n_held_out"]) == (6, 18, 18)
     assert head["accuracy"]["mean"] == 1 and head["accuracy"]["count"] == 18
@@ -229,7 +236,7 @@ def test_identification_is_attacked_on_held_out_photos(setting):
     assert len(table) == 4 * 3 * 2 and set(table["predicted"]) == {"target", "true_identity"}
     row = table[(table["attack"] == "itfgsm") & (table["decoding"] == "before") & (table["predicted"] == "target")]
     assert row["share"].item() == targeted["itfgsm"]["before"]["target"]["mean"]
-    again, _ = attack_identification(*setting, 0.5, chosen, samples=100, seed=0)
+    again, _ = attack_identification(*setting, 0.5, chosen, people_of(setting), rng())
     assert again == metrics
 
 
@@ -241,7 +248,7 @@ def test_the_head_learns_from_the_enrolled_photos_only(setting, monkeypatch):
         return fit_identification(templates, codes)
 
     monkeypatch.setattr(attacks, "fit_identification", recorded)
-    metrics, _ = attack_identification(*setting, 0.2, {"tfgsm": (3, {"epsilon": 1})}, samples=100, seed=0)
+    metrics, _ = attack_identification(*setting, 0.2, {"tfgsm": (3, {"epsilon": 1})}, people_of(setting), rng())
     templates, codes = learned[0]
     assert codes.tolist() == [0, 1, 2, 3, 4, 5] and metrics["identification"]["n_held_out"] == 30
     assert all(
@@ -281,7 +288,7 @@ def test_only_the_second_faces_of_matching_pairs_are_attacked(setting, pairs):
 
 
 def test_verification_metrics_and_tables(pairs):
-    metrics = verification_metrics(pairs, 40, samples=100, seed=0)
+    metrics = verification_metrics(pairs, 40, People(range(6), 100, 0))
     assert set(metrics) == {
         "epsilon",
         "n_matching_pairs",
@@ -322,8 +329,8 @@ def test_without_decoders_all_is_before_decoding(setting):
     recognizer, _, faces, rows, templates = setting
     pairs = attacked_pairs(recognizer, {}, faces, rows, templates, [5], 12, rng())
     assert set(pairs) == {(0.0, "before"), (5, "before")}
-    metrics, shown = attack_identification(
-        recognizer, {}, faces, rows, templates, 0.5, {"tfgsm": (3, {"epsilon": 5})}, 100, 0
-    )
+    chosen = {"tfgsm": (3, {"epsilon": 5})}
+    attacked = (recognizer, {}, faces, rows, templates)
+    metrics, shown = attack_identification(*attacked, 0.5, chosen, people_of(setting), rng())
     assert set(metrics["targeted"]["tfgsm"]) == {"n_pairs", "n_identities", "before", "cosine", "noise"}
     assert all(not one.decoded for one in shown.values())

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from dfd.decoder.base import Decoder
+from dfd.measures.estimates import People
 from dfd.recognizers.base import Recognizer
 from dfd.studies.disentangling.effects import (
     Probe,
+    balanced,
     balanced_accuracy,
-    balanced_interval,
     cosine_metrics,
     gender_metrics,
     measure,
@@ -19,8 +20,8 @@ from dfd.studies.disentangling.effects import (
 from dfd.studies.disentangling.pfrnet import PFRNet, modified
 
 
-def draw():
-    return np.random.default_rng(0)
+def people(identities, samples: int = 100) -> People:
+    return People(identities, samples, 0)
 
 
 def test_balanced_accuracy_in_closed_form():
@@ -32,13 +33,13 @@ def test_balanced_accuracy_in_closed_form():
 
 
 def test_its_interval_holds_it_and_narrows_with_more_people():
-    generator, widths = draw(), []
+    generator, widths = np.random.default_rng(0), []
     for count in (60, 600):
         male = np.arange(count) % 3 > 0
         guessed = male ^ (generator.random(count) < 0.3)
-        found = balanced_interval(guessed, male, np.arange(count), 500, draw())
-        assert found["ci95_low"] < found["value"] == balanced_accuracy(guessed, male) < found["ci95_high"]
-        widths.append(found["ci95_high"] - found["ci95_low"])
+        found = balanced(guessed, male, people(np.arange(count), 500))
+        assert found.low < found.value == balanced_accuracy(guessed, male) < found.high
+        widths.append(found.high - found.low)
     assert widths[1] < widths[0] / 2
     # Independent faces: the variance of a mean of two rates
     error = 0.5 * np.sqrt(0.21 / 400 + 0.21 / 200)
@@ -47,13 +48,10 @@ def test_its_interval_holds_it_and_narrows_with_more_people():
 
 def test_faces_of_one_person_do_not_count_as_many():
     male, guessed = np.arange(40) % 2 > 0, np.arange(40) % 4 > 1
-    people, alone = (
-        balanced_interval(guessed, male, np.arange(40) % 4, 500, draw()),
-        balanced_interval(guessed, male, np.arange(40), 500, draw()),
-    )
-    assert people["ci95_high"] - people["ci95_low"] > alone["ci95_high"] - alone["ci95_low"]
-    one = balanced_interval(guessed, male, np.where(male, 0, np.arange(40)), 100, draw())
-    assert one["ci95_low"] is None and one["ci95_note"]
+    few, alone = (balanced(guessed, male, people(codes, 500)) for codes in (np.arange(40) % 4, np.arange(40)))
+    assert few.high - few.low > alone.high - alone.low
+    one = balanced(guessed, male, people(np.where(male, 0, np.arange(40))))
+    assert one.low is None and one.note
 
 
 def test_a_probe_finds_a_linear_trace_and_none_in_noise():
@@ -68,17 +66,17 @@ def test_a_probe_finds_a_linear_trace_and_none_in_noise():
 
 def test_probes_are_beside_chance_and_null_for_one_class():
     male, guessed = np.array([True] * 6 + [False] * 4), np.array([True] * 10)
-    found = probe_metrics({"identity": guessed}, male, np.arange(10), 100, draw())
+    found = probe_metrics({"identity": guessed}, male, people(np.arange(10)))
     assert found["chance"] == {"balanced_accuracy": 0.5, "accuracy": 0.6}
     assert found["identity"]["accuracy"]["mean"] == 0.6 and found["identity"]["balanced_accuracy"]["value"] == 0.5
-    alone = probe_metrics({"identity": guessed}, np.ones(10, bool), np.arange(10), 100, draw())
+    alone = probe_metrics({"identity": guessed}, np.ones(10, bool), people(np.arange(10)))
     assert alone["identity"] is None and "one label" in alone["probe_note"]
 
 
 def test_flips_are_counted_against_the_unmodified():
     before = np.array([0.9, 0.8, 0.6, 0.2])
     found = gender_metrics(
-        {"unmodified": before, "attribute-female": np.array([0.1, 0.7, 0.5, 0.1])}, np.arange(4), 200, draw()
+        {"unmodified": before, "attribute-female": np.array([0.1, 0.7, 0.5, 0.1])}, people(np.arange(4), 200)
     )
     changed = found["attribute-female"]
     assert changed["flipped"]["mean"] == 0.5 and (changed["flipped"]["count"], changed["flipped"]["n"]) == (2, 4)
@@ -88,7 +86,7 @@ def test_flips_are_counted_against_the_unmodified():
         0.625
     )
     assert "flipped" not in found["unmodified"]
-    none = gender_metrics({"unmodified": before[:3], "x": before[:3]}, np.arange(3), 200, draw())["x"]["to_male"]
+    none = gender_metrics({"unmodified": before[:3], "x": before[:3]}, people(np.arange(3), 200))["x"]["to_male"]
     assert none["mean"] is None and none["n"] == 0 and none["rate_note"]
 
 
@@ -96,9 +94,7 @@ def test_whose_mean_replaces_a_part_is_a_paired_difference():
     women, men = np.array([0.2, 0.4, 0.9]), np.array([0.3, 0.6, 0.9])
     found = gender_metrics(
         {"unmodified": women, "identity-female": women, "identity-male": men, "attribute-male": men},
-        np.arange(3),
-        500,
-        draw(),
+        people(np.arange(3), 500),
     )
     difference = found["identity-male"]["p_male"]["minus_identity-female"]
     assert difference["mean"] == pytest.approx(0.1) and (
@@ -138,11 +134,11 @@ class Painter(Decoder):
 def test_the_cosine_and_its_change():
     red, grey = torch.tensor([[1.0, 0, 0]]).repeat(5, 1), torch.ones(5, 3)
     images = {"unmodified": Painter()(red), "attribute-male": Painter()(grey)}
-    found = cosine_metrics(images, Colours(), red, np.arange(5), 100, draw())
+    found = cosine_metrics(images, Colours(), red, people(np.arange(5)))
     assert found["unmodified"]["mean"] == pytest.approx(1) and "change" not in found["unmodified"]
     assert found["attribute-male"]["mean"] == pytest.approx(3**-0.5)
     assert found["attribute-male"]["change"]["mean"] == pytest.approx(3**-0.5 - 1)
-    left_out = cosine_metrics(images, Colours(embeds_images=False), red, np.arange(5), 100, draw())
+    left_out = cosine_metrics(images, Colours(embeds_images=False), red, people(np.arange(5)))
     assert left_out["unmodified"] is None and left_out["attribute-male"] is None and left_out["cosine_note"]
 
 
@@ -163,7 +159,7 @@ def test_a_data_set_is_measured_with_and_without_a_decoder():
     probes = dict.fromkeys(("whole", "identity", "attribute"), Guess())
     judges = {"own": Colours(False), "other": Colours()}
     stores = {"own": templates, "other": templates[:, :3]}
-    arguments = (redness, judges, stores, male, np.arange(40), 10, 100, draw())
+    arguments = (redness, judges, stores, male, people(np.arange(40)), 10)
     found = measure(net, probes, Painter(), *arguments)
     assert set(found["gender"]) == set(modified(net, templates)) == set(found["cosine"]["other"])
     assert found["cosine"]["other"]["unmodified"]["n"] == 10 and found["cosine"]["own"]["unmodified"] is None

@@ -4,13 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfd.measures.verification import cosine_pairs, paired_summary, verification_summary
+from dfd.measures.estimates import People
+from dfd.measures.verification import cosine_pairs
 from dfd.studies.equivariance.verification import all_pairs, listed_pairs
-from dfd.studies.equivariance.view2 import pair_scores, view2_paired, view2_summary
-
-
-def rng():
-    return np.random.default_rng(5)
+from dfd.studies.equivariance.view2 import pair_scores, people_of, view2_paired, view2_summary
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +23,16 @@ def faces():
 
 def test_all_pairs(faces):
     originals, perturbed, mapped, people, _ = faces
-    metrics, curves = all_pairs(originals, perturbed, mapped, people, 30, seed=5)
+    metrics, curves = all_pairs(originals, perturbed, mapped, People(people, 30, 5))
     fars = (0.0001, 0.001, 0.01)
     plain = cosine_pairs(originals, originals, people)
-    assert metrics["original"]["without"] == verification_summary(plain, fars, 30, generator=rng())
-    sides = [cosine_pairs(originals, side["worse"], people) for side in (mapped, perturbed)]
-    assert metrics["worse"] == paired_summary(*sides, fars, 30, generator=rng())
+    everybody = People(people, 30, 5)
+    assert metrics["original"]["without"] == everybody.verification(plain, fars).metrics()
+    with_, without = (
+        everybody.verification(cosine_pairs(originals, side["worse"], people), fars) for side in (mapped, perturbed)
+    )
+    difference = (with_ - without).metrics()
+    assert metrics["worse"] == {"with": with_.metrics(), "without": without.metrics(), "difference": difference}
     assert metrics["worse"]["difference"]["auc"]["difference"] > 0  # mapped, with less noise, is better
     assert set(map(tuple, curves[["condition", "map"]].drop_duplicates().to_numpy())) == {
         ("original", "without"), ("worse", "without"), ("worse", "with")
@@ -39,7 +40,7 @@ def test_all_pairs(faces):
 
 
 def test_without_a_condition_there_is_the_original_only(faces):
-    metrics, curves = all_pairs(faces[0], {}, {}, faces[3], 30, seed=5)
+    metrics, curves = all_pairs(faces[0], {}, {}, People(faces[3], 30, 5))
     assert list(metrics) == ["original"] and set(curves["condition"]) == {"original"}
 
 
@@ -52,10 +53,9 @@ def test_listed_pairs(faces):
         for second in (first + 1, (first + 3) % 60 + 60 * fold - 60)
     ]
     pairs = pd.DataFrame(rows, columns=["fold", "first", "second", "genuine"])
-    metrics = listed_pairs(pairs, keys, originals, perturbed, mapped, 30, seed=5)
-    assert metrics["original"]["without"] == view2_summary(
-        pairs, pair_scores(pairs, keys, originals), 30, generator=rng()
-    )
+    metrics = listed_pairs(pairs, keys, originals, perturbed, mapped, people_of(pairs, 30, 5))
+    plain = pair_scores(pairs, keys, originals)
+    assert metrics["original"]["without"] == view2_summary(pairs, plain, people_of(pairs, 30, 5))
     sides = [pair_scores(pairs, keys, originals, side["worse"]) for side in (mapped, perturbed)]
-    assert metrics["worse"] == view2_paired(pairs, *sides, 30, generator=rng())
+    assert metrics["worse"] == view2_paired(pairs, *sides, people_of(pairs, 30, 5))
     assert not np.allclose(sides[0], sides[1])

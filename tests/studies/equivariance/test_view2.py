@@ -6,13 +6,15 @@ import pytest
 
 from dfd.core.artefacts import write_json
 from dfd.core.errors import DfdError
-from dfd.measures.verification import tar_at_far, verification_summary
+from dfd.measures.estimates import People
+from dfd.measures.verification import tar_at_far
 from dfd.studies.equivariance.view2 import (
     as_pairs,
     best_threshold,
     pair_scores,
     pairs_without,
     people_in,
+    people_of,
     too_few,
     view2,
     view2_paired,
@@ -146,10 +148,9 @@ def test_pairs_are_scored_by_key():
 
 
 def test_the_summary_adds_intervals_to_the_pooled_rates(pairs, scores):
-    summary = view2_summary(pairs, scores, samples=100, generator=np.random.default_rng(0))
-    plain, pooled = view2(pairs, scores), verification_summary(
-        as_pairs(pairs, scores), samples=100, generator=np.random.default_rng(0)
-    )  # fmt: skip
+    summary = view2_summary(pairs, scores, people_of(pairs, 100, 0))
+    codes = np.unique([as_pairs(pairs, scores).first, as_pairs(pairs, scores).second])
+    plain, pooled = view2(pairs, scores), People(codes, 100, 0).verification(as_pairs(pairs, scores)).metrics()
     assert (
         summary["accuracy"] == plain["accuracy"] and summary["eer"] == pooled["eer"] and summary["auc"] == pooled["auc"]
     )
@@ -185,13 +186,9 @@ def test_the_second_template_comes_from_others():
 
 def test_both_sides_of_a_comparison_are_summaries_of_their_own(pairs, scores):
     worse = np.where(np.arange(len(scores)) % 7 == 0, 0.3, scores)
-
-    def rng():
-        return np.random.default_rng(3)
-
-    both = view2_paired(pairs, scores, worse, 50, generator=rng())
-    assert both["with"] == view2_summary(pairs, scores, 50, generator=rng())
-    assert both["without"] == view2_summary(pairs, worse, 50, generator=rng())
+    both = view2_paired(pairs, scores, worse, people_of(pairs, 50, 3))
+    assert both["with"] == view2_summary(pairs, scores, people_of(pairs, 50, 3))
+    assert both["without"] == view2_summary(pairs, worse, people_of(pairs, 50, 3))
     difference = both["difference"]["auc"]["difference"]
     assert (
         difference == pytest.approx(both["with"]["auc"]["value"] - both["without"]["auc"]["value"]) and difference > 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dfd.measures.verification import verification_summary
+from dfd.measures.estimates import People
 from dfd.studies.people.aggregates import (
     aggregation_metrics,
     by_count_table,
@@ -21,6 +21,10 @@ from dfd.studies.people.aggregation import aggregate
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def resampled(people, samples: int = 100) -> People:
+    return People(range(people if isinstance(people, int) else len(people)), samples, 0)
 
 
 def people_of(sizes, within=0.5, seed=0, dimension=32):
@@ -86,7 +90,7 @@ def test_pairs_are_aggregates_against_the_probes_of_their_draw():
 
 
 def test_weights_resample_people_and_halve_the_draws():
-    weights = draw_weights(5, 6, 400, rng()).reshape(400, 6, 5)
+    weights = draw_weights(resampled(5, 400), 6).reshape(400, 6, 5)
     kept = weights.any(2)
     assert (kept.sum(1) == 3).all()
     for replicate, drawn in zip(weights, kept, strict=True):
@@ -94,12 +98,12 @@ def test_weights_resample_people_and_halve_the_draws():
     assert (weights.sum(2)[kept] == 5).all()
     np.testing.assert_allclose(kept.mean(0), 0.5, atol=0.08)
     with pytest.raises(ValueError, match="no half"):
-        draw_weights(5, 3, 10, rng())
+        draw_weights(resampled(5, 10), 3)
 
 
 def test_half_of_the_draws_varies_as_a_mean_of_all_should():
     values = rng(1).normal(size=20)
-    kept = draw_weights(1, 20, 20000, rng())
+    kept = draw_weights(resampled(1, 20000), 20)
     means = (kept @ values) / kept.sum(1)
     assert means.std() == pytest.approx(values.std(ddof=1) / 20**0.5, rel=0.03)
 
@@ -107,7 +111,7 @@ def test_half_of_the_draws_varies_as_a_mean_of_all_should():
 def test_more_photos_verify_better_and_a_single_one_as_usual():
     templates, people = people_of([12] * 15, within=1.5)
     drawn = planned_of(people, counts=[1, 3, 10], draws=6).drawn
-    found = verification_by_count(templates, drawn, [1, 3, 10], 100, generator=rng())
+    found = verification_by_count(templates, drawn, [1, 3, 10], resampled(people))
     areas = [found[count]["auc"]["value"] for count in (1, 3, 10)]
     assert areas[0] < areas[1] < areas[2]
     gain = found[10]["minus_1"]["auc"]
@@ -117,7 +121,7 @@ def test_more_photos_verify_better_and_a_single_one_as_usual():
         not [key for key in found[1] if key.startswith("minus")]
         and found[1]["tar_at_far_0.001"]["n_genuine"] == 6 * 15 * 2
     )
-    plain = verification_summary(gallery_pairs(templates, drawn, 1), samples=100, generator=rng())
+    plain = resampled(6 * 15).verification(gallery_pairs(templates, drawn, 1)).metrics()
     for name in ("tar_at_far_0.001", "eer", "auc"):
         assert plain[name]["value"] == found[1][name]["value"]
         assert found[1][name]["ci95_low"] <= found[1][name]["value"] <= found[1][name]["ci95_high"]
@@ -128,7 +132,7 @@ def test_more_photos_verify_better_and_a_single_one_as_usual():
 
 def test_two_people_have_no_interval():
     templates, people = people_of([8, 8], within=2)
-    found = verification_by_count(templates, planned_of(people).drawn, [1, 3], 100, generator=rng())
+    found = verification_by_count(templates, planned_of(people).drawn, [1, 3], resampled(people))
     assert found[3]["eer"]["ci95_low"] is None and "ci95_note" in found[3]["minus_1"]["auc"]
 
 
@@ -145,7 +149,7 @@ def test_the_spread_of_a_linear_decoder_falls_with_the_root_of_the_photos():
     templates, people = people_of([12] * 60, within=0.1)
     templates = F.normalize(templates + 3)  # one length: aggregates are plain means
     planned = planned_of(people, counts=[1, 4, 9], probes=1, draws=20, most=60)
-    found = decoded_by_count(decode, templates, planned.drawn, planned.counts, [12] * 60, 100, generator=rng())
+    found = decoded_by_count(decode, templates, planned.drawn, planned.counts, [12] * 60, resampled(people))
     spreads = np.array([found[count]["spread"]["mean"] for count in (1, 4, 9)])
     np.testing.assert_allclose(spreads * [1, 2, 3] / spreads[0], 1, atol=0.03)
     own = np.mean([decode(templates[photos]).var(0).mean() ** 0.5 for photos in people.values()]) * 255
@@ -156,18 +160,18 @@ def test_mirror_distances_by_count():
     templates, people = people_of([6, 6, 6])
     planned = planned_of(people)
     symmetric = lambda t: (decode(t) + decode(t).flip(3)) / 2
-    found = decoded_by_count(symmetric, templates, planned.drawn, [1, 3], [6] * 3, 100, generator=rng())
+    found = decoded_by_count(symmetric, templates, planned.drawn, [1, 3], [6] * 3, resampled(people))
     assert found[1]["mirror"]["mean"] == 0 and found[3]["mirror"]["minus_1"]["mean"] == 0
-    found = decoded_by_count(decode, templates, planned.drawn, [1, 3], [6] * 3, 100, generator=rng())
+    found = decoded_by_count(decode, templates, planned.drawn, [1, 3], [6] * 3, resampled(people))
     expected = [mirror_distance(decode(templates[draw.gallery[:, 0]])).mean() for draw in planned.drawn]
     assert found[1]["mirror"]["mean"] == pytest.approx(float(np.mean(expected)), rel=1e-5)
-    found = decoded_by_count(decode, templates, planned.drawn[:1], [1], [6] * 3, 100, generator=rng())
+    found = decoded_by_count(decode, templates, planned.drawn[:1], [1], [6] * 3, resampled(people))
     assert found[1]["spread"]["mean"] is None and "spread_note" in found[1]["spread"]
 
 
 def test_all_metrics_of_a_recognizer_and_their_table():
     templates, people = people_of([6, 5, 7])
-    found = aggregation_metrics(templates, {"v": decode}, planned_of(people), 2, 100, generator=rng())
+    found = aggregation_metrics(templates, {"v": decode}, planned_of(people), 2, resampled(people))
     assert found["n_people"] == 3 and found["n_photos"] == 18 and found["n_draws"] == 4
     assert list(found["verification"]) == list(found["decoded"]["v"]) == [1, 3]
     table = by_count_table("v", found["decoded"]["v"], ["mirror", "spread"])
@@ -178,8 +182,8 @@ def test_all_metrics_of_a_recognizer_and_their_table():
 
 def test_what_few_people_do_not_allow_is_left_out():
     templates, people = people_of([6])
-    found = aggregation_metrics(templates, {"v": decode}, planned_of(people), 2, 100, generator=rng())
+    found = aggregation_metrics(templates, {"v": decode}, planned_of(people), 2, resampled(people))
     assert found["verification"] is None and "only one person" in found["verification_note"]
     assert found["decoded"]["v"][3]["mirror"]["ci95_low"] is None
-    found = aggregation_metrics(templates, {"v": decode}, planned_of({}), 2, 100, generator=rng())
+    found = aggregation_metrics(templates, {"v": decode}, planned_of({}), 2, resampled({}))
     assert "aggregate_note" in found and "decoded" not in found and found["n_people"] == 0

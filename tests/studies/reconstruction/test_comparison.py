@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfd.measures.intervals import paired_interval
+from dfd.measures.estimates import People
 from dfd.measures.quality import psnr, ssim
 from dfd.recognizers.base import Recognizer
 from dfd.studies.reconstruction.comparison import Comparison, against, compare, compared, measured
@@ -32,7 +32,7 @@ def faces(seed: int) -> torch.Tensor:
 
 def summary(images: dict, reference="a", recognizers=None) -> dict:
     references = against(images, reference)
-    return compare(faces(0), images, PEOPLE, recognizers or {}, (None, "no network"), references, 200, 0)
+    return compare(faces(0), images, People(PEOPLE, 200, 0), recognizers or {}, (None, "no network"), references)
 
 
 def test_means_and_paired_differences():
@@ -43,7 +43,7 @@ def test_means_and_paired_differences():
         values = {name: function(image, faces(0)).numpy() for name, image in images.items()}
         a, b = (found["decoders"][name][measure] for name in "ab")
         assert a["mean"] == pytest.approx(values["a"].mean()) and "minus_a" not in a
-        expected = paired_interval(values["b"], values["a"], PEOPLE, 200, generator=np.random.default_rng(0))
+        expected = People(PEOPLE, 200, 0).difference(values["b"], values["a"]).metrics()
         assert b["minus_a"] == expected
         assert b["minus_a"]["mean"] == pytest.approx(b["mean"] - a["mean"], abs=1e-6)
         # pairing pays: both see the same faces, so the difference is surer than the means
@@ -93,13 +93,13 @@ def test_an_infinite_psnr_is_a_note():
 
 def test_one_face_each_still_has_intervals():
     values = {"a": {"psnr": np.arange(5.0)}, "b": {"psnr": np.arange(5.0) + 1}}
-    found = compared(values, np.array(list("abcde")), against("ab", "a"), 100, 0)["b"]["psnr"]["minus_a"]
+    found = compared(values, People(list("abcde"), 100, 0), against("ab", "a"))["b"]["psnr"]["minus_a"]
     assert (found["mean"], found["ci95_low"], found["ci95_high"]) == (1, 1, 1)
 
 
 def test_differences_from_several_references():
     values = {name: {"psnr": shift + np.arange(4.0)} for name, shift in {"a": 0, "b": 1, "c": 5}.items()}
-    found = compared(values, np.arange(4), against(values, "a", "c"), 50, 0)
+    found = compared(values, People(range(4), 50, 0), against(values, "a", "c"))
     differences = {
         name: {key: found[name]["psnr"][key]["mean"] for key in found[name]["psnr"] if key.startswith("minus_")}
         for name in values
@@ -132,7 +132,7 @@ def test_several_trainings_count_as_their_mean_with_the_noise_between_them():
         assert psnrs["mean"] == pytest.approx(own.mean())
         assert psnrs["ci95_low"] <= own.mean(1).min() + 1e-3 or name == "a"
     difference = found["decoders"]["b"]["psnr"]["minus_a"]
-    assert difference == paired_interval(values["b"], values["a"], PEOPLE, 200, generator=np.random.default_rng(0))
+    assert difference == People(PEOPLE, 200, 0).difference(values["b"], values["a"]).metrics()
     assert (found["n_faces"], found["n_identities"]) == (12, 6)
 
 

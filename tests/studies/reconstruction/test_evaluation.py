@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from dfd.core.artefacts import write_json
 from dfd.decoder.registry import build_decoder, decode
 from dfd.measures.acceptance import unattacked
+from dfd.measures.estimates import People
 from dfd.recognizers.base import Recognizer
 from dfd.reporting.tables import quality_table
 from dfd.studies.reconstruction.evaluation import (
@@ -73,8 +74,9 @@ def run(originals, images, lpips=NO_LPIPS, identities=IDENTITIES, far=0.2, attem
         np.arange(N) if attempts is None else attempts,
         stored or {"float16": images["decoder"][stored_faces]},
     )
-    faces = Reconstructions(originals, images, identities, attempts, stored, stored_faces, "portrait")
-    return evaluate(faces, judges, "top", lpips, 200, seed)
+    people = People(identities, 200, seed)
+    faces = Reconstructions(originals, images, people, attempts, stored, stored_faces, "portrait")
+    return evaluate(faces, judges, "top", lpips)
 
 
 def psnr(images: torch.Tensor, originals: torch.Tensor) -> list[float]:

@@ -5,7 +5,8 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import BACKBONES, RESNET, TAR, VGG, Names, threshold_of, variants_by_template
-from dfd.findings.rule import Claim, Effect, Missing, above, attempted, look_up, minus, negated, number
+from dfd.findings.rule import Claim, Missing, above, attempted, look_up, minus, negated, number
+from dfd.measures.estimates import Estimate
 
 TARGETED = ("tfgsm", "itfgsm", "tcw", "itcw")  # the paper's four attacks
 
@@ -13,19 +14,19 @@ TARGETED = ("tfgsm", "itfgsm", "tcw", "itcw")  # the paper's four attacks
 def attack_claims(names: Names) -> dict[str, Claim]:
     """Figs. 12 and 13."""
 
-    def verification(metrics: Mapping, recognizer: str, *path: str) -> Effect:
+    def verification(metrics: Mapping, recognizer: str, *path: str) -> Estimate:
         return number(metrics, "attack", recognizer, "verification", *path, TAR)
 
-    def identified(metrics: Mapping, variant: str, attack: str, *path: str) -> Effect:
+    def identified(metrics: Mapping, variant: str, attack: str, *path: str) -> Estimate:
         return number(metrics, "attack", variants[variant], "targeted", attack, variant, "true_identity", *path)
 
     variants = variants_by_template()
 
-    def harm(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def harm(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {name: attempted(partial(verification, metrics, name, "decline", "before")) for name in BACKBONES}
 
-    def defence(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def gained(variant: str) -> Effect:
+    def defence(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def gained(variant: str) -> Estimate:
             before, after = (verification(metrics, variants[variant], "decline", d) for d in ("before", variant))
             left = verification(metrics, variants[variant], "original", variant).value
             if left <= -before.value:  # whatever the attack does to decoded faces, they lose less
@@ -36,10 +37,10 @@ def attack_claims(names: Names) -> dict[str, Claim]:
 
         return {variant: attempted(partial(gained, variant)) for variant in variants}
 
-    def cost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def cost(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {v: attempted(partial(verification, metrics, own, "cost", v)) for v, own in variants.items()}
 
-    def recovered(template: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def recovered(template: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {
             f"{attack}, {variant}": attempted(partial(identified, metrics, variant, attack, "minus_before"))
             for attack in TARGETED
@@ -47,11 +48,11 @@ def attack_claims(names: Names) -> dict[str, Claim]:
             if own == template
         }
 
-    def restored(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def restored(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {v: attempted(partial(verification, metrics, own, "defence", v)) for v, own in variants.items()}
 
-    def more_for_vgg(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def ahead(attack: str, phi: str) -> Effect:
+    def more_for_vgg(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def ahead(attack: str, phi: str) -> Estimate:
             return minus(
                 *(identified(metrics, f"{template}-{phi}", attack, "minus_before") for template in (VGG, RESNET))
             )
@@ -60,8 +61,8 @@ def attack_claims(names: Names) -> dict[str, Claim]:
             f"{attack}, φ = {phi}": attempted(partial(ahead, attack, phi)) for attack in TARGETED for phi in BACKBONES
         }
 
-    def moved(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def kept(attack: str, recognizer: str) -> Effect:
+    def moved(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def kept(attack: str, recognizer: str) -> Estimate:
             path = ("attack", recognizer, "targeted", attack, "cosine")
             return above(number(metrics, *path), threshold_of(metrics, recognizer))
 
@@ -69,8 +70,8 @@ def attack_claims(names: Names) -> dict[str, Claim]:
             f"{attack}, {name}": attempted(partial(kept, attack, name)) for attack in TARGETED for name in BACKBONES
         }
 
-    def phi_matters(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def apart(attack: str, template: str) -> Effect:
+    def phi_matters(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def apart(attack: str, template: str) -> Estimate:
             white, black = f"{template}-{template}", f"{template}-{RESNET if template == VGG else VGG}"
             found = look_up(metrics, "attack", template, "targeted", attack, white, "true_identity")
             if f"minus_{black}" in found:

@@ -15,7 +15,7 @@ from torch import nn
 
 from dfd.decoder.registry import decode
 from dfd.faces.store import FaceStore
-from dfd.measures.intervals import mean_interval
+from dfd.measures.estimates import People
 from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
 from dfd.studies.attack.attacks import ATTACKS
 from dfd.studies.attack.identification import IdentificationHead, fit_identification
@@ -131,43 +131,41 @@ def outcome(
 def targeted_summary(
     result: Outcome,
     original: Outcome,
-    truth: np.ndarray,
     targets: np.ndarray,
-    samples: int,
-    seed: int,
+    people: People,
 ) -> dict:
-    """The metrics of one attack on the first P pairs of `original`, the outcome without any; truth, targets: codes.
+    """The metrics of one attack on the first P pairs of `original`, the outcome without any.
+
+    targets: whom the photos are to be taken for; people: whom they show; both as the head numbers people.
 
     By `before` and by variant how often the target and how often the true identity is predicted, with counts and, of
     those named earlier, `minus_<other>`, the paired difference; the cosine between attacked and original templates; the noise of the attacks that reach their target (before decoding).
-    Every mean has its 95 % interval over the source identities.
+    Every mean has its interval over the source identities.
     """
     count = len(result.images)
-    truth, targets = truth[:count], targets[:count]
-
-    def mean(values: np.ndarray, of=slice(None)) -> dict:
-        return mean_interval(values[of], truth[of], samples, generator=np.random.default_rng(seed))
-
-    metrics: dict = {"n_pairs": count, "n_identities": len(np.unique(truth))}
+    people, targets = people.among(slice(count)), targets[:count]
+    metrics: dict = {"n_pairs": count, "n_identities": len(people)}
     hits: dict = {"target": {}, "true_identity": {}}
     for name, probabilities in result.probabilities.items():
         predicted = probabilities.argmax(1).numpy()
         metrics[name] = {}
-        for kind, aim in (("target", targets), ("true_identity", truth)):
+        for kind, aim in (("target", targets), ("true_identity", people.identities)):
             hit = (predicted == aim).astype(float)
-            metrics[name][kind] = mean(hit) | {"count": int(hit.sum())}
-            metrics[name][kind] |= {f"minus_{other}": mean(hit - theirs) for other, theirs in hits[kind].items()}
+            metrics[name][kind] = people.mean(hit).metrics(hits="count") | {
+                f"minus_{other}": people.difference(hit, theirs).metrics() for other, theirs in hits[kind].items()
+            }
             hits[kind][name] = hit
     if result is original:
         return metrics
-    metrics["cosine"] = mean(F.cosine_similarity(result.templates, original.templates[:count]).numpy())
+    cosine = F.cosine_similarity(result.templates, original.templates[:count]).numpy()
+    metrics["cosine"] = people.mean(cosine).metrics()
     noise = (255 * (result.images - original.images[:count])).flatten(1).double()
     reached = result.probabilities[BEFORE].argmax(1).numpy() == targets
     sizes = {"l2": noise.norm(dim=1), "rms": noise.square().mean(1).sqrt(), "linf": noise.abs().amax(1)}
     metrics["noise"] = {"n_pairs": int(reached.sum())}
     for name, size in sizes.items():
         if reached.any():
-            metrics["noise"][name] = mean(size.numpy(), reached)
+            metrics["noise"][name] = people.among(reached).mean(size.numpy()[reached]).metrics()
         else:
             metrics["noise"][name] = None
             metrics["noise"]["noise_note"] = "no attack reached its target"
@@ -182,45 +180,45 @@ def attack_identification(
     templates: torch.Tensor,
     enrol: float,
     attacks: Mapping[str, tuple[int, Mapping]],
-    samples: int,
-    seed: int,
+    people: People,
+    generator: np.random.Generator,
 ) -> tuple[dict, dict[str, Shown]]:
     """Enrol people by a share of their photos, and attack the others' identification as somebody else.
 
-    rows: (N,) of `faces`, with their templates (N, D). attacks: by name in ATTACKS, the number of pairs (at most) and the
-    options. Every attack sees the first of the same pairs, in which everybody's photos take turns.
+    rows: (N,) of `faces`, with their templates (N, D) and `people`. attacks: by name in ATTACKS, the number of pairs (at
+    most) and the options. generator: of who enrols with which photos, and of the pairs. Every attack sees the first of the same pairs, in which everybody's photos take turns.
 
     Returns metrics (`identification`, the head's accuracy; `targeted`, see `targeted_summary`), and for a picture the
     first pair whose photo is rightly identified: without noise, by attack, and a photo of the target, by their titles.
     """
-    generator = np.random.default_rng(seed)
-    names, codes = np.unique(faces.identities(rows), return_inverse=True)
+    names, codes = people.names, people.codes
     known = enrolled(codes, enrol, generator)
     head = fit_identification(templates[known], torch.from_numpy(codes[known])).to(recognizer.device)
     unknown = np.flatnonzero(~known)
     with torch.inference_mode():
         right = head(templates[unknown].to(recognizer.device)).argmax(1).cpu().numpy() == codes[unknown]
-    accuracy = mean_interval(right, codes[unknown], samples, generator=np.random.default_rng(seed))
+    accuracy = people.among(unknown).mean(right).metrics(hits="count")
     metrics: dict = {
         "identification": {"n_people": len(names), "n_enrolled": int(known.sum()), "n_held_out": len(unknown)}
-        | {"accuracy": accuracy | {"count": int(right.sum())}}
+        | {"accuracy": accuracy}
     }
 
     sources, targets = targeted_pairs(codes[unknown], max(count for count, _ in attacks.values()), generator)
     sources = unknown[sources]
-    truth, aims = codes[sources], torch.from_numpy(targets)
+    attacked = People(codes[sources], people.samples, people.seed)
+    aims = torch.from_numpy(targets)
     images = faces.views(rows[sources], recognizer.view_size)
     of = {"recognizer": recognizer, "head": head, "decoders": decoders}
     original = outcome(None, images, aims, **of)
     fewest = min(count for count, _ in attacks.values())
     index = int(np.argmax(right[np.searchsorted(unknown, sources[:fewest])]))
-    shown = {f"{names[truth[index]]}, as it is": original.shown(index, names, None)}
+    shown = {f"{names[codes[sources[index]]]}, as it is": original.shown(index, names, None)}
     network = nn.Sequential(recognizer, head)
-    metrics["targeted"] = {"original": targeted_summary(original, original, truth, targets, samples, seed)}
+    metrics["targeted"] = {"original": targeted_summary(original, original, targets, attacked)}
     for name, (count, options) in attacks.items():
         attack = partial(ATTACKS[name], network, **options)
         result = outcome(attack, images[:count], aims[:count], **of)
-        metrics["targeted"][name] = targeted_summary(result, original, truth, targets, samples, seed)
+        metrics["targeted"][name] = targeted_summary(result, original, targets, attacked)
         shown[name] = result.shown(index, names, images[index])
     example = faces.views(rows[np.flatnonzero(known & (codes == targets[index]))[:1]], recognizer.view_size)
     shown[f"{names[targets[index]]}, the target"] = outcome(None, example, aims[:1], **of).shown(0, names, None)

@@ -10,7 +10,8 @@ from torch import nn
 
 from dfd.decoder.registry import decode
 from dfd.faces.store import FaceStore
-from dfd.measures.verification import Pairs, cosine_pairs, paired_summary, roc_table
+from dfd.measures.estimates import People
+from dfd.measures.verification import Pairs, cosine_pairs, roc_table
 from dfd.recognizers.base import Recognizer
 from dfd.studies.attack.attacks import apart, descended
 from dfd.studies.attack.targeted import BEFORE, in_turns
@@ -82,30 +83,28 @@ def _reembedded(recognizer: Recognizer, decoder: nn.Module, templates: torch.Ten
     return torch.cat([embed_images(recognizer, decode(decoder, part)) for part in templates.split(64)])
 
 
-def verification_metrics(pairs: Scored, epsilon: float, samples: int, seed: int) -> dict:
+def verification_metrics(pairs: Scored, epsilon: float, people: People) -> dict:
     """TAR at 0.1 % FAR, EER and AUC with their intervals, by attack (`original`, `attacked_by_<ε>`) and decoding.
 
-    All differences are paired, of the same pairs: `decline`, attacked by `epsilon` − original, by decoding; `defence`,
-    attacked by `epsilon` and decoded − the same not decoded, by variant; `cost`, that of originals.
+    people: of the faces from which `attacked_pairs` made the pairs. All differences are paired, of the same pairs:
+    `decline`, attacked by `epsilon` − original, by decoding; `defence`, attacked by `epsilon` and decoded − the same not
+    decoded, by variant; `cost`, that of originals.
     """
-
-    def compared(one: Pairs, other: Pairs) -> dict:  # the same samples of the people everywhere
-        return paired_summary(one, other, (FAR,), samples, generator=np.random.default_rng(seed))
-
     metrics: dict = {"epsilon": epsilon, "n_matching_pairs": int(pairs[ORIGINAL, BEFORE].genuine.sum())}
-    metrics |= {"decline": {}, "defence": {}, "cost": {}}
+    rates = {}
     for (level, decoding), scored in pairs.items():
-        if level == ORIGINAL:
-            continue
-        both = compared(scored, pairs[ORIGINAL, decoding])
-        metrics.setdefault("original", {})[decoding] = both["without"]
-        metrics.setdefault(f"attacked_by_{level:g}", {})[decoding] = both["with"]
-        if level == epsilon:
-            metrics["decline"][decoding] = both["difference"]
-            if decoding != BEFORE:
-                metrics["defence"][decoding] = compared(scored, pairs[level, BEFORE])["difference"]
-                metrics["cost"][decoding] = compared(pairs[ORIGINAL, decoding], pairs[ORIGINAL, BEFORE])["difference"]
-    return metrics
+        rates[level, decoding] = people.verification(scored, (FAR,))
+        attack = "original" if level == ORIGINAL else f"attacked_by_{level:g}"
+        metrics.setdefault(attack, {})[decoding] = rates[level, decoding].metrics()
+    decodings = list(metrics["original"])
+
+    def differences(one: float, other: float, among: Sequence[str], to: str | None = None) -> dict:
+        return {name: (rates[one, name] - rates[other, to or name]).metrics() for name in among}
+
+    variants = [name for name in decodings if name != BEFORE]
+    metrics["decline"] = differences(epsilon, ORIGINAL, decodings)
+    metrics["defence"] = differences(epsilon, epsilon, variants, to=BEFORE)
+    return metrics | {"cost": differences(ORIGINAL, ORIGINAL, variants, to=BEFORE)}
 
 
 def roc_curves(pairs: Scored, epsilon: float) -> pd.DataFrame:

@@ -5,34 +5,35 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import RESNET, VGG, Names
-from dfd.findings.rule import Claim, Effect, above, attempted, number
+from dfd.findings.rule import Claim, above, attempted, number
+from dfd.measures.estimates import Estimate
 
 
 def modification_claims(names: Names) -> dict[str, Claim]:
     """Fig. 17, on ResNet templates as in the paper."""
 
-    def probe(part: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def probe(part: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {part: above(number(metrics, "disentangle", RESNET, dataset, "probe", part, "balanced_accuracy"), 0.5)}
 
-    def flips(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def rate(gender: str) -> Effect:
+    def flips(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def rate(gender: str) -> Estimate:
             path = ("disentangle", RESNET, dataset, "gender", f"attribute-{gender}", f"to_{gender}")
             return above(number(metrics, *path), 0.5)
 
         return {f"to {gender}": attempted(partial(rate, gender)) for gender in ("female", "male")}
 
-    def gender_of_identity(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def gender_of_identity(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         path = ("gender", "identity-male", "p_male", "minus_identity-female")
         return {"both": number(metrics, "disentangle", RESNET, dataset, *path)}
 
-    def identity_lost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def identity_lost(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {
             "both": number(
                 metrics, "disentangle", RESNET, dataset, "cosine", VGG, "identity-both", "minus_attribute-both"
             )
         }
 
-    def gender_of_lost(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def gender_of_lost(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {
             "both": number(
                 metrics, "disentangle", RESNET, dataset, "cosine", VGG, "identity-male", "minus_identity-female"

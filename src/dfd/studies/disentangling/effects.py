@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from dfd.decoder.registry import decode
+from dfd.measures.estimates import TOO_FEW, Estimate, People, percentiles
 from dfd.measures.gender import GenderClassifier
-from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval, percentiles
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.studies.disentangling.pfrnet import PFRNet, modified, parts
 from dfd.templates.embedding import embed_images
@@ -35,23 +35,21 @@ def balanced_accuracy(predicted: np.ndarray, male: np.ndarray) -> float:
     return float((predicted[male].mean() + (~predicted[~male]).mean()) / 2)
 
 
-def balanced_interval(
-    predicted: np.ndarray, male: np.ndarray, identities: np.ndarray, samples: int, generator: np.random.Generator
-) -> dict:
-    """`balanced_accuracy` with its interval over identities; replicates without a face of one class are passed over."""
-    _, codes = np.unique(identities, return_inverse=True)
-    weights = bootstrap_weights(codes.max() + 1, samples, generator)
+def balanced(predicted: np.ndarray, male: np.ndarray, people: People) -> Estimate:
+    """`balanced_accuracy` with its interval; resamplings without a face of one class are passed over."""
     recalls = []
     for members, right in ((male, predicted), (~male, ~predicted)):
-        counts = np.bincount(codes[members], minlength=codes.max() + 1)
-        hits = np.bincount(codes[members], right[members], minlength=codes.max() + 1)
+        counts, hits = (
+            np.bincount(people.codes[members], weights, minlength=len(people)) for weights in (None, right[members])
+        )
         with np.errstate(invalid="ignore"):
-            recalls.append((weights @ hits) / (weights @ counts))
+            recalls.append((people.weights @ hits) / (people.weights @ counts))
     replicates = np.mean(recalls, 0)
-    replicates = replicates[~np.isnan(replicates)]
-    people = [len(np.unique(codes[members])) for members in (male, ~male)]
-    interval = percentiles(replicates) if min(people) > 1 else NO_INTERVAL
-    return {"value": balanced_accuracy(predicted, male)} | interval
+    accuracy = Estimate(balanced_accuracy(predicted, male), n=len(male), people=len(people))
+    if min(len(np.unique(people.codes[members])) for members in (male, ~male)) < 2:
+        return accuracy._replace(note=TOO_FEW)
+    low, high = percentiles(replicates[~np.isnan(replicates)])
+    return accuracy._replace(low=low, high=high)
 
 
 class Probe:
@@ -98,10 +96,8 @@ def measure(
     judges: Mapping[str, Recognizer],
     templates: Mapping[str, torch.Tensor],
     male: np.ndarray,
-    identities: np.ndarray,
+    people: People,
     cosine_faces: int,
-    samples: int,
-    generator: np.random.Generator,
 ) -> dict:
     """The metrics of one data set's test faces.
 
@@ -115,33 +111,26 @@ def measure(
     kept = F.cosine_similarity(changed["unmodified"], own).numpy()
     metrics = {
         "n_faces": len(own),
-        "n_identities": len(np.unique(identities)),
+        "n_identities": len(people),
         "n_male": int(male.sum()),
         "n_female": int((~male).sum()),
-        "probe": probe_metrics(guesses, male, identities, samples, generator),
-        "template_cosine": mean_interval(kept, identities, samples, generator=generator),
+        "probe": probe_metrics(guesses, male, people),
+        "template_cosine": people.mean(kept).metrics(),
     }
     if decoder is None:
         return metrics
     images = {name: decode(decoder, values) for name, values in changed.items()}
     p_male = {name: classifier(image) for name, image in images.items()}
-    metrics["gender"] = gender_metrics(p_male, identities, samples, generator)
+    metrics["gender"] = gender_metrics(p_male, people)
     few = spread(np.arange(len(own)), cosine_faces)
     images = {name: image[few] for name, image in images.items()}
     metrics["cosine"] = {
-        name: cosine_metrics(images, judge, templates[name][few], identities[few], samples, generator)
-        for name, judge in judges.items()
+        name: cosine_metrics(images, judge, templates[name][few], people.among(few)) for name, judge in judges.items()
     }
     return metrics
 
 
-def probe_metrics(
-    predicted: Mapping[str, np.ndarray],
-    male: np.ndarray,
-    identities: np.ndarray,
-    samples: int,
-    generator: np.random.Generator,
-) -> dict:
+def probe_metrics(predicted: Mapping[str, np.ndarray], male: np.ndarray, people: People) -> dict:
     """By part, what its probe predicted (N,): balanced and plain accuracy with intervals, beside chance.
 
     chance: `balanced_accuracy` 0.5 and, of plain accuracy, the share of the larger class. Null, with a note, where the
@@ -152,15 +141,13 @@ def probe_metrics(
     metrics: dict = {"chance": {"balanced_accuracy": 0.5, "accuracy": float(max(male.mean(), 1 - male.mean()))}}
     for part, values in predicted.items():
         metrics[part] = {
-            "balanced_accuracy": balanced_interval(values, male, identities, samples, generator),
-            "accuracy": mean_interval(values == male, identities, samples, generator=generator),
+            "balanced_accuracy": balanced(values, male, people).metrics("value"),
+            "accuracy": people.mean(values == male).metrics(),
         }
     return metrics
 
 
-def gender_metrics(
-    p_male: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, generator: np.random.Generator
-) -> dict:
+def gender_metrics(p_male: Mapping[str, np.ndarray], people: People) -> dict:
     """By replacement, from P(male) (N,) of the reconstructions, `unmodified` among them.
 
     p_male: its mean, and `minus_<other>` of COUNTERPARTS, paired. flipped: the share of faces where it crosses one half against the unmodified template's
@@ -170,33 +157,27 @@ def gender_metrics(
     before = p_male["unmodified"] > 0.5
     metrics = {}
     for name, values in p_male.items():
-        metrics[name] = {"p_male": mean_interval(values, identities, samples, generator=generator)}
+        metrics[name] = {"p_male": people.mean(values).metrics()}
         if (other := COUNTERPARTS.get(name)) in p_male:
-            difference = paired_interval(values, p_male[other], identities, samples, generator=generator)
+            difference = people.difference(values, p_male[other]).metrics()
             metrics[name]["p_male"][f"minus_{other}"] = difference
         if name == "unmodified":
             continue
         flipped = (values > 0.5) != before
-        metrics[name]["flipped"] = _rate(flipped, identities, samples, generator)
+        metrics[name]["flipped"] = _rate(flipped, people)
         for word, members in (("to_female", before), ("to_male", ~before)):
-            metrics[name][word] = _rate(flipped[members], identities[members], samples, generator)
+            metrics[name][word] = _rate(flipped[members], people.among(members))
     return metrics
 
 
-def _rate(happened: np.ndarray, identities: np.ndarray, samples: int, generator: np.random.Generator) -> dict:
-    counts = {"count": int(happened.sum()), "n": len(happened)}
-    if not len(happened):
-        return {"mean": None, "ci95_low": None, "ci95_high": None, "rate_note": "there are no such faces"} | counts
-    return mean_interval(happened, identities, samples, generator=generator) | counts
+def _rate(happened: np.ndarray, people: People) -> dict:
+    nobody = Estimate(None, n=0, note="there are no such faces")
+    rate = people.mean(happened) if len(happened) else nobody
+    return rate.metrics(hits="count", n=True, note="rate")
 
 
 def cosine_metrics(
-    images: Mapping[str, torch.Tensor],
-    recognizer: Recognizer,
-    templates: torch.Tensor,
-    identities: np.ndarray,
-    samples: int,
-    generator: np.random.Generator,
+    images: Mapping[str, torch.Tensor], recognizer: Recognizer, templates: torch.Tensor, people: People
 ) -> dict:
     """By replacement, the cosine of the reconstruction's template with the original's: mean, `change` from unmodified,
     `minus_<other>` of COUNTERPARTS, both paired.
@@ -209,13 +190,11 @@ def cosine_metrics(
     cosines = {name: cosines_of(recognizer, image, templates) for name, image in images.items()}
     metrics = {}
     for name, values in cosines.items():
-        metrics[name] = mean_interval(values, identities, samples, generator=generator) | {"n": len(values)}
+        metrics[name] = people.mean(values).metrics(n=True)
         if name != "unmodified":
-            change = paired_interval(values, cosines["unmodified"], identities, samples, generator=generator)
-            metrics[name]["change"] = change
+            metrics[name]["change"] = people.difference(values, cosines["unmodified"]).metrics()
         if (other := COUNTERPARTS.get(name)) in cosines:
-            difference = paired_interval(values, cosines[other], identities, samples, generator=generator)
-            metrics[name][f"minus_{other}"] = difference
+            metrics[name][f"minus_{other}"] = people.difference(values, cosines[other]).metrics()
     return metrics
 
 

@@ -5,25 +5,26 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import BACKBONES, RESNET, TAR, VGG, parts_of
-from dfd.findings.rule import Claim, Effect, attempted, look_up, minus, negated, number
+from dfd.findings.rule import Claim, attempted, look_up, minus, negated, number
+from dfd.measures.estimates import Estimate
 
 
 def map_claims() -> dict[str, Claim]:
     """Table 2."""
     conditions = {"rotated": "rotation", "translated": "translation", "scaled": "scaling"}
 
-    def helps(condition: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def helps(condition: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return parts_of(
             {name: partial(number, metrics, "verify", name, condition, "difference", TAR) for name in BACKBONES}
         )
 
-    def more(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def more(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {
             condition: attempted(partial(_vgg_minus_resnet, metrics, dataset, condition)) for condition in conditions
         }
 
-    def robust(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def ahead(condition: str) -> Effect:
+    def robust(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def ahead(condition: str) -> Estimate:
             return minus(*(number(metrics, "verify", name, condition, "without", TAR) for name in (RESNET, VGG)))
 
         return {condition: attempted(partial(ahead, condition)) for condition in conditions}
@@ -61,7 +62,7 @@ def map_claims() -> dict[str, Claim]:
     return claims
 
 
-def _vgg_minus_resnet(metrics: Mapping, dataset: str, condition: str) -> Effect:
+def _vgg_minus_resnet(metrics: Mapping, dataset: str, condition: str) -> Estimate:
     found = look_up(metrics, "map_gains", dataset, condition)
     if VGG in found:
         return number(found, VGG, f"minus_{RESNET}", TAR)

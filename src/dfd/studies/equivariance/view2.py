@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dfd.core.errors import DfdError
-from dfd.measures.verification import Pairs, paired_summary, tar_at_far, verification_summary
+from dfd.measures.estimates import People
+from dfd.measures.verification import Pairs, tar_at_far, unit
 
 
 def people_in(pairs: pd.DataFrame) -> set[str]:
@@ -41,20 +42,15 @@ def pair_scores(
     pair's second template comes where they are given. A template of length zero has cosine 0 with all others.
     Raises DfdError where no pair has both.
     """
-    unit, other = (_unit(np.asarray(side, np.float64)) for side in (templates, templates if others is None else others))
+    ours, theirs = (unit(np.asarray(side, np.float64)) for side in (templates, templates if others is None else others))
     rows = pd.Index(keys)
     first, second = rows.get_indexer(pairs["first"]), rows.get_indexer(pairs["second"])
     found = (first >= 0) & (second >= 0)
     if not found.any():
         raise DfdError(f"none of the {len(pairs)} pairs has both its photos in the data set; verify on all of LFW")
     scores = np.full(len(pairs), np.nan)
-    scores[found] = (unit[first[found]] * other[second[found]]).sum(1).clip(-1, 1)
+    scores[found] = (ours[first[found]] * theirs[second[found]]).sum(1).clip(-1, 1)
     return scores
-
-
-def _unit(templates: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(templates, axis=1, keepdims=True)
-    return templates / np.where(norms > 0, norms, 1)
 
 
 def view2(pairs: pd.DataFrame, scores: np.ndarray, fars: Sequence[float] = (0.001, 0.01)) -> dict:
@@ -96,28 +92,22 @@ def view2(pairs: pd.DataFrame, scores: np.ndarray, fars: Sequence[float] = (0.00
     return metrics
 
 
-def view2_summary(
-    pairs: pd.DataFrame, scores: np.ndarray, samples: int = 1000, *, generator: np.random.Generator
-) -> dict:
-    """`view2`, and of all pairs together EER, AUC and the intervals of these and of each TAR over identities."""
-    pooled = verification_summary(as_pairs(pairs, scores), samples=samples, generator=generator)
-    return _joined(view2(pairs, scores), pooled)
+def people_of(pairs: pd.DataFrame, samples: int, seed: int) -> People:
+    """Those in the pairs, by the codes that `as_pairs` gives them: resampled, they weigh pairs."""
+    return People(range(len(people_in(pairs))), samples, seed)
 
 
-def view2_paired(
-    pairs: pd.DataFrame,
-    with_scores: np.ndarray,
-    without_scores: np.ndarray,
-    samples: int = 1000,
-    *,
-    generator: np.random.Generator,
-) -> dict:
-    """`view2_summary` of the same pairs `with` and `without` something, and the paired `difference` (`paired_summary`)."""
+def view2_summary(pairs: pd.DataFrame, scores: np.ndarray, people: People) -> dict:
+    """`view2`, and of all pairs together EER, AUC and the intervals of these and of each TAR; people: see `people_of`."""
+    return _joined(view2(pairs, scores), people.verification(as_pairs(pairs, scores)).metrics())
+
+
+def view2_paired(pairs: pd.DataFrame, with_scores: np.ndarray, without_scores: np.ndarray, people: People) -> dict:
+    """`view2_summary` of the same pairs `with` and `without` something, and the paired `difference` of the rates."""
     sides = {"with": with_scores, "without": without_scores}
-    summary = paired_summary(
-        *(as_pairs(pairs, scores) for scores in sides.values()), samples=samples, generator=generator
-    )
-    return summary | {side: _joined(view2(pairs, scores), summary[side]) for side, scores in sides.items()}
+    rates = {side: people.verification(as_pairs(pairs, scores)) for side, scores in sides.items()}
+    summary = {side: _joined(view2(pairs, scores), rates[side].metrics()) for side, scores in sides.items()}
+    return summary | {"difference": (rates["with"] - rates["without"]).metrics()}
 
 
 def _joined(by_folds: dict, pooled: dict) -> dict:

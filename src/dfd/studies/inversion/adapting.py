@@ -13,6 +13,7 @@ from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes
 from dfd.decoder.registry import decode
 from dfd.measures.acceptance import KINDS, attack_summary, no_attack
+from dfd.measures.estimates import People
 from dfd.recognizers.base import Recognizer
 from dfd.templates.adapters import fit_adapter
 from dfd.templates.embedding import embed_images
@@ -21,12 +22,12 @@ NOTHING = {"cosine": None, "cosine_whitened": None, "strength": None, "n_people"
 
 
 class System(NamedTuple):
-    """A recognizer under attack; templates (N, D) of the photos that are attacked and whose they are (N,); and how it
-    did before, see `unattacked`."""
+    """A recognizer under attack; templates (N, D) of the photos that are attacked and whom these show; and how it did
+    before, see `unattacked`."""
 
     recognizer: Recognizer
     templates: torch.Tensor
-    identities: np.ndarray
+    people: People
     before: Mapping
 
 
@@ -43,15 +44,15 @@ class Pairs(NamedTuple):
         return Pairs(*(None if part is None else part[:count] for part in self))
 
 
-def attack(decoder: Decoder, templates: torch.Tensor, system: System, samples: int, seed: int) -> dict:
+def attack(decoder: Decoder, templates: torch.Tensor, system: System) -> dict:
     """How often the system accepts what is decoded from templates (N, ·) of its photos, as `attack_summary` has it."""
     seen = embed_images(system.recognizer, decode(decoder, templates)).numpy()
-    photos = system.templates.numpy(), system.identities
-    return attack_summary({"decoder": seen}, *photos, system.before, {"decoder": []}, samples, seed)["decoder"]
+    photos = system.templates.numpy(), system.people
+    return attack_summary({"decoder": seen}, *photos, system.before, {"decoder": []})["decoder"]
 
 
 def attacks_by_pairs(
-    decoder: Decoder, pairs: Pairs, counts: Sequence[int], system: System, truth: torch.Tensor, samples: int, seed: int
+    decoder: Decoder, pairs: Pairs, counts: Sequence[int], system: System, truth: torch.Tensor, seed: int
 ) -> dict:
     """By number of pairs what an adapter fitted on the first so many of them reaches: `type_1` and `type_2` as `attack`
     has them, strength (λ) and n_people of the fit, and for the attacked photos the cosine of mapped templates and
@@ -70,7 +71,7 @@ def attacks_by_pairs(
         both = adapted(decoder, adapter.to(decoder.device))
         mapped = adapter(system.templates.to(decoder.device)).cpu()
         whitened = None if space is None else float(F.cosine_similarity(space(mapped), space(truth)).mean())
-        metrics[str(count)] = attack(both, system.templates, system, samples, seed) | {
+        metrics[str(count)] = attack(both, system.templates, system) | {
             "cosine": float(F.cosine_similarity(mapped, truth).mean()),
             "cosine_whitened": whitened,
             "strength": adapter.config["strength"],

@@ -5,7 +5,8 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import Names, threshold_of, variants_by_template
-from dfd.findings.rule import Claim, Effect, Missing, above, attempted, look_up, number
+from dfd.findings.rule import Claim, Missing, above, attempted, look_up, number
+from dfd.measures.estimates import Estimate
 
 
 def occlusion_claims(names: Names) -> dict[str, Claim]:
@@ -14,7 +15,7 @@ def occlusion_claims(names: Names) -> dict[str, Claim]:
 
     def decoded(
         wanted: Iterable[str], measure: str, difference: str, metrics: Mapping, dataset: str
-    ) -> dict[str, Effect]:
+    ) -> dict[str, Estimate]:
         return {
             f"{region}, {variant}": attempted(
                 partial(
@@ -34,8 +35,8 @@ def occlusion_claims(names: Names) -> dict[str, Claim]:
             for variant, template in variants_by_template().items()
         }
 
-    def identity(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def kept(region: str, variant: str, template: str) -> Effect:
+    def identity(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def kept(region: str, variant: str, template: str) -> Estimate:
             path = ("occlude", template, dataset, region, "decoded", variant, "cosine")
             threshold, clean = threshold_of(metrics, template), look_up(metrics, *path)["clean"]
             if clean <= threshold:
@@ -50,7 +51,7 @@ def occlusion_claims(names: Names) -> dict[str, Claim]:
             for variant, template in variants_by_template().items()
         }
 
-    def gender(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def gender(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {
             f"{region}, {variant}": attempted(
                 partial(number, metrics, "occlude", template, dataset, region, "decoded", variant, "gender_flipped")

@@ -6,25 +6,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dfd.measures.intervals import mean_interval, paired_interval
+from dfd.measures.estimates import Estimate, People
 from dfd.measures.pixels import GREY_LEVELS, change_share, mean_within, psnr_within
 
 
-def template_change(
-    clean: torch.Tensor, occluded: torch.Tensor, identities: np.ndarray, samples: int, *, generator: np.random.Generator
-) -> dict:
-    """The cosine of occluded and clean templates (N, D): `mean` with its interval over identities, in [-1, 1].
+def template_change(clean: torch.Tensor, occluded: torch.Tensor, people: People) -> dict:
+    """The cosine of occluded and clean templates (N, D): `mean` with its interval, in [-1, 1].
 
     different_people: the mean cosine of two clean templates of different people, None with a note for one person. What
     an occlusion takes away is to be read beside it: the cosines of some recognizers never come near zero.
     """
     cosine = F.cosine_similarity(clean, occluded).numpy()
-    summary = mean_interval(cosine, identities, samples, generator=generator)
-    _, codes, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    summary = people.mean(cosine).metrics()
     unit = F.normalize(clean).double().numpy()
-    sums = np.zeros((len(counts), unit.shape[1]))
-    np.add.at(sums, codes, unit)
-    pairs = len(unit) ** 2 - (counts**2).sum()
+    sums = np.zeros((len(people), unit.shape[1]))
+    np.add.at(sums, people.codes, unit)
+    pairs = len(unit) ** 2 - (people.counts**2).sum()
     if not pairs:
         return summary | {"different_people": None, "different_people_note": "there is only one person"}
     return summary | {"different_people": float(((sums.sum(0) ** 2).sum() - (sums**2).sum()) / pairs)}
@@ -35,15 +32,12 @@ def reconstruction_change(
     clean: torch.Tensor,
     occluded: torch.Tensor,
     covered: torch.Tensor,
-    identities: np.ndarray,
-    samples: int,
-    *,
-    generator: np.random.Generator,
+    people: People,
 ) -> dict:
     """How the reconstruction of the occluded template differs from that of the clean one, in and beside the region.
 
     original: the faces without the block; clean, occluded: the two reconstructions; all (N, 3, S, S) in [0, 1].
-    covered: (N, 1, S, S), the region, in [0, 1]. Means with intervals over identities:
+    covered: (N, 1, S, S), the region, in [0, 1]. Means with intervals:
     change_inside: the region's share of the squared difference of both reconstructions, in [0, 1]; `area`: its share of
     the picture, which is what a change without any place would have; `minus_area`: the paired difference.
     local_change_inside: the same of what is left of the difference without each colour's mean over the picture, since
@@ -63,17 +57,14 @@ def reconstruction_change(
         "psnr_outside": (psnr_within(occluded, original, outside), {"clean": psnr_within(clean, original, outside)}),
         "psnr_outside_clean": (psnr_within(occluded, clean, outside), {}),
     }
-    return {name: _summary(name, *value, identities, samples, generator) for name, value in values.items()}
+    return {name: _beside(name, *value, people) for name, value in values.items()}
 
 
 def identity_kept(
     photos: torch.Tensor,
     clean: torch.Tensor,
     occluded: torch.Tensor,
-    identities: np.ndarray,
-    samples: int,
-    *,
-    generator: np.random.Generator,
+    people: People,
 ) -> dict:
     """The cosine of the reconstruction's template from the occluded face with the photo's, as it is without the block.
 
@@ -81,39 +72,28 @@ def identity_kept(
     of the clean reconstruction; `minus_clean`: the paired difference.
     """
     cosine, without = (F.cosine_similarity(part, photos) for part in (occluded, clean))
-    return _summary("cosine", cosine, {"clean": without}, identities, samples, generator)
+    return _beside("cosine", cosine, {"clean": without}, people)
 
 
-def gender_flipped(
-    clean: np.ndarray, occluded: np.ndarray, identities: np.ndarray, samples: int, *, generator: np.random.Generator
-) -> dict:
-    """The share of faces whose reconstruction the block moves across P(male) = 0.5, with its interval over identities.
+def gender_flipped(clean: np.ndarray, occluded: np.ndarray, people: People) -> dict:
+    """The share of faces whose reconstruction the block moves across P(male) = 0.5, with its interval.
 
     clean, occluded: P(male) (N,) of the two reconstructions, see `dfd.measures.gender`.
     """
     flipped = (clean > 0.5) != (occluded > 0.5)
-    return mean_interval(flipped, identities, samples, generator=generator) | {
-        "count": int(flipped.sum()),
-        "n": len(flipped),
-    }
+    return people.mean(flipped).metrics(hits="count", n=True)
 
 
-def _summary(
-    name: str,
-    values: torch.Tensor,
-    baseline: Mapping[str, torch.Tensor],
-    identities: np.ndarray,
-    samples: int,
-    generator: np.random.Generator,
-) -> dict:
-    """The mean and its interval; of the baseline, if there is one, its mean and the paired difference from it."""
+def _beside(name: str, values: torch.Tensor, baseline: Mapping[str, torch.Tensor], people: People) -> dict:
+    """The mean with its interval; of the baseline, if there is one, its mean and the paired difference from it."""
     if not all(part.isfinite().all() for part in (values, *baseline.values())):
-        empty = dict.fromkeys(("mean", "ci95_low", "ci95_high", *baseline, *(f"minus_{other}" for other in baseline)))
-        return empty | {f"{name}_note": "two of the pictures are equal, where this measure is not finite"}
+        nothing = Estimate(None, note="two of the pictures are equal, where this measure is not finite")
+        return nothing.metrics(note=name) | dict.fromkeys(
+            key for other in baseline for key in (other, f"minus_{other}")
+        )
     values = values.double().numpy()
-    summary = mean_interval(values, identities, samples, generator=generator)
+    summary = people.mean(values).metrics()
     for other, part in baseline.items():
         part = part.double().numpy()
-        difference = paired_interval(values, part, identities, samples, generator=generator)
-        summary |= {other: float(part.mean()), f"minus_{other}": difference}
+        summary |= {other: float(part.mean()), f"minus_{other}": people.difference(values, part).metrics()}
     return summary

@@ -1,6 +1,7 @@
 """What more photos in a template bring: to verification (Fig. 16), and to what is decoded from it (Fig. 15)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +9,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from dfd.measures.intervals import NO_INTERVAL, bootstrap_weights, mean_interval, paired_interval
+from dfd.measures.estimates import Estimate, People, verification
 from dfd.measures.pixels import GREY_LEVELS, grey_levels
-from dfd.measures.verification import Pairs, compared_summaries
+from dfd.measures.verification import FARS, Pairs
 from dfd.studies.people.aggregation import Draw, aggregate, draw_photos
 
 SPARED = 4  # of so many people one may be left out, so that the others are compared with more photos
@@ -63,27 +64,25 @@ def aggregation_metrics(
     decoders: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
     planned: Plan,
     decoded_draws: int,
-    samples: int,
-    *,
-    generator: np.random.Generator,
+    people: People,
 ) -> dict:
     """The metrics of one recognizer, by count: `verification`, and by variant what is `decoded`.
 
     templates: (N, D). decoders: by variant, templates (N, D) to images. decoded_draws: the draws that are decoded.
+    people: of one number per person of the plan, in their order.
     """
-    people, counts, drawn, notes = planned
-    metrics: dict = {"n_people": len(people), "n_photos": sum(map(len, people)), "n_draws": len(drawn)} | notes
+    photos, counts, drawn, notes = planned
+    metrics: dict = {"n_people": len(photos), "n_photos": sum(map(len, photos)), "n_draws": len(drawn)} | notes
     if not counts:
         return metrics
-    settings = {"samples": samples, "generator": generator}
     if len(people) > 1:
-        metrics["verification"] = verification_by_count(templates, drawn, counts, **settings)
+        metrics["verification"] = verification_by_count(templates, drawn, counts, people)
     else:
         note = "left out: there is only one person with enough photos, and no impostor"
         metrics |= {"verification": None, "verification_note": note}
-    own = [len(photos) for photos in people]
+    sizes = [len(own) for own in photos]
     metrics["decoded"] = {
-        variant: decoded_by_count(decode, templates, drawn[:decoded_draws], counts, own, **settings)
+        variant: decoded_by_count(decode, templates, drawn[:decoded_draws], counts, sizes, people)
         for variant, decode in decoders.items()
     }
     return metrics
@@ -108,45 +107,41 @@ def gallery_pairs(templates: torch.Tensor, drawn: Sequence[Draw], count: int) ->
     return Pairs(np.concatenate(scores), first == second, first, second)
 
 
-def draw_weights(people: int, draws: int, samples: int, generator: np.random.Generator) -> np.ndarray:
-    """Replicates of people and draws both, int (samples, draws · people), for the codes of `gallery_pairs`.
+def draw_weights(people: People, draws: int) -> np.ndarray:
+    """Resamplings of people and draws both, int (samples, draws · people), for the codes of `gallery_pairs`.
 
-    People are drawn with replacement; of the draws, an even number, a random half is kept: the mean of half of the
+    People are drawn as everywhere; of the draws, an even number, a random half is kept: the mean of half of the
     draws varies about the mean of all as that of all varies about its expectation (half-samples: McCarthy, 1969).
     """
     if draws % 2:
         raise ValueError(f"{draws} draws have no half")
-    weights = bootstrap_weights(people, samples, generator)
-    kept = generator.permuted(np.tile(np.arange(draws) < draws // 2, (samples, 1)), axis=1)
-    return (kept[:, :, None] * weights[:, None, :]).reshape(samples, -1)
+    kept = people.generator.permuted(np.tile(np.arange(draws) < draws // 2, (people.samples, 1)), axis=1)
+    return (kept[:, :, None] * people.weights[:, None, :]).reshape(people.samples, -1)
 
 
 def verification_by_count(
     templates: torch.Tensor,
     drawn: Sequence[Draw],
     counts: Sequence[int],
-    samples: int,
-    *,
-    generator: np.random.Generator,
-    fars: Sequence[float] = (0.001, 0.01),
+    people: People,
+    fars: Sequence[float] = FARS,
 ) -> dict:
-    """`verification_summary` by the number of gallery photos, with `minus_<count>` for each smaller one: what is gained.
+    """The metrics of a `Verification` by the number of gallery photos, with `minus_<count>` for each smaller one: what is
+    gained.
 
     The rates are those of all draws' pairs together, at one threshold, and the n_genuine and n_impostor are theirs. The
-    intervals reflect people and draws: each replicate resamples the people, as everywhere, and keeps a random half of
-    the draws (`draw_weights`). A gain is measured on the same people, draws and probes, replicate by replicate. Raises
+    intervals reflect people and draws: each resampling is of people, as everywhere, and keeps a random half of the
+    draws (`draw_weights`). A gain is measured on the same people, draws and probes, in every resampling. Raises
     ValueError for fewer than two people.
     """
-    people = len(drawn[0].probes)
-    pairs = {count: gallery_pairs(templates, drawn, count) for count in counts}
-    by_count = compared_summaries(pairs, draw_weights(people, len(drawn), samples, generator), fars)
-    return by_count if people > 2 else _without_intervals(by_count)
-
-
-def _without_intervals(values: dict) -> dict:
-    """The same with each interval replaced: two people are too few to resample."""
-    without = {key: _without_intervals(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return without | NO_INTERVAL if "ci95_low" in values else without
+    weights, found, metrics = draw_weights(people, len(drawn)), {}, {}
+    for count in counts:
+        rates = verification(gallery_pairs(templates, drawn, count), weights, fars)
+        found[count] = replace(rates, people=len(people))  # the same in every draw
+    for count, rates in found.items():
+        smaller = {f"minus_{other}": (rates - found[other]).metrics() for other in metrics}
+        metrics[count] = rates.metrics() | smaller
+    return metrics
 
 
 def decoded_by_count(
@@ -155,9 +150,7 @@ def decoded_by_count(
     drawn: Sequence[Draw],
     counts: Sequence[int],
     photos: Sequence[int],
-    samples: int,
-    *,
-    generator: np.random.Generator,
+    people: People,
 ) -> dict:
     """How normalised decoded aggregates look, by the number of photos: means over people with intervals.
 
@@ -169,20 +162,19 @@ def decoded_by_count(
     photos they hold; dividing by √(1 − n/N) makes up for that (finite population correction: Cochran, 1977), to first
     order, as decoders are not linear. The number is that of a person with photos without end. None for a single draw.
     """
-    names, found, mirrors = np.arange(len(photos)), {}, {}
+    found, mirrors = {}, {}
     shares = np.array([[count / own for own in photos] for count in counts])
     for count, share in zip(counts, shares, strict=True):
         images = torch.stack([decode(aggregate(templates[draw.gallery[:, :count]])) for draw in drawn])
         mirrors[count] = mirror_distance(images.flatten(0, 1)).reshape(len(drawn), -1).mean(0).numpy()
-        mirror = mean_interval(mirrors[count], names, samples, generator=generator)
+        mirror = people.mean(mirrors[count]).metrics()
         if count != counts[0]:
-            gain = paired_interval(mirrors[count], mirrors[counts[0]], names, samples, generator=generator)
-            mirror[f"minus_{counts[0]}"] = gain
-        spread = {"mean": None, "ci95_low": None, "ci95_high": None, "spread_note": "one draw has no spread"}
+            mirror[f"minus_{counts[0]}"] = people.difference(mirrors[count], mirrors[counts[0]]).metrics()
+        spread = Estimate(None, note="one draw has no spread")
         if len(drawn) > 1:
             variance = images.var(0).mean((1, 2, 3)).double().numpy() / (1 - share)
-            spread = mean_interval(np.sqrt(variance) * GREY_LEVELS, names, samples, generator=generator)
-        found[count] = {"mirror": mirror, "spread": spread}
+            spread = people.mean(np.sqrt(variance) * GREY_LEVELS)
+        found[count] = {"mirror": mirror, "spread": spread.metrics(note="spread")}
     return found
 
 

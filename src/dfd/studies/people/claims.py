@@ -5,7 +5,8 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import BACKBONES, RESNET, TAR, VGG, Names, variants_by_template
-from dfd.findings.rule import Claim, Effect, Missing, attempted, look_up, minus, number
+from dfd.findings.rule import Claim, Missing, attempted, look_up, minus, number
+from dfd.measures.estimates import Estimate
 
 ENOUGH = 10  # photos in a template, from which on the paper sees no more gain
 
@@ -13,35 +14,35 @@ ENOUGH = 10  # photos in a template, from which on the paper sees no more gain
 def construction_claims(names: Names) -> dict[str, Claim]:
     """Figs. 14, 15 and 16."""
 
-    def spread(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def spread(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         own = (number(metrics, "cluster", name, "templates", "within_person_share") for name in BACKBONES)
         return {"templates": minus(*own)}
 
-    def decoded(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def ratio(other: str) -> Effect:
+    def decoded(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def ratio(other: str) -> Estimate:
             paths = [("cluster", name, "decoded", f"{name}-{other}", "ratio") for name in BACKBONES]
             return minus(*(number(metrics, *path) for path in paths))
 
         return {f"φ = {other}": attempted(partial(ratio, other)) for other in BACKBONES}
 
-    def gain(recognizer: str, metrics: Mapping) -> Effect:
+    def gain(recognizer: str, metrics: Mapping) -> Estimate:
         first, count = counts(metrics, recognizer)[0], enough(metrics, recognizer)
         return number(metrics, "aggregate", recognizer, "verification", count, f"minus_{first}", TAR)
 
-    def helps(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def helps(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {VGG: gain(VGG, metrics)}
 
-    def levels_off(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def levels_off(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         most, few = max(counts(metrics, VGG)), enough(metrics, VGG)
         if most <= ENOUGH:
             raise Missing(f"the people have photos for templates of {most} at most, which is not beyond {ENOUGH}")
         return {VGG: number(metrics, "aggregate", VGG, "verification", str(most), f"minus_{few}", TAR)}
 
-    def more(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def more(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         return {VGG: minus(gain(VGG, metrics), gain(RESNET, metrics))}
 
-    def normalised(metrics: Mapping, dataset: str) -> dict[str, Effect]:
-        def gained(variant: str, name: str) -> Effect:
+    def normalised(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
+        def gained(variant: str, name: str) -> Estimate:
             first, count = counts(metrics, name)[0], enough(metrics, name)
             return number(metrics, "aggregate", name, "decoded", variant, count, "mirror", f"minus_{first}")
 

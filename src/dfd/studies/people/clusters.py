@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dfd.measures.intervals import mean_interval, within_between
+from dfd.measures.estimates import Estimate, People
 from dfd.measures.pixels import pairwise_grey_levels
 from dfd.studies.people.aggregation import aggregate
 from dfd.studies.people.clustering import centroids, cluster, cluster_cosines
@@ -14,72 +14,71 @@ from dfd.studies.people.clustering import centroids, cluster, cluster_cosines
 
 def person_spread(
     templates: torch.Tensor,
-    people: Mapping[str, np.ndarray],
+    photos: Mapping[str, np.ndarray],
     decoders: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
     count: int,
-    samples: int,
-    *,
-    generator: np.random.Generator,
+    people: People,
 ) -> dict:
     """The metrics of one recognizer: of its `templates`, of their `clusters`, and by variant of what is `decoded`.
 
-    templates: (N, D). people: the positions of each person's photos, two or more. decoders: by variant, templates
-    (N, D) to images. What too few photos do not allow is left out, and a note says so.
+    templates: (N, D). photos: the positions of each person's photos, two or more. decoders: by variant, templates
+    (N, D) to images. people: of one number per person, in their order. What too few photos do not allow is left out, and
+    a note says so.
     """
-    settings = {"samples": samples, "generator": generator}
-    clustered = [photos for photos in people.values() if len(photos) > count]
-    metrics: dict = {"n_people": len(people), "n_photos": sum(map(len, people.values()))}
+    clustered = [own for own in photos.values() if len(own) > count]
+    metrics: dict = {"n_people": len(photos), "n_photos": sum(map(len, photos.values()))}
     metrics |= {"n_clusters": count, "n_people_clustered": len(clustered)}
-    if not people:
+    if not photos:
         note = "left out, as the clusters: nobody has two test photos"
         return metrics | {"templates": None, "templates_note": note}
-    metrics["templates"] = template_spread(templates, list(people.values()), **settings)
+    metrics["templates"] = template_spread(templates, list(photos.values()), people)
     if not clustered:
         note = f"left out: nobody has more test photos than {count} clusters"
         return metrics | {"clusters": None, "clusters_note": note}
-    if few := len(people) - len(clustered):
-        note = f"{few} of {len(people)} people: left out, they have no more test photos than {count} clusters"
+    if few := len(photos) - len(clustered):
+        note = f"{few} of {len(photos)} people: left out, they have no more test photos than {count} clusters"
         metrics["clusters_note"] = note
-    metrics["clusters"] = cluster_spread(templates, clustered, count, **settings)
-    decoded = {
-        name: decoded_spread(decode, templates, clustered, count, **settings) for name, decode in decoders.items()
-    }
+    people = people.among(slice(len(clustered)))
+    metrics["clusters"] = cluster_spread(templates, clustered, count, people)
+    decoded = {name: decoded_spread(decode, templates, clustered, count, people) for name, decode in decoders.items()}
     return metrics | {"decoded": decoded}
 
 
-def template_spread(
-    templates: torch.Tensor, people: Sequence[np.ndarray], samples: int, *, generator: np.random.Generator
-) -> dict:
+def template_spread(templates: torch.Tensor, photos: Sequence[np.ndarray], people: People) -> dict:
     """The cosines within and between people, and the share of the templates' variance that lies within a person.
 
-    templates: (N, D); people: the positions of each person's photos, two or more. Every person counts the same.
+    templates: (N, D); photos: the positions of each person's photos, two or more. Every person counts the same.
     within_person_cosine, between_people_cosine: mean cosine of two photos of one person, of two people.
     within_person_share: (1 − within) / (1 − between), in [0, 1] as a rule: of unit templates 2 − 2 cos is the squared
     distance, whose mean is twice the variance; so this is the variance within a person as a share of that over all
     people's photos, whatever the range in which a recognizer's cosines lie (0: the photos of a person are one).
     """
     unit = F.normalize(templates.double(), dim=1).numpy()
-    counts = np.array([len(photos) for photos in people])
-    sums = np.stack([unit[photos].sum(0) for photos in people])
-    own = np.array([(unit[photos] ** 2).sum() for photos in people])  # pairs of a photo with itself
-    within = ((sums**2).sum(1) - own) / (counts * (counts - 1))
+    counts = np.array([len(own) for own in photos])
+    sums = np.stack([unit[own].sum(0) for own in photos])
+    selves = np.array([(unit[own] ** 2).sum() for own in photos])  # pairs of a photo with itself
+    within = ((sums**2).sum(1) - selves) / (counts * (counts - 1))
     means = sums / counts[:, None]
-    found = within_between(within, means @ means.T, lambda w, b: (1 - w) / (1 - b), samples, generator=generator)
-    return dict(zip(("within_person_cosine", "between_people_cosine", "within_person_share"), found, strict=True))
+    found = people.contrast(within, means @ means.T, lambda w, b: (1 - w) / (1 - b))
+    return _contrast(("within_person_cosine", "between_people_cosine", "within_person_share"), found)
 
 
-def cluster_spread(
-    templates: torch.Tensor, people: Sequence[np.ndarray], count: int, samples: int, *, generator: np.random.Generator
-) -> dict:
+def _contrast(names: Sequence[str], found: tuple[Estimate, Estimate, Estimate]) -> dict:
+    within, between, ratio = found
+    note = "between" if between.value is None else "ratio"
+    values = within.metrics(), between.metrics(note="between"), ratio.metrics("value", note=note)
+    return dict(zip(names, values, strict=True))
+
+
+def cluster_spread(templates: torch.Tensor, photos: Sequence[np.ndarray], count: int, people: People) -> dict:
     """Mean cosine of two photos of a person in one cluster, and in two of its `count` clusters, over people.
 
-    people: as above, with more photos than clusters. Clusters of a person that are no more alike inside than across
+    photos: as above, more than clusters. Clusters of a person that are no more alike inside than across
     would both be at its `within_person_cosine`.
     """
-    cosines = [cluster_cosines(templates[photos], cluster(templates[photos], count)) for photos in people]
-    names = np.arange(len(people))
+    cosines = [cluster_cosines(templates[own], cluster(templates[own], count)) for own in photos]
     return {
-        name: mean_interval(np.array(values), names, samples, generator=generator)
+        name: people.mean(values).metrics()
         for name, values in zip(("within_cluster_cosine", "between_cluster_cosine"), zip(*cosines), strict=True)
     }
 
@@ -87,11 +86,9 @@ def cluster_spread(
 def decoded_spread(
     decode: Callable[[torch.Tensor], torch.Tensor],
     templates: torch.Tensor,
-    people: Sequence[np.ndarray],
+    photos: Sequence[np.ndarray],
     count: int,
-    samples: int,
-    *,
-    generator: np.random.Generator,
+    people: People,
 ) -> dict:
     """How different the decoded centroids of a person's clusters look, beside the decoded aggregates of people.
 
@@ -101,10 +98,9 @@ def decoded_spread(
     """
     pairs = np.triu_indices(count, 1)
     within = []
-    for photos in people:
-        own = templates[photos]
-        distances = pairwise_grey_levels(decode(centroids(own, cluster(own, count))))
+    for own in photos:
+        distances = pairwise_grey_levels(decode(centroids(templates[own], cluster(templates[own], count))))
         within.append(float(distances[pairs].mean()))
-    between = pairwise_grey_levels(decode(torch.stack([aggregate(templates[photos]) for photos in people]))).numpy()
-    found = within_between(np.array(within), between, np.divide, samples, generator=generator)
-    return dict(zip(("centroid_distance", "people_distance", "ratio"), found, strict=True))
+    between = pairwise_grey_levels(decode(torch.stack([aggregate(templates[own]) for own in photos]))).numpy()
+    found = people.contrast(np.array(within), between, np.divide)
+    return _contrast(("centroid_distance", "people_distance", "ratio"), found)

@@ -5,7 +5,8 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import BACKBONES, RESNET, VGG, Names, parts_of
-from dfd.findings.rule import Claim, Effect, Missing, attempted, look_up, negated, number
+from dfd.findings.rule import Claim, Missing, attempted, look_up, negated, number
+from dfd.measures.estimates import Estimate
 
 MEASURES = {"psnr": ("dB", 1), "ssim": ("SSIM", 1), "lpips": ("LPIPS", -1)}  # unit; −1 where less is better
 
@@ -18,12 +19,12 @@ def better(measure: str) -> tuple[float, float]:
 def backbone_claims(names: Names) -> dict[str, Claim]:
     """Fig. 3 and Table 1's lower half."""
 
-    def phi(recognizer: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def phi(recognizer: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         other = RESNET if recognizer == VGG else VGG
         white, black = f"{recognizer}-{recognizer}", f"{recognizer}-{other}"
         return {white: number(metrics, "backbones", "variants", dataset, "decoders", white, "psnr", f"minus_{black}")}
 
-    def template(measure: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def template(measure: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         path = partial(number, metrics, "backbones", "variants", dataset, "decoders")
         return parts_of(
             {f"φ = {other}": partial(path, f"{VGG}-{other}", measure, f"minus_{RESNET}-{other}") for other in BACKBONES}
@@ -61,15 +62,15 @@ def experiment_claims(names: Names) -> dict[str, Claim]:
     first, *objectives = names.objectives
     top, *layers = names.layers
 
-    def loss(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def loss(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         path = partial(number, metrics, "recognizer_loss", names.recognizer_loss, dataset, "decoders")
         return parts_of({name: partial(path, name, "psnr", f"minus_{first}") for name in objectives})
 
-    def separation(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def separation(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         path = partial(number, metrics, "recognizer_loss", names.recognizer_loss, dataset, "verification")
         return parts_of({name: partial(path, name, f"minus_{first}", "auc") for name in objectives})
 
-    def layer(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def layer(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         path = partial(number, metrics, "template_layer", names.template_layer, dataset, "decoders")
         return parts_of({name: partial(path, name, "psnr", f"minus_{top}") for name in layers})
 
@@ -110,11 +111,11 @@ def experiment_claims(names: Names) -> dict[str, Claim]:
 def competitor_claims(names: Names) -> dict[str, Claim]:
     """Figs. 6 and 7."""
 
-    def ahead(metrics: Mapping, path: Sequence[str], decoder: str, measure: str) -> Effect:
+    def ahead(metrics: Mapping, path: Sequence[str], decoder: str, measure: str) -> Estimate:
         """Ours minus another decoder's."""
         return negated(number(metrics, *path, decoder, measure, "minus_ours"))
 
-    def quality(decoder: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def quality(decoder: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         parts = {}
         for variant in names.competitors:
             path = ("competitors", variant, dataset, "decoders")
@@ -125,7 +126,7 @@ def competitor_claims(names: Names) -> dict[str, Claim]:
             parts |= {f"{variant}, {name}": partial(ahead, metrics, path, name, "psnr") for name in phases}
         return parts_of(parts)
 
-    def recovery(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def recovery(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         for variant in names.competitors:
             look_up(
                 metrics, "competitors", variant, dataset
@@ -171,7 +172,7 @@ def ablation_claims(names: Names) -> dict[str, Claim]:
 
     def without(
         terms: Mapping[str, str], reference: str, measure: str, metrics: Mapping, dataset: str
-    ) -> dict[str, Effect]:
+    ) -> dict[str, Estimate]:
         """The reference minus each row, by what that row lacks."""
         path = partial(number, metrics, "ablation", names.ablation, dataset, "decoders")
         return {
@@ -179,7 +180,7 @@ def ablation_claims(names: Names) -> dict[str, Claim]:
             for name, row in terms.items()
         }
 
-    def worst(measure: str, metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def worst(measure: str, metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         path = partial(number, metrics, "ablation", names.ablation, dataset, "decoders")
         rows = [row for row in names.losses if row != "perceptual"]
         return parts_of({row: partial(path, row, measure, "minus_perceptual") for row in rows})

@@ -9,12 +9,10 @@ import torch.nn.functional as F
 
 from dfd.faces.leakage import Seen, refuse_leakage
 from dfd.faces.store import FaceStore
-from dfd.measures.intervals import mean_interval, paired_interval
-from dfd.measures.quality import Lpips, psnr, ssim
+from dfd.measures.estimates import Estimate, People
+from dfd.measures.quality import INFINITE, Lpips, psnr, ssim
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.templates.embedding import embed_images
-
-NOTHING = dict.fromkeys(("mean", "ci95_low", "ci95_high"))
 
 # Reconstructions (N, 3, S, S) by decoder, of the same faces in the same order; or of several trainings of it, one after another
 Images = Mapping[str, torch.Tensor | Iterable[torch.Tensor]]
@@ -47,60 +45,39 @@ def against(decoders: Iterable[str], *references: str) -> dict[str, list[str]]:
 
 
 def compared(
-    values: Mapping[str, Mapping[str, np.ndarray]],
-    identities: np.ndarray,
-    references: Mapping[str, Sequence[str]],
-    samples: int,
-    seed: int,
+    values: Mapping[str, Mapping[str, np.ndarray]], people: People, references: Mapping[str, Sequence[str]]
 ) -> dict:
-    """By decoder and measure: the mean and its 95 % interval over identities (N,), and `minus_<reference>` for each of
-    the decoder's references.
+    """By decoder and measure: the mean with its interval, and `minus_<reference>` for each of the decoder's references.
 
-    values: by decoder, by measure, (N,), of the same faces in the same order, or (S, N) of S trainings, by the same seeds
-    in the same order. The differences are paired: what makes a face easy or hard cancels out. Where a measure has no
-    finite value, or a reference is missing, numbers are null and a note says why.
+    values: by decoder, by measure, (N,), of the faces of `people`, or (S, N) of S trainings, by the same seeds in the same
+    order. The differences are paired: what makes a face easy or hard cancels out. Where a measure has no finite value, or
+    a reference is missing, numbers are null and a note says why.
     """
-    found: dict = {}
+    metrics: dict = {}
     for name, measures in values.items():
-        found[name] = {}
-        for measure, of_face in measures.items():
-            found[name][measure] = _summary(measure, of_face, identities, samples, seed)
+        metrics[name] = {}
+        for measure, own in measures.items():
+            metrics[name][measure] = people.mean(own, INFINITE).metrics(note=measure)
             for reference in references[name]:
-                theirs = values.get(reference, {}).get(measure)
-                difference = _difference(of_face, theirs, reference, identities, samples, seed)
-                found[name][measure][f"minus_{reference}"] = difference
-    return found
-
-
-def _summary(measure: str, values: np.ndarray, identities: np.ndarray, samples: int, seed: int) -> dict:
-    if not np.isfinite(values).all():
-        return NOTHING | {f"{measure}_note": "a reconstruction equals its original, where this measure is infinite"}
-    return mean_interval(values, identities, samples, generator=np.random.default_rng(seed))
-
-
-def _difference(
-    ours: np.ndarray, theirs: np.ndarray | None, reference: str, identities: np.ndarray, samples: int, seed: int
-) -> dict:
-    if theirs is None:
-        return NOTHING | {"difference_note": f"{reference} was left out: nothing to compare with"}
-    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
-        return NOTHING | {"difference_note": "a reconstruction equals its original, where this measure is infinite"}
-    return paired_interval(ours, theirs, identities, samples, generator=np.random.default_rng(seed))
+                if (theirs := values.get(reference, {}).get(measure)) is None:
+                    difference = Estimate(None, note=f"{reference} was left out: nothing to compare with")
+                else:
+                    difference = people.difference(own, theirs, INFINITE)
+                metrics[name][measure][f"minus_{reference}"] = difference.metrics(note="difference")
+    return metrics
 
 
 def compare(
     originals: torch.Tensor,
     images: Images,
-    identities: np.ndarray,
+    people: People,
     recognizers: Mapping[str, tuple[Recognizer, torch.Tensor]],
     lpips: tuple[Lpips | None, str | None],
     references: Mapping[str, Sequence[str]],
-    samples: int,
-    seed: int,
 ) -> dict:
     """The metrics of several decoders on one data set: `n_faces`, `n_identities` and `decoders`, see `compared`.
 
-    originals: (N, 3, S, S) in [0, 1]. What several trainings of a decoder reach is their mean, and its interval holds the
+    originals: (N, 3, S, S) in [0, 1], of `people`. What several trainings of a decoder reach is their mean, and its interval holds the
     noise of training. recognizers: as in `measured`. `lpips` is null, with a note, where its network is
     not to be had; so is the cosine under a recognizer that embeds no images.
     """
@@ -109,12 +86,12 @@ def compare(
     for name, trainings in images.items():
         measures = [measured(image, originals, recognizers, network) for image in _trainings(trainings)]
         values[name] = {measure: np.stack([training[measure] for training in measures]) for measure in measures[0]}
-    decoders = compared(values, identities, references, samples, seed)
-    nulls = {} if network else {"lpips": NOTHING | {"lpips_note": note}}
+    decoders = compared(values, people, references)
+    nulls = {} if network else {"lpips": Estimate(None, note=note).metrics(note="lpips")}
     blind = [name for name, (recognizer, _) in recognizers.items() if not recognizer.embeds_images]
-    nulls |= {f"cosine-{name}": NOTHING | {"cosine_note": NO_IMAGES} for name in blind}
+    nulls |= {f"cosine-{name}": Estimate(None, note=NO_IMAGES).metrics(note="cosine") for name in blind}
     decoders = {name: measures | nulls for name, measures in decoders.items()}
-    return {"n_faces": len(originals), "n_identities": len(np.unique(identities)), "decoders": decoders}
+    return {"n_faces": len(originals), "n_identities": len(people), "decoders": decoders}
 
 
 def _trainings(images: torch.Tensor | Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:
@@ -164,11 +141,9 @@ class Comparison(NamedTuple):
         metrics = compare(
             originals,
             {name: keeping(name, trainings) for name, trainings in images.items()},
-            faces.identities(rows),
+            People(faces.identities(rows), self.samples, self.seed),
             judges,
             self.lpips,
             self.references,
-            self.samples,
-            self.seed,
         )
         return metrics | {"leaked_identities": leaked}, (originals[picks], shown)

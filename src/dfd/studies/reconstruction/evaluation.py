@@ -13,8 +13,8 @@ from dfd.decoder.provenance import restored
 from dfd.decoder.registry import decode
 from dfd.faces.geometry import face_view, shrunk
 from dfd.measures.acceptance import attack_summary, no_attack
-from dfd.measures.intervals import mean_interval, paired_interval
-from dfd.measures.quality import Lpips, psnr, ssim
+from dfd.measures.estimates import Estimate, People
+from dfd.measures.quality import INFINITE, Lpips, psnr, ssim
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.studies.reconstruction.noise import noise
 from dfd.templates.embedding import embed_images
@@ -22,8 +22,6 @@ from dfd.templates.storage import FORMATS
 
 BASELINES = ("mean_face", "linear", "quadratic")
 REFERENCES = ("linear", "quadratic")  # of the baselines, those that the decoder's differences are taken from
-NULL = ("mean", "ci95_low", "ci95_high", *BASELINES)  # of a measure that could not be taken
-INFINITE = "a reconstruction equals its original, where this measure is infinite"
 
 
 class Judge(NamedTuple):
@@ -38,7 +36,7 @@ class Judge(NamedTuple):
 class Reconstructions(NamedTuple):
     """Faces and what a decoder made of their templates; all images RGB in [0, 1].
 
-    originals: (N, 3, S, S). images: the same shape, by source: `decoder` and BASELINES. identities: (N,). attempts:
+    originals: (N, 3, S, S). images: the same shape, by source: `decoder` and BASELINES. people: whom they show. attempts:
     which of the faces, as positions (A,), are tried as attacks on recognizers; few enough of each person that nobody
     dominates. stored: by format, decoded from templates that were stored in it, (M, 3, S, S) of the positions
     `stored_faces` (M,). geometry: of the faces.
@@ -46,7 +44,7 @@ class Reconstructions(NamedTuple):
 
     originals: torch.Tensor
     images: Mapping[str, torch.Tensor]
-    identities: np.ndarray
+    people: People
     attempts: np.ndarray
     stored: Mapping[str, torch.Tensor]
     stored_faces: np.ndarray
@@ -83,35 +81,33 @@ def evaluate(
     judges: Mapping[str, Judge],
     attacked: str,
     lpips: tuple[Lpips | None, str | None],
-    samples: int,
-    seed: int,
 ) -> dict:
     """The metrics of one decoder on one data set.
 
     attacked: whose templates were decoded, of the judges. Quality, `psnr`, `ssim`, `lpips` and `cosine.<judge>`: see
-    `_summary`; `face.psnr` and `face.ssim` are those of the face alone, see `face_view`. `acceptance`: the decoder as an attack on the recognizer, and `transfer.<judge>` on each other one that
+    `_beside_baselines`; `face.psnr` and `face.ssim` are those of the face alone, see `face_view`. `acceptance`: the decoder as an attack on the recognizer, and `transfer.<judge>` on each other one that
     embeds images: `unattacked`, `type_1` and `type_2` as `attack_summary` has them. `noise`: see there.
     `storage.<format>`: see `_storage`.
 
     What cannot be had is null, with a note: LPIPS without its network, what wants embedded images of a recognizer that
     embeds none, acceptance without a threshold.
     """
-    metrics: dict = {"n_faces": len(faces.originals), "n_identities": len(np.unique(faces.identities))}
+    metrics: dict = {"n_faces": len(faces.originals), "n_identities": len(faces.people)}
     measures = {"psnr": psnr, "ssim": ssim}
     network, note = lpips
     if network is None:
-        metrics["lpips"] = dict.fromkeys(NULL) | {"lpips_note": note}
+        metrics["lpips"] = _nothing("lpips", note)
     else:
         measures["lpips"] = network
     for name, measure in measures.items():
         values = {source: measure(image, faces.originals).numpy() for source, image in faces.images.items()}
-        metrics[name] = _summary(name, values, faces.identities, samples, seed)
+        metrics[name] = _beside_baselines(name, values, faces.people)
     views = {source: face_view(image, faces.geometry) for source, image in faces.images.items()}
     originals = face_view(faces.originals, faces.geometry)
     metrics["face"] = {}
     for name, measure in {"psnr": psnr, "ssim": ssim}.items():
         values = {source: measure(view, originals).numpy() for source, view in views.items()}
-        metrics["face"][name] = _summary(name, values, faces.identities, samples, seed)
+        metrics["face"][name] = _beside_baselines(name, values, faces.people)
     embedded = {
         name: _embedded(judge.recognizer, faces.images)
         for name, judge in judges.items()
@@ -120,19 +116,19 @@ def evaluate(
     metrics |= {"cosine": {}, "acceptance": {}, "transfer": {}}
     for name, judge in judges.items():
         if name not in embedded:
-            metrics["cosine"][name] = dict.fromkeys(NULL) | {"cosine_note": NO_IMAGES}
+            metrics["cosine"][name] = _nothing("cosine", NO_IMAGES)
             continue
         values = {
             source: F.cosine_similarity(found, judge.templates).numpy() for source, found in embedded[name].items()
         }
-        metrics["cosine"][name] = _summary("cosine", values, faces.identities, samples, seed)
-        metrics["transfer"][name] = _acceptance(faces, judge, embedded[name]["decoder"], samples, seed)
+        metrics["cosine"][name] = _beside_baselines("cosine", values, faces.people)
+        metrics["transfer"][name] = _acceptance(faces, judge, embedded[name]["decoder"])
     metrics["acceptance"] = metrics["transfer"].pop(
         attacked, {"unattacked": judges[attacked].unattacked} | no_attack(NO_IMAGES)
     )
     metrics["noise"] = noise(faces.images["decoder"], faces.originals)
     exact = embedded[attacked]["decoder"] if attacked in embedded else None
-    return metrics | {"storage": _storage(faces, judges[attacked], exact, samples, seed)}
+    return metrics | {"storage": _storage(faces, judges[attacked], exact)}
 
 
 def _embedded(recognizer: Recognizer, images: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -141,36 +137,40 @@ def _embedded(recognizer: Recognizer, images: Mapping[str, torch.Tensor]) -> dic
     return {source: embed_images(recognizer, image) for source, image in distinct.items()}
 
 
-def _summary(name: str, values: Mapping[str, np.ndarray], identities: np.ndarray, samples: int, seed: int) -> dict:
-    """The decoder's `mean` with its 95 % interval over identities, the baselines' means by name, and the paired
-    differences from the linear and the quadratic decoder, `minus_<name>`, with intervals."""
+def _beside_baselines(name: str, values: Mapping[str, np.ndarray], people: People) -> dict:
+    """The decoder's mean with its interval, the baselines' means by name, and the paired differences from the linear and
+    the quadratic decoder, `minus_<name>`."""
     if any(np.isinf(value).any() for value in values.values()):
-        return dict.fromkeys(NULL) | {f"{name}_note": INFINITE}
-    summary = mean_interval(values["decoder"], identities, samples, generator=np.random.default_rng(seed))
-    summary |= {baseline: float(values[baseline].mean()) for baseline in BASELINES}
-    for reference in REFERENCES:
-        summary[f"minus_{reference}"] = paired_interval(
-            values["decoder"], values[reference], identities, samples, generator=np.random.default_rng(seed)
-        )
-    return summary
+        return _nothing(name, INFINITE)
+    means = {baseline: float(values[baseline].mean()) for baseline in BASELINES}
+    differences = {
+        f"minus_{reference}": people.difference(values["decoder"], values[reference]).metrics()
+        for reference in REFERENCES
+    }
+    return people.mean(values["decoder"]).metrics() | means | differences
 
 
-def _acceptance(faces: Reconstructions, judge: Judge, embedded: torch.Tensor, samples: int, seed: int) -> dict:
+def _nothing(name: str, note: str) -> dict:
+    """The same of a measure that could not be taken."""
+    return Estimate(None, note=note).metrics(note=name) | dict.fromkeys(BASELINES)
+
+
+def _acceptance(faces: Reconstructions, judge: Judge, embedded: torch.Tensor) -> dict:
     """The judge before the attack, and how many of the attempts it accepts, of both types."""
     attacks = {"decoder": embedded.numpy()[faces.attempts]}
-    templates, identities = judge.templates.numpy()[faces.attempts], faces.identities[faces.attempts]
-    found = attack_summary(attacks, templates, identities, judge.unattacked, {"decoder": []}, samples, seed)
+    templates, people = judge.templates.numpy()[faces.attempts], faces.people.among(faces.attempts)
+    found = attack_summary(attacks, templates, people, judge.unattacked, {"decoder": []})
     return {"unattacked": judge.unattacked} | found["decoder"]
 
 
-def _storage(faces: Reconstructions, judge: Judge, embedded: torch.Tensor | None, samples: int, seed: int) -> dict:
+def _storage(faces: Reconstructions, judge: Judge, embedded: torch.Tensor | None) -> dict:
     """By format, of reconstructions from stored templates: `psnr`, in dB, to the photo, as `value` with the number of
     faces `n`, and `type_1`, the share that the recognizer accepts; each with its 95 % interval, and `minus_exact`, the
     paired difference from what the decoder makes of the same faces' exact templates.
 
     embedded: templates (N, D) of the latter; None where the recognizer embeds no images.
     """
-    kept, identities = faces.stored_faces, faces.identities[faces.stored_faces]
+    kept, people = faces.stored_faces, faces.people.among(faces.stored_faces)
     originals = faces.originals[kept]
     exact = psnr(faces.images["decoder"][kept], originals).numpy()
     references = {"exact": []} | {name: ["exact"] for name in faces.stored}
@@ -180,21 +180,13 @@ def _storage(faces: Reconstructions, judge: Judge, embedded: torch.Tensor | None
             name: embed_images(judge.recognizer, image) for name, image in faces.stored.items()
         }
         attacks = {name: attack.numpy() for name, attack in attacks.items()}
-        accepted = attack_summary(
-            attacks, judge.templates.numpy()[kept], identities, judge.unattacked, references, samples, seed
-        )
+        accepted = attack_summary(attacks, judge.templates.numpy()[kept], people, judge.unattacked, references)
     else:
         accepted = {name: no_attack(note, references[name]) for name in faces.stored}
     metrics = {}
     for name, image in faces.stored.items():
-        quality = _stored_psnr(psnr(image, originals).numpy(), exact, identities, samples, seed)
+        values = psnr(image, originals).numpy()
+        quality = people.mean(values, INFINITE).metrics("value", n=True, note="psnr")
+        quality["minus_exact"] = people.difference(values, exact, INFINITE).metrics(note="difference")
         metrics[name] = {"psnr": quality, "type_1": accepted[name]["type_1"]}
     return metrics
-
-
-def _stored_psnr(values: np.ndarray, exact: np.ndarray, identities: np.ndarray, samples: int, seed: int) -> dict:
-    if np.isinf(values).any() or np.isinf(exact).any():
-        return dict.fromkeys(("value", "ci95_low", "ci95_high", "n", "minus_exact")) | {"psnr_note": INFINITE}
-    found = mean_interval(values, identities, samples, generator=np.random.default_rng(seed))
-    difference = paired_interval(values, exact, identities, samples, generator=np.random.default_rng(seed))
-    return {"value": found.pop("mean"), "n": len(values)} | found | {"minus_exact": difference}
