@@ -150,6 +150,11 @@ def test_single_odd_rows_hide_no_rounding(unseen):
         assert found.name == "float16" and found.noise == pytest.approx(expected, rel=0.2)
 
 
+def test_an_axis_that_a_decoder_leaves_out_is_restored_to_the_mean():
+    axes = Axes(torch.zeros(2), torch.diag(torch.tensor([1.0, 0.0])), torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(axes.restored(torch.ones(1, 2), 1.0), torch.tensor([[0.5, 0.0]]))
+
+
 def test_restored_templates_are_the_posterior_mean():
     """Against the formula in template space, C (C + σ² I)⁻¹; nothing happens without noise, all ends at the mean with much."""
     generator = torch.Generator().manual_seed(0)
