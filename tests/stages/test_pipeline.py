@@ -187,7 +187,6 @@ PATHS = {
     "CLOSED_FORM",
     "EXPERIMENT",
     "TRANSFORMS",
-    "DISENTANGLED",
 }  # of stages
 
 

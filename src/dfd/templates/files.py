@@ -35,12 +35,6 @@ class TemplatesFile(NamedTuple):
     weights_sha256: str | None
 
 
-def read_templates(path: str | Path) -> tuple[list[str] | None, np.ndarray]:
-    """(keys or None, templates float32 (N, D)) of a file; errors as `read_templates_file`."""
-    file = read_templates_file(path)
-    return file.key, file.template
-
-
 def read_templates_file(path: str | Path) -> TemplatesFile:
     """All that a file of templates says, N > 0; one vector (D,) is read as (1, D).
 
@@ -75,12 +69,6 @@ def named_rows(rows: Sequence[int]) -> str:
     """Numbers of rows as words: `row 3`, or `rows 3, 7, 8, 9, 12 and 2 more`."""
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     return f"row{'s' * (len(rows) > 1)} {', '.join(str(row) for row in rows[:5])}{more}"
-
-
-def read_keyed_templates(path: str | Path) -> tuple[list[str], np.ndarray]:
-    """(keys (N,), templates float32 (N, D)) of a file; errors as `read_keyed_templates_file`."""
-    file = read_keyed_templates_file(path)
-    return file.key, file.template
 
 
 def read_keyed_templates_file(path: str | Path) -> TemplatesFile:
