@@ -326,4 +326,4 @@ def test_without_decoders_all_is_before_decoding(setting):
         recognizer, {}, faces, rows, templates, 0.5, {"tfgsm": (3, {"epsilon": 5})}, 100, 0
     )
     assert set(metrics["targeted"]["tfgsm"]) == {"n_pairs", "n_identities", "before", "cosine", "noise"}
-    assert all(not one.decoded for one in shown.values())
+    assert shown and all(not one.decoded for one in shown.values())
