@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dfd.core.errors import DfdError
-from dfd.templates.files import read_keyed_templates_file, read_templates_file, write_templates_file
+from dfd.templates.files import read_keyed_templates, read_templates_file, write_templates_file
 
 KEYS = ["anna/1.jpg", "zoë/a b.png", "10"]
 VECTORS = np.random.default_rng(0).normal(size=(3, 5))
@@ -16,7 +16,7 @@ VECTORS = np.random.default_rng(0).normal(size=(3, 5))
 def test_round_trip(tmp_path, suffix):
     path = tmp_path / f"templates.{suffix}"
     write_templates_file(path, KEYS, VECTORS.astype(np.float32))
-    _, keys, vectors, *_ = read_keyed_templates_file(path)
+    keys, vectors = read_keyed_templates(path)
     assert keys == KEYS and vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, VECTORS.astype(np.float32))
     before = path.read_bytes()
@@ -34,12 +34,12 @@ def test_what_others_write(tmp_path):
     with h5py.File(tmp_path / "fixed.h5", "w") as file:
         file["key"], file["template"] = np.array([key.encode() for key in KEYS]), VECTORS
     for name in ("columns.parquet", "index.parquet", "more.parquet", "bytes.npz", "fixed.h5"):
-        _, keys, vectors, *_ = read_keyed_templates_file(tmp_path / name)
+        keys, vectors = read_keyed_templates(tmp_path / name)
         assert keys == KEYS, name
         np.testing.assert_array_equal(vectors, VECTORS.astype(np.float32))
 
     np.savez(tmp_path / "whole.npz", key=[7, 8, 9], template=np.arange(6, dtype=np.uint8).reshape(3, 2))
-    _, keys, vectors, *_ = read_keyed_templates_file(tmp_path / "whole.npz")
+    keys, vectors = read_keyed_templates(tmp_path / "whole.npz")
     assert keys == ["7", "8", "9"] and vectors.tolist() == [[0, 1], [2, 3], [4, 5]]
     np.save(tmp_path / "one.npy", VECTORS[0])
     _, keys, vectors, *_ = read_templates_file(tmp_path / "one.npy")
@@ -133,7 +133,7 @@ def test_a_mistake_is_one_line_that_names_the_file(tmp_path, mistake):
     path = tmp_path / f"templates.{suffix}"
     write(path)
     with pytest.raises(DfdError) as error:
-        read_keyed_templates_file(path)
+        read_keyed_templates(path)
     assert str(error.value).startswith(f"{path}: ") and message in str(error.value) and "\n" not in str(error.value)
 
 

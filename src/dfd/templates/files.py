@@ -71,6 +71,12 @@ def named_rows(rows: Sequence[int]) -> str:
     return f"row{'s' * (len(rows) > 1)} {', '.join(str(row) for row in rows[:5])}{more}"
 
 
+def read_keyed_templates(path: str | Path) -> tuple[list[str], np.ndarray]:
+    """(keys (N,), templates float32 (N, D)) of a file; errors as `read_keyed_templates_file`."""
+    file = read_keyed_templates_file(path)
+    return file.key, file.template
+
+
 def read_keyed_templates_file(path: str | Path) -> TemplatesFile:
     """All that a file of templates says, one that names the photo of each.
 
