@@ -23,7 +23,6 @@ TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
 DECODER = "data/decoders/{}.safetensors"  # variant
 CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # recognizer; linear, or quadratic
 EXPERIMENT = "data/experiments/{}/{}"  # experiment, what was learned in it: a folder
-DISENTANGLED = "data/disentangled/{}.safetensors"  # recognizer
 TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
+from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
@@ -25,13 +26,15 @@ def main() -> None:
     params = load_params()
     settings, device, far = params.experiments.adapters, pick_device(params.device), params.evaluate.far
     seed = params.seed
-    decoder, own = load_decoder(DECODER.format(settings.decoder), device), params.entry("decoders", settings.decoder)
+    own = params.entry("decoders", settings.decoder)
+    decoder = load_decoder(DECODER.format(settings.decoder), device)
     names = list(dict.fromkeys([own, *settings.recognizers]))
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in names}
     leaking, faces = FaceStore(FACES.format(params.roles.decoders)), FaceStore(FACES.format(params.roles.verification))
     leaks = {name: TemplateStore(TEMPLATES.format(leaking.name, name), leaking) for name in names}
     stores = {name: TemplateStore(TEMPLATES.format(faces.name, name), faces) for name in names}
     learned = learned_from(names, params.train_recognizer, FACES, adapter=params.roles.decoders)
+    learned |= {"decoder": whom_it_saw(decoder)}
     leaked = refuse_leakage(learned, faces, faces.rows("test"), params.roles.allow_leakage)
     for name in settings.recognizers:
         rows = np.intersect1d(stores[name].rows("test"), stores[own].rows("test"))

@@ -14,9 +14,9 @@ from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
 from dfd.studies.disentangling.effects import cosines_of, fit_probes, measure, modified_faces, pick_faces
 from dfd.studies.disentangling.figures import modified_grid
-from dfd.studies.disentangling.pfrnet import HISTORY, Faces, PFRNet, fit, parts, save_pfrnet, too_few
+from dfd.studies.disentangling.pfrnet import HISTORY, Faces, fit, parts, too_few
 from dfd.templates.store import TemplateStore
-from stages import DECODER, DISENTANGLED, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 PLOTS = "plots/disentangle/{}/{}"
 
@@ -31,7 +31,7 @@ def main(recognizer: str) -> None:
     }
     if reason := too_few(*(torch.from_numpy(found.male) for found in labels.values())):
         note = f"left out: {store.faces.name} has {reason}"
-        return _write(recognizer, note, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
+        return _write(recognizer, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
     learned = [Faces(store.template[found.rows], torch.from_numpy(found.male)) for found in labels.values()]
     if store.mirrored is not None:
         learned[0] = learned[0]._replace(mirrored=store.mirrored[labels["train"].rows])
@@ -87,15 +87,14 @@ def main(recognizer: str) -> None:
         title = f"PFRNet on {recognizer}, {dataset}: one part replaced by its mean. Below: "
         title += f"cosine by {other}, P(male)" if other else "P(male)"
         modified_grid(PLOTS.format(recognizer, f"{dataset}.png"), images, found.male[shown], p_male, cosines, title)
-    _write(recognizer, net, history, metrics)
+    _write(recognizer, history, metrics)
 
 
 def _templates(dataset: str, recognizer: str) -> TemplateStore:
     return TemplateStore(TEMPLATES.format(dataset, recognizer), FaceStore(FACES.format(dataset)))
 
 
-def _write(recognizer: str, net: PFRNet | str, history: pd.DataFrame, metrics: dict) -> None:
-    save_pfrnet(DISENTANGLED.format(recognizer), net)
+def _write(recognizer: str, history: pd.DataFrame, metrics: dict) -> None:
     write_table(PLOTS.format(recognizer, "training.csv"), history)
     write_json(f"metrics/disentangle/{recognizer}.json", metrics)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.errors import DfdError
@@ -105,6 +106,30 @@ def test_the_readme_is_a_door():
 def test_links_of_the_docs_lead_somewhere(file):
     links = [link.partition("#")[0] for link in re.findall(r"\]\((?!http)([^)]+)\)", file.read_text(encoding="utf-8"))]
     assert not [link for link in links if link and not (file.parent / link).exists()]
+
+
+def test_every_stage_and_what_it_measures_is_explained():
+    """Stages by name in docs/experiments.md, and folders of metrics there or in docs/metrics.md."""
+    stages = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
+    metrics = stages + (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    names = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert len(names) > 25 and not [name for name in names if f"`{name}`" not in stages]
+    folders = [path.name for path in (ROOT / "metrics").iterdir()]
+    assert not [name for name in folders if f"{name}/" not in metrics and f"`{name}`" not in metrics]
+
+
+@pytest.mark.parametrize("file", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda file: file.name)
+def test_params_and_files_that_are_named_are_there(file):
+    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name in re.findall(r"`((?:\w+\.)+\w+)(?:: [^`]*)?`", file.read_text(encoding="utf-8")):
+        section = values
+        for key in name.split(".") if name.partition(".")[0] in values else ():
+            assert key in section, name
+            section = section[key]
+    for name in re.findall(
+        r"`((?:stages|src/dfd|metrics|plots|released|profiles|benchmarks)/[^`<* ]*)`", file.read_text("utf-8")
+    ):
+        assert (ROOT / name).exists(), name
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -53,8 +53,10 @@ def test_from_memory_and_from_disk_alike(orl_store, targets, opened_before, monk
     order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
     in_memory, on_disk = (make(orl_store, targets, -targets, memory_gb) for memory_gb in (1.0, 0.0))
     assert in_memory.images is not None and on_disk.images is None
+    torch.manual_seed(0)
+    drawn = torch.get_rng_state()
     pairs = list(zip(in_memory.batches(order, 4), on_disk.batches(order, 4), strict=True))
-    assert len(pairs) == 2
+    assert len(pairs) == 2 and torch.equal(torch.get_rng_state(), drawn)  # training draws alike after both
     for mine, theirs in pairs:
         for one, other in zip(mine, theirs, strict=True):
             assert torch.equal(one, other)

@@ -13,7 +13,6 @@ import torch
 from ruamel.yaml import YAML
 from training import train_vgg
 
-from dfd.core.errors import DfdError
 from dfd.decoder.closed_form import LinearDecoder
 from dfd.faces.store import FaceStore
 from dfd.measures.gender import LISTED, PREDICTED
@@ -85,8 +84,6 @@ def test_faces_without_labels_are_predicted_and_everything_is_written(project):
     assert Path("plots/disentangle/resnet/faces.png").is_file()
     history = pd.read_csv("plots/disentangle/resnet/training.csv")
     assert history.notna().all().all() and history["step"].max() == 10
-    net = disentangling.load_pfrnet("data/disentangled/resnet.safetensors")
-    assert net.attribute_means.shape == (3, 4) and net.attribute_means.any()
 
 
 def test_listed_labels_are_used_and_equal_runs_give_equal_files(project, tmp_path):
@@ -94,10 +91,10 @@ def test_listed_labels_are_used_and_equal_runs_give_equal_files(project, tmp_pat
     assert (
         found["training"]["labels_note"] == LISTED and found["training"]["n_female"] > found["training"]["n_male"] > 0
     )
-    outs = [path for folder in ("metrics", "plots", "data/disentangled") for path in Path(folder).rglob("*.*")]
+    outs = [path for folder in ("metrics", "plots") for path in Path(folder).rglob("*.*")]
     before = {path: path.read_bytes() for path in outs}
     importlib.import_module("stages.disentangle").main("resnet")
-    assert len(outs) == 4 and {path: path.read_bytes() for path in outs} == before
+    assert len(outs) == 3 and {path: path.read_bytes() for path in outs} == before
 
 
 @pytest.mark.parametrize("genders", [["male"], ["female"]])
@@ -108,8 +105,6 @@ def test_a_data_set_of_one_gender_is_left_out_with_a_note(project, genders):
         and f" 0 {'fe' if genders == ['male'] else ''}male" in f" {found['left_out_note']}"
     )
     assert list(pd.read_csv("plots/disentangle/resnet/training.csv")) == list(disentangling.HISTORY)
-    with pytest.raises(DfdError, match="no network was trained"):
-        disentangling.load_pfrnet("data/disentangled/resnet.safetensors")
 
 
 def test_recognizers_that_embed_no_images_leave_the_cosine_out_and_nothing_else(project):

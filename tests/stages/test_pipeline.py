@@ -192,7 +192,6 @@ PATHS = {
     "CLOSED_FORM",
     "EXPERIMENT",
     "TRANSFORMS",
-    "DISENTANGLED",
 }  # of stages
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dfd.core.errors import DfdError
-from dfd.templates.files import read_keyed_templates, read_templates, write_templates_file
+from dfd.templates.files import read_keyed_templates, read_templates_file, write_templates_file
 
 KEYS = ["anna/1.jpg", "zoë/a b.png", "10"]
 VECTORS = np.random.default_rng(0).normal(size=(3, 5))
@@ -42,7 +42,7 @@ def test_what_others_write(tmp_path):
     keys, vectors = read_keyed_templates(tmp_path / "whole.npz")
     assert keys == ["7", "8", "9"] and vectors.tolist() == [[0, 1], [2, 3], [4, 5]]
     np.save(tmp_path / "one.npy", VECTORS[0])
-    keys, vectors = read_templates(tmp_path / "one.npy")
+    _, keys, vectors, *_ = read_templates_file(tmp_path / "one.npy")
     assert keys is None and vectors.shape == (1, 5)
 
 

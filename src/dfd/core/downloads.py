@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import pooch
+from platformdirs import user_cache_path
 from tqdm import tqdm
 
 from dfd.core.artefacts import file_sha256
@@ -18,7 +18,7 @@ CHUNK = 1 << 20  # bytes
 
 def cache_folder() -> Path:
     """Where downloads are kept: the folder that the environment variable DFD_HOME names, else the platform's cache."""
-    return Path(os.environ.get("DFD_HOME") or pooch.os_cache("deep-face-decoder")).expanduser()
+    return Path(os.environ.get("DFD_HOME") or user_cache_path("deep-face-decoder")).expanduser()
 
 
 def download(name: str, url: str, sha256: str | None = None) -> Path:

@@ -66,7 +66,9 @@ class Examples(Dataset):
         parts = [part.tolist() for part in order.split(batch_size) if len(part) > 1 or len(order) == 1]
         if self.images is not None:
             return map(self.__getitems__, parts)
-        return iter(DataLoader(self, batch_sampler=parts, collate_fn=lambda batch: batch, num_workers=LOADERS))
+        # A generator of its own, from which the workers' seeds are drawn: training draws the same as with faces in memory.
+        settings = {"collate_fn": lambda batch: batch, "num_workers": LOADERS, "generator": torch.Generator()}
+        return iter(DataLoader(self, batch_sampler=parts, **settings))
 
 
 def mean_face(examples: Examples) -> torch.Tensor:

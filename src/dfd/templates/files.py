@@ -35,12 +35,6 @@ class TemplatesFile(NamedTuple):
     weights_sha256: str | None
 
 
-def read_templates(path: str | Path) -> tuple[list[str] | None, np.ndarray]:
-    """(keys or None, templates float32 (N, D)) of a file; errors as `read_templates_file`."""
-    file = read_templates_file(path)
-    return file.key, file.template
-
-
 def read_templates_file(path: str | Path) -> TemplatesFile:
     """All that a file of templates says, N > 0; one vector (D,) is read as (1, D).
 

@@ -333,4 +333,4 @@ def test_without_decoders_all_is_before_decoding(setting):
     attacked = (recognizer, {}, faces, rows, templates)
     metrics, shown = attack_identification(*attacked, 0.5, chosen, people_of(setting), rng())
     assert set(metrics["targeted"]["tfgsm"]) == {"n_pairs", "n_identities", "before", "cosine", "noise"}
-    assert all(not one.decoded for one in shown.values())
+    assert shown and all(not one.decoded for one in shown.values())

@@ -11,13 +11,11 @@ from dfd.studies.disentangling.pfrnet import (
     SOURCES,
     Faces,
     PFRNet,
-    load_pfrnet,
     loss_terms,
     matching_loss,
     modified,
     moment_gaps,
     parts,
-    save_pfrnet,
     separating_loss,
     too_few,
     train,
@@ -177,17 +175,6 @@ def test_mirrored_faces_are_learned_from():
             )
         )
     assert not histories[0].equals(histories[1])
-
-
-def test_a_file_rebuilds_the_network(trained, tmp_path):
-    net, x = trained[0], templates(5, 3).templates
-    save_pfrnet(tmp_path / "net.safetensors", net)
-    again = load_pfrnet(tmp_path / "net.safetensors")
-    for kind, changed in modified(net, x).items():
-        assert torch.equal(changed, modified(again, x)[kind])
-    save_pfrnet(tmp_path / "none.safetensors", "the faces all look alike")
-    with pytest.raises(DfdError, match="all look alike"):
-        load_pfrnet(tmp_path / "none.safetensors")
 
 
 def test_bad_input_is_named():

@@ -6,7 +6,6 @@ attribute part different ones. Who replaces the attribute part of a template the
 nothing else.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
 from dfd.templates.linear import whitening
 
@@ -278,21 +276,3 @@ def modified(net: PFRNet, templates: torch.Tensor) -> dict[str, torch.Tensor]:
     for source, mean in zip(SOURCES, net.identity_means, strict=True):
         found[f"identity-{source}"] = net.join(mean.expand_as(identity), attribute)
     return found
-
-
-def save_pfrnet(path: str | Path, net: PFRNet | str) -> None:
-    """Write a network and what rebuilds it; or, in its place, the reason why there is none."""
-    if isinstance(net, str):
-        save_module(path, nn.Module(), {"left_out": net})
-    else:
-        save_module(path, net, net.config)
-
-
-def load_pfrnet(path: str | Path) -> PFRNet:
-    """Read what `save_pfrnet` wrote, in eval mode. Raises DfdError where there is none, with the reason if known."""
-    config, state = read_module(path)
-    if config.get("left_out"):
-        raise DfdError(f"{path}: no network was trained: {config['left_out']}")
-    net = PFRNet(**config)
-    net.load_state_dict(state)
-    return net.requires_grad_(False).eval()

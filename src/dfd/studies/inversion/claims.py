@@ -10,7 +10,8 @@ from functools import partial
 from math import inf
 
 from dfd.findings.common import Names
-from dfd.findings.rule import Claim, Effect, Missing, above, attempted, look_up, minus, number
+from dfd.findings.rule import Claim, Missing, above, attempted, look_up, minus, number
+from dfd.measures.estimates import Estimate
 
 FMR = "fmr_0.001"
 ENOUGH = (
@@ -23,8 +24,8 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
     """SAR, transfer, fidelity, attributes, protection and the worst case."""
 
     def of_every(
-        effect: Callable[[Mapping, str], Effect], attacks: bool, metrics: Mapping, dataset: str
-    ) -> dict[str, Effect]:
+        effect: Callable[[Mapping, str], Estimate], attacks: bool, metrics: Mapping, dataset: str
+    ) -> dict[str, Estimate]:
         """By decoder what `effect` makes of its metrics on the data set, and of the recognizer whose templates it decodes;
         of all decoders, or only of those that are attacks."""
         found = {}
@@ -33,7 +34,7 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
             found[decoder] = attempted(lambda own=own: effect(look_up(own, dataset), _decoded(look_up(own, dataset))))
         return found
 
-    def transferred(metrics: Mapping, dataset: str) -> dict[str, Effect]:
+    def transferred(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
         found = {}
         for decoder in _attacks(metrics, dataset):
             judges = look_up(metrics, "invert", decoder, dataset, "transfer")
@@ -42,16 +43,16 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
                 found[f"{decoder}, {judge}"] = attempted(partial(number, *path))
         return found
 
-    def protected(name: str, *path: str) -> Callable[[Mapping, str], Effect]:
+    def protected(name: str, *path: str) -> Callable[[Mapping, str], Estimate]:
         return lambda own, _: number(own, "protections", name, *path, "minus_none")
 
-    def seen(own: Mapping, recognizer: str) -> Effect:
+    def seen(own: Mapping, recognizer: str) -> Estimate:
         return above(number(own, "attributes", "gender", "decoder", "balanced"), 0.5)
 
-    def skin(own: Mapping, recognizer: str) -> Effect:
+    def skin(own: Mapping, recognizer: str) -> Estimate:
         return minus(*(number(own, "regions", name, "psnr_minus_mean_face") for name in ("skin", "rest")))
 
-    def pooled(own: Mapping, recognizer: str) -> Effect:
+    def pooled(own: Mapping, recognizer: str) -> Estimate:
         return minus(*(number(own, "protections", name, "unaware", "type_2") for name in ("aggregated", "none")))
 
     def claim(
