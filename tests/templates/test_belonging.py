@@ -150,6 +150,17 @@ def test_single_odd_rows_hide_no_rounding(unseen):
         assert found.name == "float16" and found.noise == pytest.approx(expected, rel=0.2)
 
 
+def test_along_an_axis_without_variance_in_training_all_are_restored_to_the_mean():
+    """ReLU gives numbers that are 0 in every training template, and seldom something else in others'."""
+    templates = torch.randn(500, 6, generator=GENERATOR)
+    templates[:, 2] = 0
+    axes = Axes(*soft_whitening(templates, FLOOR))
+    others = torch.ones(4, 6)
+    restored = axes.restored(others, 1e-6)
+    assert restored.isfinite().all() and (restored[:, 2].abs() < 1e-4).all()
+    torch.testing.assert_close(restored[:, :2], others[:, :2], rtol=1e-4, atol=1e-4)
+
+
 def test_restored_templates_are_the_posterior_mean():
     """Against the formula in template space, C (C + σ² I)⁻¹; nothing happens without noise, all ends at the mean with much."""
     generator = torch.Generator().manual_seed(0)

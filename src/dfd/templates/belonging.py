@@ -90,7 +90,8 @@ class Axes(NamedTuple):
         """Templates (N, D) rid of noise of that variance in each number, float32: Wiener's filter, the most likely
         templates if both they and the noise are Gaussian. Axes along which templates vary less end at the mean."""
         matrix = self.matrix.double()
-        filtering = (matrix * self.kept(noise) / matrix.square().sum(0)) @ matrix.T
+        lengths = matrix.square().sum(0).clamp_min(1e-300)  # an axis without variance in training is a column of zeros
+        filtering = (matrix * self.kept(noise) / lengths) @ matrix.T
         mean = self.mean.double()
         return torch.cat([(mean + (part.double() - mean) @ filtering).float() for part in templates.split(ROWS)])
 
