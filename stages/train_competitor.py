@@ -32,7 +32,7 @@ def main(architecture: str, variant: str) -> None:
         of = templates, networks.perceptual, decoder, competitor.training, params.train_decoder, conditions, checkpoint
         for name, learned in learn_as_published(*of):
             learned.save(folder, name)
-    log.info("%s of %s: %d parameters", architecture, variant, learned.parameters())
+    log.info("%s of %s: %d parameters", architecture, variant, learned.count_parameters())
 
 
 if __name__ == "__main__":

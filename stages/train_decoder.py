@@ -30,27 +30,21 @@ def main(variant: str) -> None:
     checkpoint = Path(f".checkpoints/{variant}.pt")
     learned = learn(templates, networks, params.decoder, loss, params.train_decoder, conditions, checkpoint)
 
-    n_faces, best = len(learned.training.rows), learned.best()
+    origin = provenance(learned.decoder, faces, templates, learned.training.targets, len(learned.training.rows))
     header = {
         "variant": variant,
         "loss": loss.model_dump(),
         "perceptual_gain": learned.gain,
         "faces_fingerprint": faces.fingerprint,
     }
-    origin = provenance(learned.decoder, faces, templates, learned.training.targets, n_faces)
     save_decoder(DECODER.format(variant), learned.decoder, origin | learned.config | header)
     learned.save_history(f"plots/train_decoder/{variant}.csv")
-    metrics = {
-        "epochs": int(learned.history["epoch"].max()),
-        "best_epoch": int(best["epoch"]),
-        "parameters": learned.parameters(),
-        "n_faces": n_faces,
-        "perceptual_gain": learned.gain,
-        "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
-    }
+    metrics = learned.metrics()
     write_json(f"metrics/train_decoder/{variant}.json", metrics)
     checkpoint.unlink(missing_ok=True)
-    log.info("%s: best validation loss %.1f in epoch %d", variant, best["total"], best["epoch"])
+    log.info(
+        "%s: best validation loss %.1f in epoch %d", variant, metrics["validation"]["total"], metrics["best_epoch"]
+    )
 
 
 if __name__ == "__main__":

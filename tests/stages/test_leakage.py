@@ -40,7 +40,7 @@ STAGES = {
 
 def test_these_are_all_the_stages_that_measure_people():
     """By what they declare: a bootstrap is over people, and leakage is allowed where it would be refused."""
-    declared = {"roles.allow_leakage": set(), "evaluate.bootstrap": set()}
+    declared = {"roles.allow_leakage": set(), "bootstrap": set()}
     for file in ("dvc.yaml", "experiments/dvc.yaml"):
         for written in YAML(typ="safe").load((ROOT / file).read_text(encoding="utf-8"))["stages"].values():
             written = written.get("do", written)

@@ -52,6 +52,7 @@ CHANGES = {
     "import_decoder": {},
     "decoder.options": {"hidden": 64, "rank": 16, "channels": 16, "axes": 3},
     "train_decoder.epochs": 1,
+    "experiments.competitors.decoders": {},  # nbnet takes two
     "transforms.faces": 4,
     "transforms.held_out": 2,
     "transforms.rotate": 180,

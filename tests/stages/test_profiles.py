@@ -136,6 +136,7 @@ SIZES = {
     "decoder.size": 28,
     "decoder.options.width": 1 / 16,
     "train_decoder.epochs": 2,
+    "experiments.competitors.decoders.nbnet.training.perceptual_epochs": 1,
     "transforms.faces": 40,
     "transforms.held_out": 15,
     "evaluate.max_faces": 20,

@@ -68,8 +68,20 @@ class Learned(NamedTuple):
         """The validation losses of the epoch whose weights were kept."""
         return self.history[self.history["split"] == "validation"].sort_values("total").iloc[0]
 
-    def parameters(self) -> int:
+    def count_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.decoder.parameters())
+
+    def metrics(self) -> dict:
+        """What is told of a training: how long it was, of how much, and its best epoch's validation losses."""
+        best = self.best()
+        return {
+            "epochs": int(self.history["epoch"].max()),
+            "best_epoch": int(best["epoch"]),
+            "parameters": self.count_parameters(),
+            "n_faces": len(self.training.rows),
+            "perceptual_gain": self.gain,
+            "validation": best.drop(["epoch", "split"]).astype(float).to_dict(),
+        }
 
 
 def learning_examples(templates: Templates, size: int, memory_gb: float) -> tuple[Examples, Examples]:
