@@ -14,7 +14,7 @@ from dfd.decoder.registry import load_decoder
 from dfd.params import Params, load_params
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.recognizers.precomputed import PRECOMPUTED
-from dfd.recognizers.registry import import_recognizer, load_recognizer, refuse_other_options, weights_sha256
+from dfd.recognizers.registry import PUBLISHED, import_recognizer, load_recognizer, refuse_other_options, weights_sha256
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST
 
@@ -74,6 +74,18 @@ class Workspace:
         if name not in self._recognizers:
             self._recognizers[name] = self._open(name)
         return self._recognizers[name]
+
+    def recognizers_at_hand(self) -> list[str]:
+        """The names of the recognizers that can embed photos and whose files are there, or published in a package."""
+        found = []
+        for name, network in self.params.recognizers.items():
+            imported = self.params.import_recognizer.get(name)
+            published = imported is not None and (
+                imported.weights in PUBLISHED or Path(imported.weights).expanduser().is_file()
+            )
+            if network.architecture != PRECOMPUTED and (Path(RECOGNIZER.format(name)).is_file() or published):
+                found.append(name)
+        return found
 
     def _open(self, name: str) -> Recognizer:
         network, path = self.params.entry("recognizers", name), Path(RECOGNIZER.format(name))
