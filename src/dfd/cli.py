@@ -235,9 +235,9 @@ def audit(
         raise DfdError(f"{out}: the page is a file .html")
     project = Workspace()
     name = decoder or project.decoders_at_hand()[0]
-    recognizer, module = project.pair(name)
+    _, module = project.pair(name)
     own = project.params.decoders[name]
-    others = {key: project.recognizer(key) for key in project.recognizers_at_hand() if key != own}
+    recognizers = {key: project.recognizer(key) for key in project.recognizers_at_hand()}
     file = read_keyed_templates_file(templates)
     left_out: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -245,9 +245,10 @@ def audit(
         theirs, rows, unmatched = _paired(templates, file.key, store)
         left_out |= dict.fromkeys(unmatched, "a template of no face among the photos")
         people, vectors = people_of(store.faces["key"].iloc[rows].tolist()), torch.from_numpy(file.template[theirs])
-        known = file.weights_sha256 is not None and file.weights_sha256 == weights_sha256(recognizer)
-        settings = (known, project.params.evaluate.bootstrap, project.params.seed)
-        found = run_audit(store, rows, people, vectors, module, recognizer, others, *settings)
+        digests = {key: weights_sha256(recognizer) for key, recognizer in recognizers.items()}
+        system = next((key for key, digest in digests.items() if digest == file.weights_sha256), None)
+        judged = (recognizers, own, system, project.params.evaluate.bootstrap, project.params.seed)
+        found = run_audit(store, rows, people, vectors, module, *judged)
     text = page(found, f"What {file.recognizer or templates.stem} gives away, decoded by {name}", left_out, faces)
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from dfd.studies.inversion.attack_rate import key
-from dfd.studies.inversion.audit import FMRS, SYSTEM, Audit
+from dfd.studies.inversion.audit import FMRS, Audit
 
 SHOWN = 20  # reconstructions
 STYLE = """
@@ -66,11 +66,7 @@ def page(audit: Audit, title: str, left_out: Mapping[str, str], faces: bool) -> 
     parts.append(
         "<h2>Faces that are accepted</h2><p>Type I: as the photo that the template is of. Type II: as another photo.</p>"
     )
-    parts.append(_table(["judge", "FMR", "FNMR before", "type I", "type II"], _acceptance(metrics["judges"])))
-    if "stand_in" in metrics:
-        rows = [(_percent(fmr), _share(metrics["stand_in"][key(fmr)])) for fmr in FMRS]
-        parts.append("<p>Of the true photos the stand-in for the system accepts:</p>")
-        parts.append(_table(["FMR", "photos accepted"], rows))
+    parts.append(_table(["judge", "FMR", "FNMR before", "type I", "type II"], _acceptance(metrics)))
     parts.append("<h2>Fidelity and attributes</h2>")
     rows = [(name.upper(), _number(found)) for name, found in metrics["fidelity"].items()]
     gender, age = metrics["attributes"]["gender"], metrics["attributes"]["age"]
@@ -95,28 +91,36 @@ def page(audit: Audit, title: str, left_out: Mapping[str, str], faces: bool) -> 
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(parts)}</body></html>\n'
 
 
-def _acceptance(judges: Mapping[str, Mapping]) -> list[tuple]:
-    rows = []
+def _acceptance(metrics: Mapping) -> list[tuple]:
+    rows, judges = [], metrics["judges"]
+    if not any(found["is_the_system"] for found in judges.values()):
+        unknown = "– (its model is not at hand)"
+        rows += [
+            ("the system itself", _percent(fmr), _fnmr(metrics["system"][key(fmr)]), unknown, unknown) for fmr in FMRS
+        ]
     for name, points in judges.items():
+        role = "the system itself" if points["is_the_system"] else "independent"
+        role = "the decoder's recognizer" if points["decoder_learned_it"] and not points["is_the_system"] else role
         for fmr in FMRS:
             found = points[key(fmr)]
-            fnmr = found["unattacked"]["fnmr"]
-            before = "–" if fnmr is None else _percent(fnmr)
-            label = name if name == SYSTEM else f"{name} (independent)"
-            rows.append((label, _percent(fmr), before, _share(found["type_1"]), _share(found["type_2"])))
+            rates = _share(found["type_1"]), _share(found["type_2"])
+            rows.append((f"{name} ({role})", _percent(fmr), _fnmr(found["unattacked"]), *rates))
     return rows
 
 
+def _fnmr(point: Mapping) -> str:
+    return "–" if point["fnmr"] is None else _percent(point["fnmr"])
+
+
 def _protections(found: Mapping) -> str:
-    if "protections_note" in found:
-        return f"<p>{escape(found['protections_note'])}</p>"
+    if found["by"] is None:
+        return f"<p>{escape(found['by_note'])}</p>"
     rows = [
         (name, _share(values["tar"]), _share(values["unaware"]["type_2"]), _share(values["aware"]["type_2"]))
-        for name, values in found.items()
-        if name != "fmr"
+        for name, values in found["by"].items()
     ]
     header = ["protection", f"TAR at {_percent(found['fmr'])} FMR", "type II, attacker unaware", "type II, aware"]
-    return _table(header, rows)
+    return f"<p>{escape(found['judge_note'])}.</p>" + _table(header, rows)
 
 
 def _table(header: list[str], rows: list[tuple]) -> str:
