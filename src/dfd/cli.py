@@ -18,7 +18,7 @@ import torch
 import typer
 from PIL import Image
 
-from dfd.core.artefacts import read_config, replacing
+from dfd.core.artefacts import read_config, replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError
@@ -37,6 +37,8 @@ from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
 from dfd.reporting.results import write_results
+from dfd.studies.inversion.audit import audit as run_audit
+from dfd.studies.inversion.audit_page import page
 from dfd.templates.adapters import check_pairs, fit_adapter, load_adapter, save_adapter
 from dfd.templates.embedding import embed_views
 from dfd.templates.files import (
@@ -242,15 +244,9 @@ def adapt(
     keys, vectors = file.key, file.template
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, project.params, Path(folder))
-        places = match(keys, faces.faces["key"].tolist())
-        theirs, rows = np.flatnonzero(places >= 0), places[places >= 0]
+        theirs, rows, unmatched = _paired(templates, keys, faces)
         photo_keys = faces.faces["key"].iloc[rows].tolist()
-        if not len(rows):
-            raise DfdError(
-                f"{templates}: none of {len(keys)} keys is a photo's with a face: keys are like {keys[0]}, "
-                f"photos like {faces.faces['key'].iloc[0]}"
-            )
-        if unmatched := [key for key, place in zip(keys, places, strict=True) if place < 0]:
+        if unmatched:
             typer.echo(
                 f"{templates}: left out {len(unmatched)} of no face among the photos: {few(unmatched)}", err=True
             )
@@ -273,6 +269,49 @@ def adapt(
         f"of {adapter.config['n_people']} people; cosine to the true ones of people it was not fitted on: "
         f"{adapter.config['cosine']:.3f}, {adapter.config['cosine_whitened']:.3f} as the decoder sees them"
     )
+
+
+@app.command(epilog="Example: dfd audit photos/ templates.parquet --out audit.html")
+def audit(
+    photos: Photos,
+    templates: Annotated[
+        Path, typer.Argument(help=".npz, .h5 or .parquet: a system's `template` (N, D) of the photos `key` (N,).")
+    ],
+    out: Annotated[Path, typer.Option(help="A file .html; the numbers are written beside it, as .json.")],
+    decoder: Annotated[
+        str | None, typer.Option(help="A decoder that params.yaml names. [the first imported one]")
+    ] = None,
+    faces: Annotated[bool, typer.Option(help="Show twenty of the photos and their reconstructions.")] = True,
+) -> None:
+    """What a system's templates give away: who accepts what is decoded from them, how like it is, and what would help.
+
+    Keys and people are as in `dfd adapt`. Half of the people teach the attacker, the others are tried; the system's model is
+    not needed.
+    """
+    if out.suffix != ".html":
+        raise DfdError(f"{out}: the page is a file .html")
+    project = Workspace()
+    name = decoder or project.decoders_at_hand()[0]
+    _, module = project.pair(name)
+    own = project.params.decoders[name]
+    recognizers = {key: project.recognizer(key) for key in project.recognizers_at_hand()}
+    file = read_keyed_templates_file(templates)
+    left_out: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        store = _faces(photos, project.params, Path(folder), left_out)
+        theirs, rows, unmatched = _paired(templates, file.key, store)
+        left_out |= dict.fromkeys(unmatched, "a template of no face among the photos")
+        people, vectors = people_of(store.faces["key"].iloc[rows].tolist()), torch.from_numpy(file.template[theirs])
+        digests = {key: weights_sha256(recognizer) for key, recognizer in recognizers.items()}
+        system = next((key for key, digest in digests.items() if digest == file.weights_sha256), None)
+        judged = (recognizers, own, system, project.params.bootstrap, project.params.seed)
+        found = run_audit(store, rows, people, vectors, module, *judged)
+    text = page(found, f"What {file.recognizer or templates.stem} gives away, decoded by {name}", left_out, faces)
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    counts = {"n_left_out": len(left_out)}
+    write_json(out.with_suffix(".json"), found.metrics | counts)
+    typer.echo(f"wrote {out} and {out.with_suffix('.json')}")
 
 
 @app.command(epilog="Example: dfd profile lfw --apply && dvc repro")
@@ -357,8 +396,21 @@ def _fitting(project: Workspace, file: TemplatesFile) -> str:
     return (own or fitting)[0]
 
 
-def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
-    """The faces of the photos, found as the pipeline finds them; says which photos have none."""
+def _paired(path: Path, keys: list[str], faces: FaceStore) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Which of the templates' keys (N,) are of which rows of `faces`, (M,) each, and the keys of none. Raises DfdError where
+    all are."""
+    places = match(keys, faces.faces["key"].tolist())
+    if (places < 0).all():
+        raise DfdError(
+            f"{path}: none of {len(keys)} keys is a photo's with a face: keys are like {keys[0]}, "
+            f"photos like {faces.faces['key'].iloc[0]}"
+        )
+    unmatched = [key for key, place in zip(keys, places, strict=True) if place < 0]
+    return np.flatnonzero(places >= 0), places[places >= 0], unmatched
+
+
+def _faces(photos: list[str], params: Params, folder: Path, left_out: dict[str, str] | None = None) -> FaceStore:
+    """The faces of the photos, found as the pipeline finds them; says which photos have none, and why in `left_out`."""
     write_photos(folder / "photos.tar", _read(photos))
     faces = params.faces
     try:
@@ -374,6 +426,8 @@ def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
         raise DfdError(str(error).replace(str(folder / "photos.tar"), ", ".join(photos))) from error
     for photo in index[index["row"].isna()].itertuples():
         typer.echo(f"{photo.key}: left out ({photo.reason})", err=True)
+        if left_out is not None:
+            left_out[photo.key] = photo.reason
     return FaceStore(folder / "faces.h5")
 
 

@@ -20,7 +20,7 @@ from dfd.photos.decoding import Rejected, decode_photo
 from dfd.photos.detection import Detector
 from dfd.photos.preprocessing import find_window
 from dfd.recognizers.base import NO_IMAGES, Recognizer
-from dfd.recognizers.registry import import_recognizer, load_recognizer, refuse_other_options, weights_sha256
+from dfd.recognizers.registry import PUBLISHED, import_recognizer, load_recognizer, refuse_other_options, weights_sha256
 from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
@@ -139,6 +139,18 @@ class Workspace:
         if name not in self._recognizers:
             self._recognizers[name] = self._open(name)
         return self._recognizers[name]
+
+    def recognizers_at_hand(self) -> list[str]:
+        """The names of the recognizers that can embed photos and whose files are there, or published in a package."""
+        found = []
+        for name, network in self.params.recognizers.items():
+            imported = self.params.import_recognizer.get(name)
+            published = imported is not None and (
+                imported.weights in PUBLISHED or Path(imported.weights).expanduser().is_file()
+            )
+            if network.architecture != PRECOMPUTED and (Path(RECOGNIZER.format(name)).is_file() or published):
+                found.append(name)
+        return found
 
     def _open(self, name: str) -> Recognizer:
         network, path = self.params.entry("recognizers", name), Path(RECOGNIZER.format(name))

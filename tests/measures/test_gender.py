@@ -10,7 +10,7 @@ import torch
 from dfd.core.errors import DfdError
 from dfd.faces.geometry import ALIGNED
 from dfd.measures import gender
-from dfd.measures.gender import LISTED, PREDICTED, GenderClassifier, gender_labels
+from dfd.measures.gender import AGES, LISTED, PREDICTED, AgeEstimator, GenderClassifier, gender_labels
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,14 @@ def test_without_any_they_are_predicted_one_for_each_identity(monkeypatch):
     assert labels.male.tolist() == [True, True, True, False, False] and labels.note == PREDICTED
     assert gender_labels(Store([None] * 5, ["a", "a", "a", "b", "b"]), np.arange(5), 2).rows.tolist() == [0, 4]
     assert len(gender_labels(Store([None]), np.array([], int), 10).male) == 0
+
+
+def test_ages_are_years_and_the_weighted_classes(orl_store, monkeypatch):
+    estimator, rows = AgeEstimator("portrait"), np.arange(len(orl_store))
+    found = estimator.of_faces(orl_store, rows)
+    assert found.shape == (len(rows),) and (found > 15).all() and (found < 70).all()  # students and staff
+    assert (found == estimator.of_faces(orl_store, rows)).all()
+    one_hot = np.eye(81, dtype=np.float32)
+    assert estimator._read(one_hot).tolist() == AGES.tolist() == [0.25, *range(1, 81)]
+    with pytest.raises(DfdError, match="place of the age network's input"):
+        AgeEstimator("square")

@@ -29,7 +29,8 @@ NOTHING_TO_UNDO = "there is nothing to undo"
 
 class System(NamedTuple):
     """A recognizer, templates (N, D) of photos, their identities (N,), and which of them (K,) are attacked; its operating
-    point without any protection; and templates to learn from, of training and of validation faces."""
+    point without any protection; and templates to learn from, of training and of validation faces. photos (N, ·): where
+    another recognizer judges than the one whose the templates are, its own of the photos; the point is then the judge's."""
 
     recognizer: Recognizer
     templates: torch.Tensor
@@ -38,16 +39,17 @@ class System(NamedTuple):
     point: Point
     training: torch.Tensor
     validation: torch.Tensor
+    photos: torch.Tensor | None = None
 
 
 class Outcome(NamedTuple):
     """tar: whether each genuine pair (P,) is accepted, None without a threshold; whose: their identities (P,). point: of the
-    protected system. seen: by attacker the attempts on the recognizer as it is, and on the protected one."""
+    protected system. seen: by attacker the attempts on the recognizer as it is, and on the protected one, if that judges."""
 
     tar: np.ndarray | None
     whose: np.ndarray
     point: Point
-    seen: Mapping[str, tuple[Attempts, Attempts]]
+    seen: Mapping[str, tuple[Attempts, Attempts | None]]
 
 
 def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: float, samples: int, seed: int) -> dict:
@@ -90,10 +92,10 @@ def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float
     for attacker, templates in given.items():
         embedded = embed_images(system.recognizer, decode(decoder, templates[system.attacked]))
         of = (system.identities, system.attacked, groups)
-        seen[attacker] = (
-            attempts(embedded.numpy(), system.templates.numpy(), *of),
-            attempts(protect(embedded).numpy(), protected.numpy(), *of),
-        )
+        photos = system.templates if system.photos is None else system.photos
+        plain = attempts(embedded.numpy(), photos.numpy(), *of)
+        own = None if system.photos is not None else attempts(protect(embedded).numpy(), protected.numpy(), *of)
+        seen[attacker] = plain, own
     return Outcome(tar, pairs.first[pairs.genuine], point, seen)
 
 
@@ -126,6 +128,10 @@ def _rates(system: System, found: Outcome, attacker: str, by_none: Attempts | No
     """`type_1`, `type_2`, `protected_type_1` and `protected_type_2`, see above, with intervals over identities."""
     metrics = {}
     for prefix, tried, point in zip(("", "protected_"), found.seen[attacker], (system.point, found.point), strict=True):
+        if tried is None:
+            note = {"sar_note": "the system's model is not at hand"}
+            metrics |= {prefix + kind: no_rate(note) for kind in ("type_1", "type_2")}
+            continue
         whose = {"type_1": system.identities[system.attacked]}
         whose["type_2"] = whose["type_1"][tried.attack]
         scores = {"type_1": tried.own, "type_2": tried.other}
