@@ -94,11 +94,11 @@ def embed(
     """Photo to template: writes the templates of the photos' faces."""
     by_suffix(out, WRITERS)  # before the work, not after it
     project = Workspace()
-    module = project.recognizer(recognizer)
+    network = project.recognizer(recognizer)
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, project.params, Path(folder))
-        templates = embed_views(module, faces, np.arange(len(faces))).numpy()
-    source = {"recognizer": recognizer, "weights_sha256": weights_sha256(module)}
+        templates = embed_views(network, faces, np.arange(len(faces))).numpy()
+    source = {"recognizer": recognizer, "weights_sha256": weights_sha256(network)}
     write_templates_file(out, faces.faces["key"].tolist(), templates, source)
     typer.echo(f"wrote {len(templates)} templates, {templates.shape[1]}-d, to {out}")
 
@@ -181,7 +181,7 @@ def adapt(
     if out.suffix != ".safetensors":
         raise DfdError(f"{out}: adapters are kept in .safetensors files")
     project = Workspace()
-    recognizer, module = project.pair(decoder)
+    recognizer, network = project.pair(decoder)
     file = read_keyed_templates_file(templates)
     keys, vectors = file.key, file.template
     with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +201,7 @@ def adapt(
         source, people = torch.from_numpy(vectors[theirs]), people_of(photo_keys)
         check_pairs(source, people)  # before the work, not after it
         target, mirrored = embed_views(recognizer, faces, rows), embed_views(recognizer, faces, rows, MIRROR)
-    adapter = fit_adapter(source, target, people, axes(module), mirrored, project.params.seed)
+    adapter = fit_adapter(source, target, people, axes(network), mirrored, project.params.seed)
     save_adapter(
         out,
         adapter,
@@ -209,7 +209,7 @@ def adapt(
         target={
             "decoder": decoder,
             "recognizer": project.params.decoders[decoder],
-            "weights_sha256": module.config.get("weights_sha256"),
+            "weights_sha256": network.config.get("weights_sha256"),
         },
     )
     typer.echo(
@@ -297,8 +297,8 @@ def _fitting(project: Workspace, file: TemplatesFile) -> str:
             f"{file.path}: templates of shape {file.template.shape}; none of the decoders at hand takes such ({there}); "
             "name another with --variant"
         )
-    own = [name for name in fitting if headers[name].get("weights_sha256") == file.weights_sha256]
-    return (own or fitting)[0]
+    same = [name for name in fitting if headers[name].get("weights_sha256") == file.weights_sha256]
+    return (same or fitting)[0]
 
 
 def _faces(photos: list[str], params: Params, folder: Path) -> FaceStore:
