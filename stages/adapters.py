@@ -26,9 +26,9 @@ def main() -> None:
     params = load_params()
     settings, device, far = params.experiments.adapters, pick_device(params.device), params.evaluate.far
     seed = params.seed
-    own = params.entry("decoders", settings.decoder)
+    template = params.entry("decoders", settings.decoder)
     decoder = load_decoder(DECODER.format(settings.decoder), device)
-    names = list(dict.fromkeys([own, *settings.recognizers]))
+    names = list(dict.fromkeys([template, *settings.recognizers]))
     recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in names}
     leaking, faces = FaceStore(FACES.format(params.roles.decoders)), FaceStore(FACES.format(params.roles.verification))
     leaks = {name: TemplateStore(TEMPLATES.format(leaking.name, name), leaking) for name in names}
@@ -37,8 +37,8 @@ def main() -> None:
     learned |= {"decoder": whom_it_saw(decoder)}
     leaked = refuse_leakage(learned, faces, faces.rows("test"), params.roles.allow_leakage)
     for name in settings.recognizers:
-        rows = np.intersect1d(stores[name].rows("test"), stores[own].rows("test"))
-        if not len(rows) or not all(recognizers[key].embeds_images for key in (name, own)):
+        rows = np.intersect1d(stores[name].rows("test"), stores[template].rows("test"))
+        if not len(rows) or not all(recognizers[key].embeds_images for key in (name, template)):
             note = NO_IMAGES if len(rows) else f"{faces.name} has no test faces"
             write_json(
                 f"metrics/adapters/{name}.json",
@@ -49,25 +49,25 @@ def main() -> None:
             continue
         rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
         systems, attacked = {}, rows[: settings.max_faces]
-        for key in (name, own):
+        for key in (name, template):
             before = unattacked(stores[key].template[rows].numpy(), faces.identities(rows), far)
             people = People(faces.identities(attacked), params.bootstrap, seed)
             systems[key] = System(recognizers[key], stores[key].template[attacked], people, before)
         order = np.random.default_rng(seed).permutation(
-            np.intersect1d(leaks[name].rows("train"), leaks[own].rows("train"))
+            np.intersect1d(leaks[name].rows("train"), leaks[template].rows("train"))
         )
-        mirrored = leaks[own].mirrored
+        mirrored = leaks[template].mirrored
         pairs = Pairs(
             source=leaks[name].template[order],
-            target=leaks[own].template[order],
+            target=leaks[template].template[order],
             mirrored=None if mirrored is None else mirrored[order],
             people=leaking.identities(order),
         )
-        truth = systems[own].templates
+        truth = systems[template].templates
         metrics = attacks_by_pairs(decoder, pairs, settings.pairs, systems[name], truth, seed)
         table = pairs_table(metrics, settings.pairs)
         metrics |= {
-            "own": attack(decoder, truth, systems[own]),
+            "own": attack(decoder, truth, systems[template]),
             "unattacked": systems[name].before,
             "n_faces": len(attacked),
             "n_identities": len(systems[name].people),

@@ -27,7 +27,7 @@ def main() -> None:
     reference = settings.objectives[0]
     folders, missing = told_apart({name: EXPERIMENT.format("recognizer_loss", name) for name in settings.objectives})
     decoders = {name: load_decoder(f"{folder}/decoder.safetensors", device) for name, folder in folders.items()}
-    seeing = {
+    compared = {
         name: load_recognizer(f"{folder}/recognizer.safetensors", device, params.faces.geometry)
         for name, folder in folders.items()
     }
@@ -57,7 +57,7 @@ def main() -> None:
         if not len(rows) or not decoders:
             notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
             continue
-        seen = {name: embed_views(recognizer, faces, rows) for name, recognizer in seeing.items()}
+        seen = {name: embed_views(recognizer, faces, rows) for name, recognizer in compared.items()}
         images = {name: decode(decoder, seen[name]) for name, decoder in decoders.items()}
         templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
         identities = faces.identities(rows)

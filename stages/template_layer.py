@@ -27,7 +27,7 @@ def main() -> None:
     recognizers = {
         name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
     }
-    seeing = load_recognizer(RECOGNIZER.format(settings.recognizer), device, params.faces.geometry)
+    recognizer = load_recognizer(RECOGNIZER.format(settings.recognizer), device, params.faces.geometry)
     comparison = Comparison(
         recognizers=recognizers,
         learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
@@ -49,8 +49,8 @@ def main() -> None:
             continue
         images = {}
         for layer, decoder in decoders.items():
-            seeing.layer = layer
-            images[layer] = decode(decoder, embed_views(seeing, faces, rows))
+            recognizer.layer = layer
+            images[layer] = decode(decoder, embed_views(recognizer, faces, rows))
         templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
         picks = spread(faces.identities(rows), params.reconstruct.faces)
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)

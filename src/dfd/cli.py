@@ -111,17 +111,17 @@ def embed(
     if variant and not images:
         raise DfdError(f"--variant {variant} decodes for --images alone; give both or neither")
     project = Workspace()
-    module, decoder = project.recognizer(recognizer), None
+    network, decoder = project.recognizer(recognizer), None
     if images and (variant := variant or project.decoder_of(recognizer)):
         template, decoder = project.pair(variant)
-        if template is not module:
+        if template is not network:
             raise DfdError(f"{variant} decodes templates of {project.params.decoders[variant]}, not of {recognizer}")
     with tempfile.TemporaryDirectory() as folder:
         faces = _faces(photos, project.params, Path(folder))
         rows = np.arange(len(faces))
-        templates = embed_views(module, faces, rows)
+        templates = embed_views(network, faces, rows)
         views = faces.views(rows, faces.size) if images else None
-    source = {"recognizer": recognizer, "weights_sha256": weights_sha256(module)}
+    source = {"recognizer": recognizer, "weights_sha256": weights_sha256(network)}
     keys = faces.faces["key"].tolist()
     if images:
         decoded = None if decoder is None else decode_templates(decoder, templates)
@@ -239,7 +239,7 @@ def adapt(
     if out.suffix != ".safetensors":
         raise DfdError(f"{out}: adapters are kept in .safetensors files")
     project = Workspace()
-    recognizer, module = project.pair(decoder)
+    recognizer, network = project.pair(decoder)
     file = read_keyed_templates_file(templates)
     keys, vectors = file.key, file.template
     with tempfile.TemporaryDirectory() as folder:
@@ -253,7 +253,7 @@ def adapt(
         source, people = torch.from_numpy(vectors[theirs]), people_of(photo_keys)
         check_pairs(source, people)  # before the work, not after it
         target, mirrored = embed_views(recognizer, faces, rows), embed_views(recognizer, faces, rows, MIRROR)
-    adapter = fit_adapter(source, target, people, axes(module), mirrored, project.params.seed)
+    adapter = fit_adapter(source, target, people, axes(network), mirrored, project.params.seed)
     save_adapter(
         out,
         adapter,
@@ -261,7 +261,7 @@ def adapt(
         target={
             "decoder": decoder,
             "recognizer": project.params.decoders[decoder],
-            "weights_sha256": module.config.get("weights_sha256"),
+            "weights_sha256": network.config.get("weights_sha256"),
         },
     )
     typer.echo(
@@ -392,8 +392,8 @@ def _fitting(project: Workspace, file: TemplatesFile) -> str:
             f"{file.path}: templates of shape {file.template.shape}; none of the decoders at hand takes such ({there}); "
             "name another with --variant"
         )
-    own = [name for name in fitting if headers[name].get("weights_sha256") == file.weights_sha256]
-    return (own or fitting)[0]
+    same = [name for name in fitting if headers[name].get("weights_sha256") == file.weights_sha256]
+    return (same or fitting)[0]
 
 
 def _paired(path: Path, keys: list[str], faces: FaceStore) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -380,10 +380,10 @@ def test_an_experiment_without_local_terms_retrains_the_decoders_and_nothing_bef
     assert stages_run(output) == {"train_decoder": 1}
     history = pd.read_csv(project.folder / "plots/train_decoder/vgg-resnet.csv")
     assert list(history) == ["epoch", "split", "total", "pixel", "gradient", "perceptual"]
-    # What would follow is asked for, not run: it would take longer than everything else here.
+    # What would follow is asked for, not run: it would take longer than everything else here. `docs` hangs on metrics
+    # alone, which have not changed yet.
     assert stages_run(project.succeed("dvc", "repro", "--dry")) == {
-        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2,
-        "report": 1, "docs": 1,
+        "evaluate": 1, "reconstruct": 1, "occlude": 1, "cluster": 1, "aggregate": 1, "attack": 2, "disentangle": 2, "report": 1
     }  # fmt: skip
 
     params = json.loads(project.succeed("dvc", "params", "diff", "--json"))["params.yaml"]

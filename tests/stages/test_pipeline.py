@@ -511,6 +511,20 @@ def test_no_tracked_file_names_a_place_of_this_machine():
                 )
 
 
+def test_a_clone_has_the_line_ends_that_the_locks_hash(tmp_path):
+    """As Windows clones: with core.autocrlf, which writes CRLF wherever .gitattributes does not forbid it."""
+    clone = ["git", "clone", "-q", "-c", "core.autocrlf=true", str(ROOT), "clone"]
+    if subprocess.run(clone, check=False, cwd=tmp_path, capture_output=True).returncode:
+        pytest.skip("no git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "--eol"], check=True, cwd=tmp_path / "clone", capture_output=True, text=True
+    )
+    lines = listed.stdout.splitlines()
+    assert not [line for line in lines if "crlf" in line.split("attr/")[0] or "w/mixed" in line]
+    binary = {line.rpartition("\t")[2].rpartition(".")[2] for line in lines if "i/-text" in line}
+    assert binary == {"png", "safetensors"}  # nothing else passes for binary
+
+
 def test_a_clone_finds_nothing_to_run(tmp_path):
     """Of what is committed: dvc.lock, metrics and plots are of the code and params beside them."""
     changed = subprocess.run(["git", "status", "--porcelain", "-uno"], check=False, cwd=ROOT, capture_output=True)

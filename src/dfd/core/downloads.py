@@ -35,9 +35,9 @@ def download(name: str, url: str, sha256: str | None = None) -> Path:
             raise DfdError(
                 f"{path}: could not be downloaded ({reason}); get it from {url} and put it there by hand"
             ) from error
-    if sha256 and (found := file_sha256(path)) != sha256:
+    if sha256 and (digest := file_sha256(path)) != sha256:
         raise DfdError(
-            f"{path}: its SHA-256 {found} is not the published one, {sha256}; delete the file and fetch it again"
+            f"{path}: its SHA-256 {digest} is not the published one, {sha256}; delete the file and fetch it again"
         )
     return path
 

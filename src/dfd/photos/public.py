@@ -186,8 +186,8 @@ def _gender_columns(path: str, name: str, gender: str) -> Iterator[tuple[str, st
             f"{path}: no CSV file with the columns {name} and {gender}; correct the `attributes` of its data set"
         )
     for line in lines:
-        if found := _gender(path, lines.line_num, line[columns[gender]] or ""):
-            yield (line[columns[name]] or "").strip(), found
+        if label := _gender(path, lines.line_num, line[columns[gender]] or ""):
+            yield (line[columns[name]] or "").strip(), label
 
 
 def _gender(path: str, number: int, word: str) -> str | None:

@@ -34,17 +34,17 @@ def verify(name: str) -> str:
     entry, path = _entry(name), weights_path(name)
     if not path.is_file():
         raise DfdError(f"{path}: not downloaded; run `dfd weights fetch {name}`")
-    found, pins = file_sha256(path), _pins()
+    digest, pins = file_sha256(path), _pins()
     expected = entry.sha256 or pins.get(name)
     if expected is None:
         with replacing(_pin_file()) as temporary:
-            temporary.write_text(json.dumps(pins | {name: found}, indent=2, sort_keys=True) + "\n")
-    elif found != expected:
+            temporary.write_text(json.dumps(pins | {name: digest}, indent=2, sort_keys=True) + "\n")
+    elif digest != expected:
         known = "published" if entry.sha256 else "of its first use"
         raise DfdError(
-            f"{path}: its SHA-256 {found} is not the one {known}, {expected}; delete the file and fetch it again"
+            f"{path}: its SHA-256 {digest} is not the one {known}, {expected}; delete the file and fetch it again"
         )
-    return found
+    return digest
 
 
 def _entry(name: str) -> Weights:
