@@ -1,8 +1,57 @@
 """What a stage reads: the params that it looks at, and the files of the project that it opens."""
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from ruamel.yaml import YAML
+
+WRITTEN = ("data/", "metrics/", "plots/", "released/", "docs/")  # where stages write, and what is shipped for them
+
+
+def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[str], set[tuple[str, str]]]:
+    """What stages read without declaring it, as lines; and (stage, param or dep) that none of its runs read.
+
+    A name that dvc.yaml takes from an item or a param, `${…}`, stands for any one.
+    """
+    stages = {}
+    for path in pipelines:
+        for name, stage in YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"].items():
+            stages[name] = stage.get("do", stage)
+    faults, read, ran = set(), {}, set()
+    for record in records:
+        name = next(
+            name for name, stage in stages.items() if _pattern(stage["cmd"], "python -m ").fullmatch(record["command"])
+        )
+        stage, looked_at = stages[name], read.setdefault(name, set())
+        outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage.get("outs", [])]
+        files = {path for path in record["read"] if path.startswith(WRITTEN)}
+        for kind, names, declared in (
+            ("params", record["params"], stage.get("params", [])),
+            ("deps", files, stage["deps"]),
+        ):
+            for one in names:
+                mark = "." if kind == "params" else "/"
+                covering = {other for other in declared if _pattern(other, below=mark).fullmatch(one)}
+                # A section that is gone through is read whole; a folder that is listed, only to find what is in it.
+                if not covering and not any(_pattern(out, below="/").fullmatch(one) for out in outs):
+                    if not any(other.startswith(one + mark) for other in [*declared, *outs]) or kind == "params":
+                        faults.add(f"{name} ({record['command']}) reads {one}: not among its {kind}")
+                looked_at |= covering
+        ran.add(name)
+    declared = {
+        (name, one)
+        for name in ran
+        for one in [*stages[name].get("params", []), *(dep for dep in stages[name]["deps"] if dep.startswith(WRITTEN))]
+    }
+    return faults, {(name, one) for name, one in declared if one not in read[name]}
+
+
+def _pattern(text: str, prefix: str = "", below: str = "") -> re.Pattern:
+    """What `text` stands for, whatever its `${…}` are; with `below`, also what lies below it after that mark."""
+    parts = re.split(r"\$\{[^}]*\}", text.removeprefix(prefix))
+    return re.compile("[^/. ]+".join(map(re.escape, parts)) + (f"(?:{re.escape(below)}.*)?" if below else ""))
 
 
 class Recorder:
@@ -40,6 +89,7 @@ class Recorder:
 
     def _watch_files_opened_outside_python(self) -> None:
         import h5py
+        import pandas
         import safetensors
         import safetensors.torch
 
@@ -56,6 +106,7 @@ class Recorder:
                 super().__init__(name, mode, *arguments, **options)
 
         h5py.File = File
+        pandas.read_parquet = watched(pandas.read_parquet)
         safetensors.safe_open = safetensors.torch.safe_open = watched(safetensors.safe_open)
         safetensors.torch.load_file = watched(safetensors.torch.load_file)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from recorder import compared
 from ruamel.yaml import YAML
 from training import VGG_TRAINING
 
@@ -19,6 +20,7 @@ from dfd.learning.losses import TERMS
 from dfd.templates.storage import FORMATS
 
 ROOT = Path(__file__).parents[2]
+NOT_HERE: set[tuple[str, str]] = set()  # (stage, param or dep) that only other params than these make a stage read
 EQ_2 = [term for term in TERMS if term not in ("chroma", "identity")]
 COPIED = (
     "dvc.yaml",
@@ -93,6 +95,8 @@ class Project:
         trunk = home / "torch" / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
         trunk.parent.mkdir(parents=True)
         trunk.write_bytes(b"")
+        self.records = folder.parent / "records"
+        self.records.mkdir()
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))
         } | {
@@ -103,6 +107,8 @@ class Project:
             "TORCH_HOME": str(home / "torch"),
             "DVC_SITE_CACHE_DIR": str(home / "dvc"),
             "DVC_NO_ANALYTICS": "1",
+            "PYTHONPATH": str(Path(__file__).parents[1] / "helpers" / "recorded"),
+            "RECORDS": str(self.records),
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "200",
         }
@@ -194,6 +200,15 @@ def test_every_stage_ran_once_per_instance(project):
     }  # fmt: skip
     assert project.output.count("done in") == 28
     assert "Traceback" not in project.output and "Logging error" not in project.output
+
+
+def test_stages_read_what_dvc_yaml_declares(project):
+    """Recorded while they ran: every param and every file, of the project and of what earlier stages wrote."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in project.records.glob("*.json")]
+    assert len(records) == 27
+    faults, unread = compared(records, [project.folder / "dvc.yaml"])
+    assert not faults
+    assert not unread - NOT_HERE
 
 
 def test_every_photo_is_accounted_for(project):
