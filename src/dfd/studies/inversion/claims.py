@@ -17,6 +17,8 @@ FMR = "fmr_0.001"
 ENOUGH = (
     0.1  # accepted as another photo: a decoder that opens less is no attack, and there is nothing to protect from it
 )
+# Chosen after a first look: most decoders open nothing, and over all of them hardly a claim can be told either way.
+ATTACKS = f"of decoders accepted as another photo in {100 * ENOUGH:g} % of attempts or more"
 TYPE_2 = "share accepted as another photo of the person at 0.1 % FMR"
 
 
@@ -59,7 +61,8 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
         text: str, where: str, compares: str, unit: str, low: float, high: float, effect: Callable, every: bool = False
     ) -> Claim:
         """About all decoders on `every` data set, or about those that are attacks, on the main one."""
-        return Claim(text, where, compares, unit, low, high, partial(of_every, effect, not every), by_dataset=every)
+        measured = compares if every else f"{compares}; {ATTACKS}"
+        return Claim(text, where, measured, unit, low, high, partial(of_every, effect, not every), by_dataset=every)
 
     margin = names.rate_margin
     return {
@@ -75,7 +78,7 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
         "transfer-below-the-diagonal": Claim(
             "Another recognizer takes fewer reconstructions for the person than the attacked one",
             "Shahreza & Marcel, 2023",
-            "share accepted as the same photo at 0.1 % FMR, the other recognizer minus the attacked one",
+            f"share accepted as the same photo at 0.1 % FMR, the other recognizer minus the attacked one; {ATTACKS}",
             "share",
             -inf,
             0,
