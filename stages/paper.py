@@ -7,7 +7,7 @@ from dfd.params import load_params
 from dfd.reporting.page import Section, write_page
 from dfd.reporting.tables import read_metrics
 from stages import log, run
-from stages.report import LEAD, evaluated_on, pictures, run_chapters
+from stages.report import LEAD, evaluated_on, inversion, pictures, run_chapters
 
 FINDINGS = (
     "What the paper claims from its experiments, held against all metrics: choose a verdict to see its claims alone."
@@ -34,6 +34,7 @@ def main() -> None:
     found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
     chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", found, FINDINGS)]}
     chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
+    chapters["What templates give away"] = inversion(read_metrics("invert", params.decoders), params.roles.verification)
     for chapter, pattern, sentence in PICTURES:
         chapters.setdefault(chapter, []).extend(pictures(pattern, sentence))
     write_page("plots/paper.html", "Deep Face Decoder: the paper's experiments", LEAD, chapters)

@@ -10,6 +10,7 @@ from dfd.findings.common import names_of
 from dfd.findings.rule import findings
 from dfd.params import load_params
 from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
+from dfd.reporting.inversion import inversion_tables
 from dfd.reporting.page import Section, write_page
 from dfd.reporting.tables import key_table, quality_table, read_metrics, verification_table, view2_table
 from dfd.studies.claims import every_claim
@@ -47,6 +48,14 @@ PICTURES = (
     ("Disentangling", "disentangle/*/*.png", "The identity or the attribute part of a template replaced by a mean one: which changes the person, which the gender perceived?"),
 )  # fmt: skip
 
+# The same of what a decoder gives away of the people of roles.verification, below plots/invert/<decoder>/<data set>.
+INVERSION = (
+    ("sources", "Faces, what each kind of decoder makes of their templates, and the training face with the nearest template: which is the person?"),
+    ("spread", "Face, reconstruction, and how far apart faces of like templates are at each pixel: bright is what the template leaves open."),
+    ("judges", "Reconstructions accepted by each recognizer as the false match rate grows: the decoded one, and those that had no part in it."),
+    ("protections", "Recognition that is left against faces that are left: a good protection lies at the right, low."),
+)  # fmt: skip
+
 
 def main() -> None:
     params = load_params()
@@ -76,15 +85,17 @@ def main() -> None:
         stage: read_metrics(stage, params.recognizers)
         for stage in ("occlude", "attack", "cluster", "aggregate", "disentangle")
     }
+    inverted = read_metrics("invert", params.decoders)
     others = [name for name in params.datasets if name != params.roles.verification]
     judged = findings(
         every_claim(names_of(params.experiments)),
-        studies | {"verify": verification},
+        studies | {"verify": verification, "invert": inverted},
         params.roles.verification,
         others,
     )
     chapters = {"Key figures": [], "Findings": _found(judged)}
     chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
+    chapters["What templates give away"] = inversion(inverted, params.roles.verification)
     write_page("plots/report.html", "Deep Face Decoder", LEAD, chapters)
     log.info("wrote plots/report.html with %d chapters", len(chapters))
 
@@ -125,6 +136,15 @@ def run_chapters(
     )
     chapters["Verification"] = _verification(verification)
     return chapters
+
+
+def inversion(metrics: Mapping[str, dict], dataset: str) -> list[Section]:
+    """The study of what decoders give away of a data set's people: metrics of `invert`, by decoder."""
+    measured = {decoder: values[dataset] for decoder, values in metrics.items() if values.get(dataset)}
+    sections = [Section(heading, table, text) for heading, text, table in inversion_tables(measured)]
+    return sections + [
+        section for name, sentence in INVERSION for section in pictures(f"invert/*/{dataset}/{name}.png", sentence)
+    ]
 
 
 def _verification(verification: Mapping[str, dict]) -> list[Section]:

@@ -12,6 +12,7 @@ from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.findings.tables import findings_markdown
 from dfd.learning.settings import TrainRecognizer
 from dfd.params import Params
+from dfd.reporting.inversion import inversion_tables
 from dfd.reporting.tables import (
     markdown_table,
     quality_table,
@@ -36,6 +37,11 @@ def write_results(params: Params, name: str, folder: Path) -> None:
     measured = {variant: metrics[name] for variant, metrics in quality.items() if metrics.get(name)}
     if photos is None or not measured or not verification:
         raise DfdError(f"metrics: a run on {name} has left none here; run `dvc repro`")
+    invert = {
+        decoder: metrics[name]
+        for decoder, metrics in read_metrics("invert", params.decoders).items()
+        if metrics.get(name)
+    }
     results = {
         "preprocess": photos,
         "train_recognizer": recognizers,
@@ -45,6 +51,7 @@ def write_results(params: Params, name: str, folder: Path) -> None:
         "noise": {variant: metrics["noise"] for variant, metrics in measured.items()},
         "storage": {variant: metrics["storage"] for variant, metrics in measured.items()},
         "adapters": read_metrics("adapters", params.experiments.adapters.recognizers),
+        "invert": invert,
         "verify": verification,
         "findings": _findings(name),
     }
@@ -110,6 +117,10 @@ def write_results(params: Params, name: str, folder: Path) -> None:
             ),
             markdown_table(_adapters(results["adapters"])),
         ]
+    if invert:
+        parts.append("## What templates give away")
+        for heading, text, table in inversion_tables(invert):
+            parts += [f"### {heading}\n\n{text}", markdown_table(table)]
     if results["findings"]:
         parts += [
             "## What the paper's text claims, as far as its stages ran",
