@@ -50,10 +50,11 @@ PICTURES = (
 
 # The same of what a decoder gives away of the people of roles.verification, below plots/invert/<decoder>/<data set>.
 INVERSION = (
-    ("sources", "Faces, what each kind of decoder makes of their templates, and the training face with the nearest template: which is the person?"),
-    ("spread", "Face, reconstruction, and how far apart faces of like templates are at each pixel: bright is what the template leaves open."),
-    ("judges", "Reconstructions accepted by each recognizer as the false match rate grows: the decoded one, and those that had no part in it."),
-    ("protections", "Recognition that is left against faces that are left: a good protection lies at the right, low."),
+    ("sources", "Photos, what each kind of decoder makes of their templates, and the training face with the nearest template: which is the person?"),
+    ("spread", "Faces, reconstructions, what these miss, and the spread that templates leave open, learned from training faces: bright is far."),
+    ("judges", "Reconstructions that each recognizer takes for the person: the decoded one, and those that had no part in it."),
+    ("curves", "The same at any false acceptance rate, beside how many photos of the person are accepted: reconstructions as high as photos are as good."),
+    ("protections", "Recognition that is left against faces that are left: a good protection lies at the right, and low."),
 )  # fmt: skip
 
 
