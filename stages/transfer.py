@@ -23,7 +23,7 @@ def main() -> None:
     for kind, what in KINDS.items():
         table = transfer_table(metrics, dataset, far, kind)
         write_table(f"plots/transfer/{kind}.csv", table)
-        title = f"{dataset}: accepted as {what}, {at} (framed: self-judged)"
+        title = f"{dataset}, {at}: accepted as\n{what} (framed: self-judged)"
         if len(table):
             matrix_figure(f"plots/transfer/{kind}.png", table, title, "seen by", "decoder")
         else:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-WRITTEN = ("data/", "metrics/", "plots/", "released/", "docs/")  # where stages write, and what is shipped for them
+WRITTEN = (
+    "data/",
+    "metrics/",
+    "plots/",
+    "released/",
+    "docs/results/",
+)  # where stages write, and what is shipped for them
 
 
 def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[str], set[tuple[str, str]]]:
