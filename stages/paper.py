@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from dfd.params import load_params
+from dfd.reporting.chapters import LEAD, evaluated_on, inversion, pictures, run_chapters
 from dfd.reporting.page import Section, write_page
 from dfd.reporting.tables import read_metrics
 from stages import log, run
-from stages.report import LEAD, evaluated_on, inversion, pictures, run_chapters
 
 FINDINGS = (
     "What the paper claims from its experiments, held against all metrics: choose a verdict to see its claims alone."

@@ -5,11 +5,13 @@ import io
 from collections.abc import Mapping
 from html import escape
 
+import numpy as np
 import torch
 from PIL import Image
 
 from dfd.studies.inversion.attack_rate import key
 from dfd.studies.inversion.audit import FMRS, Audit
+from dfd.templates.people import spread
 
 SHOWN = 20  # reconstructions
 STYLE = """
@@ -84,9 +86,9 @@ def page(audit: Audit, title: str, left_out: Mapping[str, str], faces: bool) -> 
     parts.append("<h2>In the words of the standards</h2>" + _table(["property", "here"], STANDARDS))
     if faces:
         parts.append("<h2>Photos and what their templates give away</h2>")
-        for key_, original, image in list(zip(audit.keys, audit.originals, audit.images, strict=True))[:SHOWN]:
-            pictures = "".join(f'<img alt="" src="{_inline(part)}">' for part in (original, image))
-            parts.append(f"<figure>{pictures}<figcaption>{escape(key_)}</figcaption></figure>")
+        for row in spread(np.arange(len(audit.keys)), SHOWN):
+            pictures = "".join(f'<img alt="" src="{_inline(part[row])}">' for part in (audit.originals, audit.images))
+            parts.append(f"<figure>{pictures}<figcaption>{escape(audit.keys[row])}</figcaption></figure>")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(parts)}</body></html>\n'
 
