@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dfd.photos.datasets import orl_photos
-from dfd.templates.files import read_templates, write_templates_file
+from dfd.templates.files import read_keyed_templates_file, write_templates_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ def test_the_systems_own_model_judges_where_it_is_known(dfd, photos, templates, 
 
 
 def test_an_unknown_system_is_judged_by_others_alone(dfd, photos, templates, tmp_path):
-    keys, vectors = read_templates(templates)
+    _, keys, vectors, *_ = read_keyed_templates_file(templates)
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(128, 128)))[0].astype(np.float32)
     write_templates_file(
         tmp_path / "theirs.npz", [*keys, "nobody/1.pgm"], np.vstack([vectors @ rotation, rotation[:1]])
@@ -121,7 +121,7 @@ def test_one_photo_a_person_says_nothing_of_type_2(dfd, tmp_path):
     ],
 )
 def test_a_mistake_is_one_line(dfd, project, photos, templates, tmp_path, mistake, message):
-    keys, vectors = read_templates(templates)
+    _, keys, vectors, *_ = read_keyed_templates_file(templates)
     file, options = tmp_path / "theirs.npz", ["--out", tmp_path / "a.html"]
     if mistake == "another page":
         options = ["--out", tmp_path / "a.pdf"]

@@ -28,6 +28,7 @@ STAGES = {
     "cluster": [],
     "aggregate": [],
     "disentangle": ["vgg"],
+    "invert": ["vgg-resnet"],
     "ablation": [],
     "recognizer_loss": [],
     "template_layer": [],
