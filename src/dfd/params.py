@@ -87,9 +87,7 @@ class Params(Settings):
 
     def entry(self, section: str, name: str):
         """The entry `name` of a section (of a part of one: `a.b.c`) that is a dictionary. Raises DfdError where there is none."""
-        if (
-            section == "decoders"
-        ):  # gathered from two sections, of which a stage reads, and declares, its own entry alone
+        if section == "decoders":  # of two sections, of which a stage reads, and declares, its own entry alone
             for decoders in (self.variants, self.import_decoder):
                 if name in decoders:
                     return decoders[name].template

@@ -20,13 +20,13 @@ def inversion_tables(metrics: Mapping[str, Mapping]) -> list[tuple[str, str, pd.
         ),
         (
             "Identity and fidelity",
-            "Identity and fidelity, at 0.1 % FMR of the recognizer whose templates were decoded, beside what is no decoder of this kind: "
+            "At 0.1 % FMR of the recognizer whose templates were decoded, beside what is no decoder of this kind: "
             "`nearest` is the training face with the nearest template.",
             _sources(metrics),
         ),
         (
             "What is told where",
-            "What is told, by region: PSNR minus the mean face's (dB). `within 2 sd` is the share of pixels no further from the photo than twice "
+            "By region: PSNR minus the mean face's (dB). `within 2 sd` is the share of pixels no further from the photo than twice "
             "the spread that the decoder leaves open, learned from training faces.",
             _regions(metrics),
         ),
@@ -38,13 +38,13 @@ def inversion_tables(metrics: Mapping[str, Mapping]) -> list[tuple[str, str, pd.
         ),
         (
             "What helps",
-            "What helps: the system's own TAR (%) at 0.1 % FMR with protected templates, and SAR II (%) of faces decoded from them by an attacker who "
+            "The system's own TAR (%) at 0.1 % FMR with protected templates, and SAR II (%) of faces decoded from them by an attacker who "
             "does not know of the protection and by one who maps templates back. The recognizer without protection judges.",
             _protections(metrics),
         ),
         (
             "Unlinkability, and the worst case",
-            "Unlinkability over keys, D_sys (0: unlinkable, 1: linkable; Gomez-Barrero et al., 2017) with 10 bins, and white-box refinement of the pixels: SAR "
+            "Over keys, D_sys (0: unlinkable, 1: linkable; Gomez-Barrero et al., 2017) with 10 bins, and white-box refinement of the pixels: SAR "
             "II (%) before → after, and what it costs in PSNR.",
             _links_and_refinement(metrics),
         ),
