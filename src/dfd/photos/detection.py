@@ -39,8 +39,12 @@ class Detector:
     def __init__(self, sides: tuple[int, int], min_face: float, device: torch.device):
         self.sides = sides
         self.min_face = min_face
+        self.device = device
         # Channels last: faster on a CPU (benchmarks/speed.py), where max-pooling is much of its time otherwise.
         self.network = facenet_pytorch.MTCNN(keep_all=True, device=device).to(memory_format=torch.channels_last)
+
+    def __reduce__(self) -> tuple:
+        return Detector, (self.sides, self.min_face, self.device)
 
     @staticmethod
     def weights_sha256() -> str:
