@@ -3,6 +3,7 @@
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
+from dfd.core.shards import shared
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer, weights_sha256
@@ -16,8 +17,9 @@ def main(dataset: str, recognizer: str) -> None:
     params = load_params()
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
     faces = FaceStore(FACES.format(dataset))
+    sharing = shared(f"embed-{dataset}-{recognizer}", params.processes, module.device)
     if module.embeds_images:
-        template, mirrored = embed_faces(module, faces)
+        template, mirrored = embed_faces(module, faces, sharing)
         metrics = matched(template, len(faces))
         if metrics["faces_without_template"]:
             raise DfdError(
@@ -34,6 +36,7 @@ def main(dataset: str, recognizer: str) -> None:
     arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
     write_templates(TEMPLATES.format(dataset, recognizer), faces, *arrays, attributes)
     write_json(f"metrics/embed/{dataset}/{recognizer}.json", metrics)
+    sharing.finish()
     log.info(
         "%d templates of %d faces of %s by %s, %d-d",
         metrics["n_templates"],

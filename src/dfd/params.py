@@ -60,6 +60,7 @@ class Params(Settings):
     device: str
     precision: Literal["auto", "float32", "bfloat16"]
     memory_gb: NonNegative
+    processes: Count | Literal["auto"]
     bootstrap: Annotated[int, Field(ge=100)]
     datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
     roles: Roles

@@ -104,14 +104,15 @@ class FaceStore:
         """The context crops of `rows`, (N, 3, S, S) in [0, 1]."""
         return self._decoded(rows).float() / 255
 
-    def _decoded(self, rows: Sequence[int]) -> torch.Tensor:
+    def encoded(self, rows: Sequence[int]) -> list[bytes]:
+        """The context crops of `rows` as they are stored, JPEG."""
         if self._file is None or self._process != os.getpid():  # a loader worker, forked or spawned, opens its own
             self._file, self._process = h5py.File(self.path), os.getpid()
         data = self._file["crops"]
-        decoded = [
-            np.asarray(Image.open(io.BytesIO(data[self.offsets[row] : self.offsets[row + 1]].tobytes())))
-            for row in rows
-        ]
+        return [data[self.offsets[row] : self.offsets[row + 1]].tobytes() for row in rows]
+
+    def _decoded(self, rows: Sequence[int]) -> torch.Tensor:
+        decoded = [np.asarray(Image.open(io.BytesIO(crop))) for crop in self.encoded(rows)]
         return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
 
     def views(self, rows: Sequence[int], size: int | tuple[int, int], matrix: np.ndarray = PLAIN) -> torch.Tensor:

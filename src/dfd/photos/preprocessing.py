@@ -1,8 +1,10 @@
 """From an archive of photos to a face store: decode, detect, choose, align, crop; every photo is accounted for."""
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import h5py
@@ -13,13 +15,15 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.shards import NOT_SHARED, Shard, Sharing, in_shards
 from dfd.faces.geometry import GEOMETRIES, crop, inside
 from dfd.faces.store import FaceWriter, encode_crop, write_index
 from dfd.photos.archives import read_photos
 from dfd.photos.decoding import Rejected, decode_photo
 from dfd.photos.detection import SELECTIONS, Detections, Detector
 
-BATCH = 64  # photos detected at once
+BATCH = 64  # photos detected at once, and of a shard: a killed run has at most some of these to do again
+BATCH_BYTES = 32_000_000  # of a shard's photos as they come, beyond the last one
 BATCH_PIXELS = 64_000_000  # of decoded photos held at once, beyond the last one
 
 
@@ -51,12 +55,13 @@ def preprocess(
     min_side: int,
     genders: Mapping[str, str] | None = None,
     kept_for_test: Collection[str] = (),
+    sharing: Sharing = NOT_SHARED,
 ) -> pd.DataFrame:
     """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
 
     size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
     folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known;
-    kept_for_test: identities of the split `test`, whatever their draw.
+    kept_for_test: identities of the split `test`, whatever their draw. Neither `sharing` nor a kill shows in what is written.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -68,22 +73,33 @@ def preprocess(
         "detector": "mtcnn",
         "detector_sha256": detector.weights_sha256(),
     }
+    settings = {
+        "geometry": geometry,
+        "size": size,
+        "context": context,
+        "fill": fill,
+        "select": select,
+        "min_probability": min_probability,
+        "max_megapixels": max_megapixels,
+        "min_side": min_side,
+    }
+    decides = [settings, attributes["detector_sha256"], detector.sides, detector.min_face, detector.device.type]
+
+    def stamp(shard: list[dict]) -> str:
+        return hashlib.sha256(json.dumps([decides, [row["sha256"] for row in shard]]).encode()).hexdigest()
+
+    photos = _described(archive, shares, seed, genders or {}, kept_for_test)
     with replacing(store) as temporary:
         with h5py.File(temporary, "w") as file:
             writer = FaceWriter(file)
-            for batch in _batches(
-                _described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side
-            ):
-                good = [(row, image) for row, image in batch if image is not None]
-                for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
-                    chosen = _choose(row, faces.at_least(min_probability), image, select)
-                    if chosen is None:
-                        continue
-                    window = GEOMETRIES[geometry](*chosen)
-                    row["window"] = window.ravel().tolist()
-                    row["inside"] = inside(window, image.size)
-                    row["row"] = writer.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
-                rows += [row for row, _ in batch]
+            work = partial(_cropped, detector=detector, **settings)
+            for shard, done in in_shards(work, _shards(photos), sharing, stamp):
+                crops = iter(np.split(done["crops"], done["ends"][:-1]))
+                for row, seen in zip(shard, json.loads(done["seen"].tobytes()), strict=True):
+                    del row["data"]
+                    rows.append(
+                        row | seen | ({"row": writer.append(next(crops).tobytes())} if "window" in seen else {})
+                    )
             writer.close(attributes)
         index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         if index["row"].notna().sum() == 0:
@@ -107,6 +123,45 @@ COLUMNS = {
     "sha256": "string",
     "gender": "string",  # male, female, null
 }
+
+
+def _shards(rows: Iterator[dict]) -> Iterator[list[dict]]:
+    """Rows of photos that are worked on together, whatever the number of processes."""
+    shard, size = [], 0
+    for row in rows:
+        shard.append(row)
+        size += len(row["data"])
+        if len(shard) == BATCH or size >= BATCH_BYTES:
+            yield shard
+            shard, size = [], 0
+    if shard:
+        yield shard
+
+
+def _cropped(
+    rows: list[dict], *, detector: Detector, geometry: str, size: int, context: float, fill: str, select: str,
+    min_probability: float, max_megapixels: float, min_side: int,
+) -> Shard:  # fmt: skip
+    """What is seen in the photos of rows. seen: JSON, a dictionary for each photo that goes into its row of the index;
+    crops: the encoded crops, one after the other, of those with a `window`; ends: where each ends."""
+    seen: list[dict] = []
+    crops: list[bytes] = []
+    for batch in _batches((row["data"] for row in rows), max_megapixels, min_side):
+        good = [(found, image) for found, image in batch if image is not None]
+        for (found, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
+            chosen = _choose(found, faces.at_least(min_probability), image, select)
+            if chosen is None:
+                continue
+            window = GEOMETRIES[geometry](*chosen)
+            found["window"] = window.ravel().tolist()
+            found["inside"] = inside(window, image.size)
+            crops.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
+        seen += [found for found, _ in batch]
+    return {
+        "seen": np.frombuffer(json.dumps(seen).encode(), np.uint8),
+        "crops": np.frombuffer(b"".join(crops), np.uint8),
+        "ends": np.cumsum([len(encoded) for encoded in crops], dtype=np.int64),
+    }
 
 
 def find_window(
@@ -167,19 +222,20 @@ def _described(
 
 
 def _batches(
-    rows: Iterator[dict], max_megapixels: float, min_side: int
+    photos: Iterable[bytes], max_megapixels: float, min_side: int
 ) -> Iterator[list[tuple[dict, Image.Image | None]]]:
-    """Rows with their decoded photos; None, and the reason in the row, for a photo that cannot be one."""
+    """Decoded photos, each with an empty dictionary; None, and in it the reason, for a photo that cannot be one."""
     batch, pixels = [], 0
-    for row in rows:
+    for data in photos:
+        found: dict = {}
         try:
-            image = decode_photo(row.pop("data"), max_megapixels, min_side)
+            image = decode_photo(data, max_megapixels, min_side)
             pixels += image.width * image.height
         except Rejected as rejected:
-            row["reason"] = rejected.reason
+            found["reason"] = rejected.reason
             image = None
-        batch.append((row, image))
-        if len(batch) == BATCH or pixels >= BATCH_PIXELS:
+        batch.append((found, image))
+        if pixels >= BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:

@@ -56,6 +56,9 @@ class OnnxRecognizer(Recognizer):
         self.register_buffer("model", torch.empty(0, dtype=torch.uint8))
         self._session, self._session_device = None, None
 
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_session": None}  # which a worker process opens for itself
+
     def check(self) -> None:
         """The preprocessing's shapes; and, where there is a model, that it gives templates of two images."""
         with torch.no_grad():
