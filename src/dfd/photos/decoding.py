@@ -1,11 +1,28 @@
 """Decoding whatever people call a photo."""
 
+import functools
 import io
+import logging
+import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from dfd.photos.archives import Unread
+
+log = logging.getLogger(__name__)
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit: here `max_megapixels` decides, before a pixel is decoded
+
+HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands, at bytes 8 to 12
+# The first bytes of pictures that Pillow does not read: TIFF of an odd kind and cameras' raw files, JPEG XL, PostScript,
+# PDF, OpenEXR, Radiance, Fujifilm's raw.
+UNSUPPORTED = (
+    *(b"II*\0", b"MM\0*", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"%!PS", b"%PDF", b"v/1\x01", b"#?RADIANCE"),
+    b"FUJIFILMCCD-RAW",
+)
+DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera's grey levels
+TIFF_RANGES = ((340, 341), (280, 281))  # tags: SMinSampleValue and SMaxSampleValue, MinSampleValue and MaxSampleValue
 
 
 class Rejected(Exception):
@@ -16,36 +33,74 @@ class Rejected(Exception):
         self.reason = reason
 
 
-def decode_photo(data: bytes, max_megapixels: float, min_side: int) -> Image.Image:
-    """The photo as upright 8-bit RGB: EXIF rotation applied, an animation's first frame, CMYK and 16 bits converted.
+def decode_photo(data: bytes, max_megapixels: float, min_side: int, background: str = "white") -> Image.Image:
+    """The photo as upright 8-bit RGB: EXIF rotation applied (where its EXIF can be read), an animation's first frame,
+    transparent pixels laid on `background` (a colour's name, or #rrggbb), CMYK, more bits and floats converted.
 
-    Raises Rejected: `empty`, `not-an-image`, `damaged` (truncated or corrupt), `too-large` (above `max_megapixels`,
-    known from its header, before any pixel is decoded) or `too-small` (a side below `min_side` pixels).
+    Raises Rejected: `empty`, or why the bytes are missing (`Unread`); `not-an-image`; `unsupported-format`;
+    `heic-needs-pillow-heif`, an optional package; `damaged` (truncated or corrupt); `too-large` (above `max_megapixels`,
+    known from its header, before any pixel is decoded); `too-small` (a side below `min_side` pixels); `transparent`
+    (wholly); `not-finite` and `unknown-range`, of pixels that are no grey levels.
     """
+    if isinstance(data, Unread):
+        raise Rejected(data.reason)
     if not data:
         raise Rejected("empty")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about EXIF that it passes over: they name neither photo nor remedy
+        photo = _opened(data)
+        if photo.width * photo.height > max_megapixels * 1e6:
+            raise Rejected("too-large")
+        if min(photo.size) < min_side:
+            raise Rejected("too-small")
+        try:
+            deep = "16" in str(photo.tile[0].args) if photo.tile else False
+            if photo.format != "MPO" and getattr(photo, "is_animated", False):
+                _say_first_frame()
+            photo.load()
+            return _upright(_to_rgb(photo, deep, background))
+        except Rejected:
+            raise
+        except MemoryError:
+            raise Rejected("too-large") from None
+        except Exception:  # noqa: BLE001 (Pillow's decoders raise whatever they stumble over in a corrupt file)
+            raise Rejected("damaged") from None
+
+
+def _opened(data: bytes) -> Image.Image:
     try:
         photo = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise Rejected("not-an-image") from None
-    except Exception:  # noqa: BLE001 (Pillow's readers raise whatever they stumble over in a corrupt file)
+        if data[4:8] == b"ftyp" and data[8:12] in HEIF:
+            return _heif(data)
+        known = data.startswith(UNSUPPORTED) or data[4:8] == b"ftyp" or b"<svg" in data[:1000]
+        raise Rejected("unsupported-format" if known else "not-an-image") from None
+    except Exception:  # noqa: BLE001 (as below)
         raise Rejected("damaged") from None
-    if photo.width * photo.height > max_megapixels * 1e6:
-        raise Rejected("too-large")
-    if min(photo.size) < min_side:
-        raise Rejected("too-small")
+    # EPS would run Ghostscript; a stub has no decoder.
+    if photo.format == "EPS" or isinstance(photo, ImageFile.StubImageFile):
+        raise Rejected("unsupported-format")
+    return photo
+
+
+def _heif(data: bytes) -> Image.Image:
     try:
-        photo.load()
-        return _to_rgb(ImageOps.exif_transpose(photo))
-    except MemoryError:
-        raise Rejected("too-large") from None
-    except Exception:  # noqa: BLE001 (and so do its decoders)
+        import pillow_heif  # the extra `heic` of this project
+    except ImportError:
+        raise Rejected("heic-needs-pillow-heif") from None
+    try:
+        return pillow_heif.open_heif(io.BytesIO(data)).to_pillow()
+    except Exception:  # noqa: BLE001 (as below)
         raise Rejected("damaged") from None
 
 
-def _to_rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I") or photo.mode == "F":  # 16 bits and more, which Pillow's convert() would clip
-        values = np.asarray(photo, dtype=np.float64)
-        white = 65535.0 if values.max() > 255 else 255.0
-        photo = Image.fromarray((values.clip(0, white) * (255.0 / white)).round().astype(np.uint8))
-    return photo.convert("RGB")
+@functools.cache
+def _say_first_frame() -> None:
+    log.warning("of photos with several frames (animations, pages) the first one is taken")
+
+
+def _upright(photo: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(photo)
+    except Exception:  # noqa: BLE001 (in EXIF that cannot be read no rotation is told)
+        return photo
