@@ -54,11 +54,13 @@ def decode_photo(data: bytes, max_megapixels: float, min_side: int, background: 
         if min(photo.size) < min_side:
             raise Rejected("too-small")
         try:
-            deep = "16" in str(photo.tile[0].args) if photo.tile else False
+            reduced = ";16" in str(photo.tile) and not photo.mode.startswith("I")  # to colours' upper 8 bits, by Pillow
             if photo.format != "MPO" and getattr(photo, "is_animated", False):
                 _say_first_frame()
             photo.load()
-            return _upright(_to_rgb(photo, deep, background))
+            upright = _upright(photo)
+            grey = photo.mode.startswith("I") or photo.mode == "F"
+            return _composed(_grey(upright, photo) if grey else upright, reduced, background)
         except Rejected:
             raise
         except MemoryError:
@@ -104,3 +106,62 @@ def _upright(photo: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(photo)
     except Exception:  # noqa: BLE001 (in EXIF that cannot be read no rotation is told)
         return photo
+
+
+def _grey(upright: Image.Image, photo: Image.Image) -> Image.Image:
+    """8 bits of a photo of more, which Pillow's convert() would clip; `photo`, as it was opened, tells their range."""
+    values = np.asarray(upright, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise Rejected("not-finite")
+    black, white = _stated_range(photo) or (0.0, _white(values, photo.mode))
+    if photo.mode == "F" and black == 0 and white == 1 and values.min() < 0:
+        black = -1.0
+    if values.min() < black:
+        raise Rejected("unknown-range")
+    grey = Image.fromarray(((values - black) * (255.0 / (white - black))).clip(0, 255).round().astype(np.uint8))
+    if "transparency" in photo.info:  # a level that stands for nothing
+        grey.putalpha(Image.fromarray((values != photo.info["transparency"]).astype(np.uint8) * 255))
+    return grey
+
+
+def _stated_range(photo: Image.Image) -> tuple[float, float] | None:
+    """(black, white) where the file says which levels these are."""
+    if photo.format == "PPM":  # Pillow has scaled it by its own maximum
+        return 0.0, 65535.0
+    tags = photo.tag_v2 if photo.format == "TIFF" else {}
+    for least, most in TIFF_RANGES:
+        if least in tags and most in tags:
+            black, white = (float(np.ravel(tags[tag])[0]) for tag in (least, most))
+            if np.isfinite([black, white]).all() and black < white:
+                return black, white
+    return None
+
+
+def _white(values: np.ndarray, mode: str) -> float:
+    """The least level of a usual white that no pixel exceeds: 1 for floats, else that of a camera's bits.
+
+    Raises Rejected, `unknown-range`, above 16 bits, and where all pixels are dark by that measure.
+    """
+    whites = [1.0] * (mode == "F") + [2.0**bits - 1 for bits in DEPTHS]
+    white = next((white for white in whites if values.max() <= white), np.inf)
+    if not _reaches(values.max(), white):
+        raise Rejected("unknown-range")
+    return white
+
+
+def _reaches(most: float, white: float) -> bool:
+    """Whether a photo with this brightest pixel may have this white: no photo stays below a quarter of it."""
+    return most >= white / 4
+
+
+def _composed(photo: Image.Image, reduced: bool, background: str) -> Image.Image:
+    """The photo as RGB, its transparent pixels as `background`."""
+    if photo.has_transparency_data:
+        photo = photo.convert("RGBA")
+        if photo.getextrema()[3][1] == 0:
+            raise Rejected("transparent")
+        photo = Image.alpha_composite(Image.new("RGBA", photo.size, background), photo)
+    photo = photo.convert("RGB")
+    if reduced and not _reaches(max(most for _, most in photo.getextrema()), 255):
+        raise Rejected("unknown-range")
+    return photo
