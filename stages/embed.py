@@ -2,7 +2,6 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
-from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer, weights_sha256
@@ -19,10 +18,6 @@ def main(dataset: str, recognizer: str) -> None:
     if module.embeds_images:
         template, mirrored = embed_faces(module, faces)
         metrics = matched(template, len(faces))
-        if metrics["faces_without_template"]:
-            raise DfdError(
-                f"{RECOGNIZER.format(recognizer)}: {metrics['faces_without_template']} of its templates are NaN"
-            )
     else:
         template, metrics = look_up(*module.templates_of(dataset), faces)
         mirrored = None

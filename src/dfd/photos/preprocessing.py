@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import h5py
@@ -34,9 +34,21 @@ def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
     return split  # draw lies in the rounding error below 1
 
 
-def preprocess(
-    archive: str | Path,
-    store: str | Path,
+def preprocess(archive: str | Path, store: str | Path, **settings) -> pd.DataFrame:
+    """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
+
+    settings: as of `find_faces`, which also raises DfdError if no photo holds a face.
+    """
+    with replacing(store) as temporary, h5py.File(temporary, "w") as file:
+        index = find_faces(read_photos(archive), str(archive), file, **settings)
+    write_index(Path(store).with_suffix(".parquet"), index)
+    return index
+
+
+def find_faces(
+    photos: Iterable[tuple[str, bytes]],
+    name: str,
+    file: h5py.File,
     *,
     detector: Detector,
     shares: Mapping[str, float],
@@ -52,11 +64,11 @@ def preprocess(
     genders: Mapping[str, str] | None = None,
     kept_for_test: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
+    """Write the faces of photos, (key, bytes) as `read_photos` gives them, into an open face store; return its index.
 
-    size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
-    folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known;
-    kept_for_test: identities of the split `test`, whatever their draw.
+    name: of the photos as a whole, for messages. size: pixels of the plain view's side; context: the stored crop's side in
+    windows. The identity of a photo is its folder's name (a photo at the top is its own identity); genders: by photo or by
+    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -68,27 +80,23 @@ def preprocess(
         "detector": "mtcnn",
         "detector_sha256": detector.weights_sha256(),
     }
-    with replacing(store) as temporary:
-        with h5py.File(temporary, "w") as file:
-            writer = FaceWriter(file)
-            for batch in _batches(
-                _described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side
-            ):
-                good = [(row, image) for row, image in batch if image is not None]
-                for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
-                    chosen = _choose(row, faces.at_least(min_probability), image, select)
-                    if chosen is None:
-                        continue
-                    window = GEOMETRIES[geometry](*chosen)
-                    row["window"] = window.ravel().tolist()
-                    row["inside"] = inside(window, image.size)
-                    row["row"] = writer.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
-                rows += [row for row, _ in batch]
-            writer.close(attributes)
-        index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        if index["row"].notna().sum() == 0:
-            raise DfdError(f"{archive}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
-    write_index(Path(store).with_suffix(".parquet"), index)
+    writer = FaceWriter(file)
+    photos = tqdm(photos, desc=f"faces of {name}", unit=" photos", disable=None)
+    for batch in _batches(_described(photos, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side):
+        good = [(row, image) for row, image in batch if image is not None]
+        for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
+            chosen = _choose(row, faces.at_least(min_probability), image, select)
+            if chosen is None:
+                continue
+            window = GEOMETRIES[geometry](*chosen)
+            row["window"] = window.ravel().tolist()
+            row["inside"] = inside(window, image.size)
+            row["row"] = writer.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
+        rows += [row for row, _ in batch]
+    writer.close(attributes)
+    index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    if index["row"].notna().sum() == 0:
+        raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
     return index
 
 
@@ -140,7 +148,7 @@ def _reasons(index: pd.DataFrame) -> dict[str, int]:
 
 
 def _described(
-    archive: str | Path,
+    photos: Iterable[tuple[str, bytes]],
     shares: Mapping[str, float],
     seed: int,
     genders: Mapping[str, str],
@@ -149,7 +157,7 @@ def _described(
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
     keys: set[str] = set()
-    for name, data in tqdm(read_photos(archive), desc=f"faces of {archive}", unit=" photos", disable=None):
+    for name, data in photos:
         key = name
         while key in keys:
             copies[name] += 1

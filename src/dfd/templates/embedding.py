@@ -11,10 +11,12 @@ import torch
 from tqdm import tqdm
 
 from dfd.core.devices import exact_convolutions
+from dfd.core.vectors import refuse_degenerate
 from dfd.faces.geometry import after
 from dfd.faces.store import MIRROR, PLAIN, FaceStore
 from dfd.recognizers.base import Recognizer
 
+DEGENERATE = "the recognizer sees no face, or its weights are damaged"  # before what is wrong with its templates
 BATCH = {"cpu": 8}  # a CPU's cache holds no more of a ResNet's activations; other devices take 256
 
 
@@ -36,9 +38,14 @@ def embed_images(recognizer: Recognizer, images: torch.Tensor) -> torch.Tensor:
 def embed_views(
     recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN
 ) -> torch.Tensor:
-    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once."""
+    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once.
+
+    Raises DfdError where one is degenerate, naming the face.
+    """
     parts = [embed_crops(recognizer, faces, faces.crops(batch), view) for batch in batches(rows, recognizer.device)]
-    return torch.cat(parts)
+    templates = torch.cat(parts)
+    refuse_degenerate(templates, faces.faces["key"].iloc[rows].tolist(), DEGENERATE)
+    return templates
 
 
 @torch.inference_mode()
@@ -58,6 +65,8 @@ def _embedded(recognizer: Recognizer, embed: Callable, images: torch.Tensor) -> 
 def embed_faces(recognizer: Recognizer, faces: FaceStore) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
     learns: (N, D) with NaN in the other rows, None where there is no such split.
+
+    Raises DfdError where one is degenerate, naming the face, and where all are the same.
     """
     plain, mirrored, trains = [], [], np.zeros(len(faces), bool)
     trains[faces.rows("train")] = True
@@ -70,4 +79,7 @@ def embed_faces(recognizer: Recognizer, faces: FaceStore) -> tuple[torch.Tensor,
             flipped[trains[rows]] = embed_crops(recognizer, faces, crops[trains[rows]], MIRROR)
         mirrored.append(flipped)
         progress.update(len(rows))
-    return torch.cat(plain), torch.cat(mirrored) if trains.any() else None
+    plain, mirrored, keys = torch.cat(plain), torch.cat(mirrored), faces.faces["key"]
+    refuse_degenerate(plain, keys.tolist(), DEGENERATE, distinct=True)
+    refuse_degenerate(mirrored[torch.from_numpy(trains)], keys[trains].tolist(), DEGENERATE)
+    return plain, mirrored if trains.any() else None
