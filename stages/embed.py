@@ -2,7 +2,6 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
-from dfd.core.errors import DfdError
 from dfd.core.shards import shared
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
@@ -21,10 +20,6 @@ def main(dataset: str, recognizer: str) -> None:
     if module.embeds_images:
         template, mirrored = embed_faces(module, faces, sharing)
         metrics = matched(template, len(faces))
-        if metrics["faces_without_template"]:
-            raise DfdError(
-                f"{RECOGNIZER.format(recognizer)}: {metrics['faces_without_template']} of its templates are NaN"
-            )
     else:
         template, metrics = look_up(*module.templates_of(dataset), faces)
         mirrored = None

@@ -230,7 +230,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(dfd, project, photos, tmp_path, mistake):
     dimension = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).dimension
-    np.save(tmp_path / "wide.npy", np.zeros((2, 7)))
+    np.save(tmp_path / "wide.npy", np.eye(2, 7))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     np.save(tmp_path / "nan.npy", np.full((1, dimension), np.nan))

@@ -14,12 +14,14 @@ from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
 from dfd.core.settings import Count, NonNegative, Settings, problems, validated
-from dfd.decoder.settings import OPTIONS, ClosedForm, Decoder, ImportDecoder
+from dfd.decoder.settings import OPTIONS as DECODER_OPTIONS
+from dfd.decoder.settings import ClosedForm, Decoder, ImportDecoder
 from dfd.faces.settings import Faces
 from dfd.findings.settings import Findings
 from dfd.learning.phases import PHASES
 from dfd.learning.settings import Loss, TrainDecoder, TrainRecognizer, Variant
 from dfd.photos.settings import Dataset
+from dfd.recognizers.settings import OPTIONS as RECOGNIZER_OPTIONS
 from dfd.recognizers.settings import PRECOMPUTED, ImportRecognizer, Recognizer
 from dfd.studies.attack.settings import Attacks
 from dfd.studies.disentangling.settings import Disentangling
@@ -202,13 +204,15 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _options_are_of_the_architecture(self):
-        """Of decoders, ours and the competitors."""
-        decoders = {"decoder": (self.decoder.architecture, self.decoder.options)}
+        """Of decoders, ours and the competitors, and of recognizers."""
+        named = {"decoder": self.decoder, "experiments.recognizer_loss": self.experiments.recognizer_loss}
+        named |= {f"recognizers.{name}": recognizer for name, recognizer in self.recognizers.items()}
+        networks = [(where, network.architecture, network.options) for where, network in named.items()]
         for name, competitor in self.experiments.competitors.decoders.items():
-            decoders[f"experiments.competitors.decoders.{name}"] = (name, competitor.options)
-        for where, (architecture, options) in decoders.items():
-            if architecture in OPTIONS:
-                validated(OPTIONS[architecture], options, f"{where}.options")
+            networks.append((f"experiments.competitors.decoders.{name}", name, competitor.options))
+        for where, architecture, options in networks:
+            if architecture in (known := DECODER_OPTIONS | RECOGNIZER_OPTIONS):
+                validated(known[architecture], options, f"{where}.options")
         return self
 
     @model_validator(mode="after")

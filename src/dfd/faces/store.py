@@ -1,5 +1,6 @@
 """The face store: encoded context crops in HDF5, and an index with one row per photo found in Parquet."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -54,15 +55,17 @@ class FaceWriter:
 class FaceStore:
     """A data set's faces, read lazily; every image that leaves is RGB float32 in [0, 1], (N, 3, H, W).
 
-    path: the .h5 file, its index beside it as .parquet. Raises DfdError where either is missing or no face store.
+    path: the .h5 file, its index beside it as .parquet. opened: both, of a store that has no files: path is its name, and
+    it lasts while the file is open. Raises DfdError where either is missing or no face store.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, opened: tuple[h5py.File, pd.DataFrame] | None = None):
         self.path = Path(path)
         self.name = self.path.stem
+        self._file, self._process = opened[0] if opened else None, os.getpid()  # that opened it
         try:
-            self.index = pd.read_parquet(self.path.with_suffix(".parquet"))
-            with h5py.File(self.path) as file:
+            self.index = opened[1] if opened else pd.read_parquet(self.path.with_suffix(".parquet"))
+            with contextlib.nullcontext(opened[0]) if opened else h5py.File(self.path) as file:
                 self.attributes = {name: value for name, value in file.attrs.items()}
                 self.size = int(file.attrs["size"])
                 self.context = float(file.attrs["context"])
@@ -73,8 +76,6 @@ class FaceStore:
             raise DfdError(
                 f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
             ) from error
-        self._file: h5py.File | None = None
-        self._process = 0  # that opened it
 
     def __len__(self) -> int:
         return len(self.faces)

@@ -38,9 +38,21 @@ def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
     return split  # draw lies in the rounding error below 1
 
 
-def preprocess(
-    archive: str | Path,
-    store: str | Path,
+def preprocess(archive: str | Path, store: str | Path, **settings) -> pd.DataFrame:
+    """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
+
+    settings: as of `find_faces`, which also raises DfdError if no photo holds a face.
+    """
+    with replacing(store) as temporary, h5py.File(temporary, "w") as file:
+        index = find_faces(read_photos(archive), str(archive), file, **settings)
+    write_index(Path(store).with_suffix(".parquet"), index)
+    return index
+
+
+def find_faces(
+    photos: Iterable[tuple[str, bytes]],
+    name: str,
+    file: h5py.File,
     *,
     detector: Detector,
     shares: Mapping[str, float],
@@ -57,11 +69,12 @@ def preprocess(
     kept_for_test: Collection[str] = (),
     sharing: Sharing = NOT_SHARED,
 ) -> pd.DataFrame:
-    """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
+    """Write the faces of photos, (key, bytes) as `read_photos` gives them, into an open face store; return its index.
 
-    size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
-    folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known;
-    kept_for_test: identities of the split `test`, whatever their draw. Neither `sharing` nor a kill shows in what is written.
+    name: of the photos as a whole, for messages. size: pixels of the plain view's side; context: the stored crop's side in
+    windows. The identity of a photo is its folder's name (a photo at the top is its own identity); genders: by photo or by
+    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw. Neither
+    `sharing` nor a kill shows in what is written.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -88,23 +101,18 @@ def preprocess(
     def stamp(shard: list[dict]) -> str:
         return hashlib.sha256(json.dumps([decides, [row["sha256"] for row in shard]]).encode()).hexdigest()
 
-    photos = _described(archive, shares, seed, genders or {}, kept_for_test)
-    with replacing(store) as temporary:
-        with h5py.File(temporary, "w") as file:
-            writer = FaceWriter(file)
-            work = partial(_cropped, detector=detector, **settings)
-            for shard, done in in_shards(work, _shards(photos), sharing, stamp):
-                crops = iter(np.split(done["crops"], done["ends"][:-1]))
-                for row, seen in zip(shard, json.loads(done["seen"].tobytes()), strict=True):
-                    del row["data"]
-                    rows.append(
-                        row | seen | ({"row": writer.append(next(crops).tobytes())} if "window" in seen else {})
-                    )
-            writer.close(attributes)
-        index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        if index["row"].notna().sum() == 0:
-            raise DfdError(f"{archive}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
-    write_index(Path(store).with_suffix(".parquet"), index)
+    photos = tqdm(photos, desc=f"faces of {name}", unit=" photos", disable=None)
+    described = _described(photos, shares, seed, genders or {}, kept_for_test)
+    writer = FaceWriter(file)
+    for shard, done in in_shards(partial(_cropped, detector=detector, **settings), _shards(described), sharing, stamp):
+        crops = iter(np.split(done["crops"], done["ends"][:-1]))
+        for row, seen in zip(shard, json.loads(done["seen"].tobytes()), strict=True):
+            del row["data"]
+            rows.append(row | seen | ({"row": writer.append(next(crops).tobytes())} if "window" in seen else {}))
+    writer.close(attributes)
+    index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    if index["row"].notna().sum() == 0:
+        raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
     return index
 
 
@@ -195,7 +203,7 @@ def _reasons(index: pd.DataFrame) -> dict[str, int]:
 
 
 def _described(
-    archive: str | Path,
+    photos: Iterable[tuple[str, bytes]],
     shares: Mapping[str, float],
     seed: int,
     genders: Mapping[str, str],
@@ -204,7 +212,7 @@ def _described(
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
     keys: set[str] = set()
-    for name, data in tqdm(read_photos(archive), desc=f"faces of {archive}", unit=" photos", disable=None):
+    for name, data in photos:
         key = name
         while key in keys:
             copies[name] += 1

@@ -51,8 +51,15 @@ class DlibResNet(Recognizer):
     and `block{s}_{b}`, after the block's ReLU; `pool` (256) and `template` (128).
     """
 
-    def __init__(self, size: int = 150, layer: str = "template", tap: str = "block3_3", window: Window = "dlib"):
-        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256, window=window)
+    def __init__(
+        self,
+        size: int = 150,
+        layer: str = "template",
+        tap: str = "block3_3",
+        bgr: bool = False,
+        window: Window = "dlib",
+    ):
+        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256, window=window, bgr=bgr)
         self.conv1 = nn.Conv2d(3, 32, 7, stride=2)
         blocks, channels = {}, 32
         for stage, (width, count, down) in enumerate(STAGES, start=1):

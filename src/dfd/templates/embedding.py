@@ -16,10 +16,12 @@ from tqdm import tqdm
 from dfd.core.artefacts import state_sha256
 from dfd.core.devices import exact_convolutions
 from dfd.core.shards import NOT_SHARED, Shard, Sharing, in_shards
+from dfd.core.vectors import refuse_degenerate
 from dfd.faces.geometry import after
 from dfd.faces.store import MIRROR, PLAIN, FaceStore
 from dfd.recognizers.base import Recognizer
 
+DEGENERATE = "the recognizer sees no face, or its weights are damaged"  # before what is wrong with its templates
 BATCH = {"cpu": 8}  # a CPU's cache holds no more of a ResNet's activations; other devices take 256
 
 SHARD = 256  # faces, in whole batches: a killed run has at most some of these to do again
@@ -43,9 +45,14 @@ def embed_images(recognizer: Recognizer, images: torch.Tensor) -> torch.Tensor:
 def embed_views(
     recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN
 ) -> torch.Tensor:
-    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once."""
+    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once.
+
+    Raises DfdError where one is degenerate, naming the face.
+    """
     parts = [embed_crops(recognizer, faces, faces.crops(batch), view) for batch in batches(rows, recognizer.device)]
-    return torch.cat(parts)
+    templates = torch.cat(parts)
+    refuse_degenerate(templates, faces.faces["key"].iloc[rows].tolist(), DEGENERATE)
+    return templates
 
 
 @torch.inference_mode()
@@ -67,6 +74,8 @@ def embed_faces(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
     learns: (N, D) with NaN in the other rows, None where there is no such split.
+
+    Raises DfdError where one is degenerate, naming the face, and where all are the same.
     """
     trains = np.zeros(len(faces), bool)
     trains[faces.rows("train")] = True
@@ -91,6 +100,9 @@ def embed_faces(
     plain, mirrored = (
         torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in ("plain", "mirrored")
     )
+    keys = faces.faces["key"]
+    refuse_degenerate(plain, keys.tolist(), DEGENERATE, distinct=True)
+    refuse_degenerate(mirrored[torch.from_numpy(trains)], keys[trains].tolist(), DEGENERATE)
     return plain, mirrored if trains.any() else None
 
 

@@ -8,6 +8,7 @@ import torch
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.vectors import refuse_degenerate
 from dfd.faces.store import FaceStore
 
 
@@ -33,7 +34,8 @@ class Templates:
 
 
 class TemplateStore(Templates):
-    """Those of a file. Raises DfdError where it is missing, no template store, or was made from another face store."""
+    """Those of a file. Raises DfdError where it is missing, no template store, was made from another face store, or holds
+    what no template can be, rows of NaN apart."""
 
     def __init__(self, path: str | Path, faces: FaceStore):
         try:
@@ -42,11 +44,15 @@ class TemplateStore(Templates):
                 mirrored = torch.from_numpy(file["mirrored"][:]) if "mirrored" in file else None
                 self.attributes = dict(file.attrs)
                 fingerprint = file.attrs["faces_fingerprint"]
-        except (OSError, KeyError) as error:
-            raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
+        except Exception as error:  # whatever HDF5 makes of a damaged file
+            reason = " ".join(str(error).split())
+            raise DfdError(f"{path}: not a template store ({reason}); run `dvc repro embed`") from error
         if fingerprint != faces.fingerprint:
             raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
         super().__init__(faces, template, mirrored)
+        given = np.flatnonzero(~template.isnan().all(1).numpy())
+        keys = faces.faces["key"].iloc[given].tolist()
+        refuse_degenerate(template[given], keys, f"{path}, which `dvc repro embed` writes anew", distinct=True)
 
 
 def write_templates(
