@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import typer
 
-from dfd.core.errors import DfdError
+from dfd.core.errors import for_the_user
 
 log = logging.getLogger("stages")
 
@@ -40,9 +40,8 @@ def run(command: Callable) -> None:
     app.command()(timed)
     try:
         app()
-    except DfdError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except MemoryError:
-        print("error: out of memory; lower the batch size, the sizes or memory_gb in params.yaml", file=sys.stderr)
+    except Exception as error:
+        if (line := for_the_user(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(1)

@@ -19,10 +19,10 @@ import torch
 import typer
 from PIL import Image
 
-from dfd.core.artefacts import read_config, replacing, write_json
+from dfd.core.artefacts import read_config, replacing, write_json, write_text
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
-from dfd.core.errors import DfdError
+from dfd.core.errors import DfdError, for_the_user
 from dfd.core.vectors import few
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
@@ -324,8 +324,7 @@ def audit(
         judged = (recognizers, own, system, project.params.bootstrap, project.params.seed)
         found = run_audit(store, rows, people, vectors, module, *judged)
     text = page(found, f"What {file.recognizer or templates.stem} gives away, decoded by {name}", left_out, faces)
-    with replacing(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out, text)
     counts = {"n_left_out": len(left_out)}
     write_json(out.with_suffix(".json"), found.metrics | counts)
     typer.echo(f"wrote {out} and {out.with_suffix('.json')}")
@@ -345,8 +344,7 @@ def profile(
     for key, (old, new) in changes.items():
         typer.echo(f"{key}: {_shown(old)} -> {_shown(new)}")
     if apply and changes:
-        with replacing("params.yaml") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text("params.yaml", text)
     typer.echo(
         f"{len(changes)} changes" + (" written to params.yaml" if apply else "; --apply writes them to params.yaml")
     )
@@ -519,8 +517,10 @@ def main() -> None:
     """Run `dfd`; an error that its user can mend is one line and exit code 1."""
     try:
         app()
-    except DfdError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        if (line := for_the_user(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
 
 

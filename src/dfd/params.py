@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
-from dfd.core.settings import Count, NonNegative, Settings, problems, validated
+from dfd.core.settings import Count, Seed, Settings, problems, validated
 from dfd.decoder.settings import OPTIONS as DECODER_OPTIONS
 from dfd.decoder.settings import ClosedForm, Decoder, ImportDecoder
 from dfd.faces.settings import Faces
@@ -58,12 +58,12 @@ class Experiments(Settings):
 
 
 class Params(Settings):
-    seed: Annotated[int, Field(ge=0)]
-    device: str
+    seed: Seed
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")]
     precision: Literal["auto", "float32", "bfloat16"]
-    memory_gb: NonNegative
-    processes: Count | Literal["auto"]
-    bootstrap: Annotated[int, Field(ge=100)]
+    memory_gb: Annotated[float, Field(ge=0, le=1e6)]
+    processes: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
+    bootstrap: Annotated[int, Field(ge=100, le=10**6)]
     datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
     roles: Roles
     faces: Faces
@@ -151,6 +151,8 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _decoders_have_one_origin(self):
+        if not self.decoders:
+            raise ValueError("variants and import_decoder are both empty; name a decoder to train or to import")
         for key in self.variants:
             if key in self.import_decoder:
                 raise ValueError(
@@ -282,7 +284,7 @@ def _merge(values: dict, patch: dict, where: str, changes: dict[str, tuple[Any, 
 def _read(path: str | Path, yaml: YAML):
     try:
         return yaml.load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, ValueError, YAMLError, RecursionError) as error:
         raise DfdError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 

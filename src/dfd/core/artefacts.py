@@ -56,14 +56,18 @@ def write_json(path: str | Path, values: dict) -> None:
 
     Raises ValueError for NaN, infinity or a list: `dvc metrics diff` cannot compare them.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as .csv, without its index, numbers with 6 significant digits."""
+    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text, on every machine as the same bytes: UTF-8, and lines that end as they do in `text`."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _rounded(value, where: str):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dfd.core.artefacts import file_sha256, replacing
+from dfd.core.artefacts import file_sha256, write_text
 from dfd.core.downloads import cache_folder, download
 from dfd.core.errors import DfdError
 from dfd.weights.manifest import MANIFEST, Weights
@@ -37,8 +37,7 @@ def verify(name: str) -> str:
     digest, pins = file_sha256(path), _pins()
     expected = entry.sha256 or pins.get(name)
     if expected is None:
-        with replacing(_pin_file()) as temporary:
-            temporary.write_text(json.dumps(pins | {name: digest}, indent=2, sort_keys=True) + "\n")
+        write_text(_pin_file(), json.dumps(pins | {name: digest}, indent=2, sort_keys=True) + "\n")
     elif digest != expected:
         known = "published" if entry.sha256 else "of its first use"
         raise DfdError(
@@ -61,6 +60,6 @@ def _pins() -> dict[str, str]:
     if not _pin_file().is_file():
         return {}
     try:
-        return json.loads(_pin_file().read_text())
+        return json.loads(_pin_file().read_text(encoding="utf-8"))
     except ValueError as error:
         raise DfdError(f"{_pin_file()}: damaged ({error}); delete it to pin the files anew") from error
