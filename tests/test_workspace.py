@@ -62,7 +62,7 @@ def workspace(project, monkeypatch):
 
 def test_a_photo_in_memory_gives_nearly_the_template_that_the_pipeline_stores(workspace):
     """Nearly: the pipeline keeps crops as JPEG, and samples twice."""
-    stored = workspace.templates("orl", "vgg").template
+    stored = workspace.templates("orl", "vgg").template[:]
     template = workspace.template("1.pgm", "vgg")
     centred = stored - stored.mean(0)
     cosines = torch.nn.functional.cosine_similarity(template - stored.mean(0), centred)

@@ -77,6 +77,6 @@ def fit_maps() -> None:
     for name in params.recognizers:
         store = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5"))
         moments = Moments(store.dimension, store.dimension)
-        moments.add(store.template, store.template)
+        moments.add(store.template[:], store.template[:])
         fit = fit_ridge(moments, moments)
         write_transforms(f"data/transforms/{name}.h5", dict.fromkeys(views, fit))

@@ -395,7 +395,7 @@ def test_the_stages_take_it(project, orl_store, tmp_path):
     store = TemplateStore(tmp_path / "data/templates/orl/mine.h5", orl_store)
     window = seen_window("arcface", (16, 16), "portrait")  # the default of both
     expected = Small()(arcface(orl_store.views(range(len(orl_store)), 16, window)))[0]
-    torch.testing.assert_close(store.template, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(store.template[:], expected, atol=1e-5, rtol=0)
     assert store.attributes["layer"] == "template"
     # No faces of `synthetic` are here: it is refused before they are looked for.
     with pytest.raises(

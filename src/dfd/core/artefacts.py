@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 
 UNWRITABLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
@@ -82,6 +83,7 @@ def _rounded(value, where: str):
     raise ValueError(f"{where}: {type(value).__name__} is no metric")
 
 
+DIGESTED = 4096  # rows of what is not in memory, at once
 FORMAT = 1  # of weights files; one with a higher number is of a newer version of this project
 
 
@@ -132,11 +134,14 @@ def read_config(path: str | Path) -> dict:
     return config
 
 
-def state_sha256(state: dict[str, torch.Tensor]) -> str:
+def state_sha256(state: dict[str, torch.Tensor | Rows]) -> str:
     """A digest of the names, types, shapes and numbers of a state dict, in whatever order and on whatever device."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
-        numbers = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {numbers.dtype} {list(numbers.shape)}\n".encode())
-        digest.update(numbers.numpy())  # not its bytes, a second copy of what may be most of the memory
+        parts = [tensor] if isinstance(tensor, torch.Tensor) else tensor.split(DIGESTED)
+        for number, part in enumerate(parts):
+            numbers = part.detach().cpu().contiguous()
+            if number == 0:
+                digest.update(f"{name} {numbers.dtype} {list(tensor.shape)}\n".encode())
+            digest.update(numbers.numpy())  # not its bytes, a second copy of what may be most of the memory
     return digest.hexdigest()

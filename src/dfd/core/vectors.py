@@ -6,28 +6,39 @@ import numpy as np
 import torch
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 
 BLOCK = 1 << 14  # rows looked at together
 SHOWN = 3  # names of a message
 
 
 def refuse_degenerate(
-    templates: np.ndarray | torch.Tensor, keys: Sequence[str] | None, where: str, distinct: bool = False
+    templates: np.ndarray | torch.Tensor | Rows,
+    keys: Sequence[str] | None,
+    where: str,
+    distinct: bool = False,
+    gaps: bool = False,
 ) -> None:
     """Raise DfdError where templates (N, D) hold what no recognizer gives of a face, naming whose: NaN or infinity, or one
     number repeated, zero for one.
 
     keys: (N,), of the photos, where they are known. where: the file or the network, which the message names first.
-    distinct: also refuse N > 1 templates that are all the same, as of a network that does not see its input.
+    distinct: also refuse N > 1 templates that are all the same, as of a network that does not see its input. gaps: rows of
+    nothing but NaN are none, and passed over.
     """
-    parts = [np.asarray(templates[start : start + BLOCK]) for start in range(0, len(templates), BLOCK)]
-    infinite = [~np.isfinite(part).all(1) for part in parts]
+    infinite, repeated, first, count, same = [], [], None, 0, True
+    for start in range(0, len(templates), BLOCK):
+        part = np.asarray(templates[start : start + BLOCK])
+        given = ~np.isnan(part).all(1) if gaps else np.ones(len(part), bool)
+        infinite.append(given & ~np.isfinite(part).all(1))
+        repeated.append((part == part[:, :1]).all(1))
+        first = part[given][:1] if first is None or not len(first) else first
+        count, same = count + given.sum(), same and bool((part[given] == first).all())
     _refuse(infinite, keys, f"{where}: templates must be finite numbers; {{}} are not")
     if templates.shape[1] > 1:
-        repeated = [(part == part[:, :1]).all(1) for part in parts]
         _refuse(repeated, keys, f"{where}: {{}} of its templates hold nothing but one number, repeated")
-    if distinct and len(templates) > 1 and all((part == parts[0][0]).all() for part in parts):
-        raise DfdError(f"{where}: all of its {len(templates)} templates are the same, which tells nobody from another")
+    if distinct and count > 1 and same:
+        raise DfdError(f"{where}: all of its {count} templates are the same, which tells nobody from another")
 
 
 def _refuse(flags: list[np.ndarray], keys: Sequence[str] | None, message: str) -> None:

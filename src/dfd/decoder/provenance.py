@@ -7,6 +7,7 @@ import torch
 
 from dfd.core.artefacts import FORMAT
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.decoder.base import Decoder
 from dfd.faces.leakage import Seen, people_seen, person_hash
 from dfd.faces.store import FaceStore
@@ -16,7 +17,7 @@ from dfd.templates.store import TemplateStore
 
 
 def provenance(
-    decoder: Decoder, faces: FaceStore, templates: TemplateStore, training: torch.Tensor, n_faces: int
+    decoder: Decoder, faces: FaceStore, templates: TemplateStore, training: torch.Tensor | Rows, n_faces: int
 ) -> dict:
     """What a decoder's header says of its training.
 

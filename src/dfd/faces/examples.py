@@ -1,5 +1,6 @@
 """Faces with what is to be learned from or about them, in batches for training."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import PickedRows, Rows
 from dfd.faces.store import FaceStore
 
 LOADERS = 4  # worker processes, where the faces do not fit in memory
@@ -15,8 +17,9 @@ LOADERS = 4  # worker processes, where the faces do not fit in memory
 class Examples(Dataset):
     """Pairs (face, target) of some rows: the faces as they are, then, if they have targets too, the faces mirrored.
 
-    targets, mirrored: (N, …) for the whole store: templates, or labels. Faces are kept as uint8 in memory where `memory_gb` allows.
-    Raises DfdError for no rows.
+    targets, mirrored: (N, …) for the whole store: templates, or labels. Templates that are in a file, and the faces, as
+    uint8, are kept in memory where `memory_gb` allows both, else both are read anew for every batch. `targets` then has
+    those of the examples as `Rows`, else as a tensor. Raises DfdError for no rows.
     """
 
     def __init__(
@@ -24,8 +27,8 @@ class Examples(Dataset):
         faces: FaceStore,
         rows: Sequence[int],
         size: int,
-        targets: torch.Tensor,
-        mirrored: torch.Tensor | None,
+        targets: torch.Tensor | Rows,
+        mirrored: torch.Tensor | Rows | None,
         memory_gb: float,
     ):
         if len(rows) == 0:
@@ -33,13 +36,13 @@ class Examples(Dataset):
                 f"{faces.path}: no face to learn from, or none with a template; give this split of the data set a larger share"
             )
         self.faces, self.rows, self.size = faces, np.asarray(rows), size
-        parts = [targets] if mirrored is None else [targets, mirrored]
-        # Filled in place: three million 4096-d templates are 50 GB, which no step may hold twice.
-        self.targets = targets.new_empty((len(parts) * len(rows), *targets.shape[1:]))
-        for part, own in zip(parts, self.targets.split(len(rows)), strict=True):
-            torch.index_select(part, 0, torch.from_numpy(self.rows), out=own)
+        self.targets = PickedRows([targets] if mirrored is None else [targets, mirrored], self.rows)
+        stored = 0 if isinstance(targets, torch.Tensor) else math.prod(self.targets.shape) * targets.dtype.itemsize
+        fits = stored + len(rows) * 3 * size**2 <= memory_gb * 1e9
+        if fits or not stored:
+            self.targets = self.targets.in_memory()
         self.images = None
-        if len(rows) * 3 * size**2 <= memory_gb * 1e9:
+        if fits:
             self.images = torch.cat([self._read(part) for part in np.array_split(self.rows, -(-len(rows) // 256))])
 
     def __len__(self) -> int:

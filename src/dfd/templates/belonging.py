@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dfd.core.rows import Rows
 from dfd.core.vectors import named_rows
 
 # How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
@@ -72,7 +73,7 @@ class Axes(NamedTuple):
         """Templates (N, D) along these axes, (N, K), float64."""
         return (templates.double() - self.mean.double()) @ self.matrix.double()
 
-    def distances(self, templates: torch.Tensor, noise: float = 0.0) -> np.ndarray:
+    def distances(self, templates: torch.Tensor | Rows, noise: float = 0.0) -> np.ndarray:
         """The root mean square of each whitened template (N, D), `restored`, in standard deviations: (N,)."""
         matrix = self.matrix * self.kept(noise).float()
         parts = [((part - self.mean) @ matrix).square().mean(1).sqrt() for part in templates.split(ROWS)]
@@ -113,7 +114,7 @@ class Rounding(NamedTuple):
         return f"{told}, which leaves {100 * left:.3g} % of what differs between them, {effect}"
 
 
-def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
+def statistics(templates: torch.Tensor | Rows, axes: Axes | None) -> dict:
     """What a decoder's header says of its training templates (M, D): numbers by name.
 
     n; norm: mean, sd, and low and high, the quantiles 0.001 and 0.999; distance: such low and high of the whitened

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
 from dfd.templates.embedding import batches, embed_crops
@@ -19,7 +20,7 @@ from dfd.templates.linear import Fit, LinearMap, Moments, fit_ridge
 def fit_transforms(
     recognizer: Recognizer,
     faces: FaceStore,
-    templates: torch.Tensor,
+    templates: torch.Tensor | Rows,
     training: Sequence[int],
     held_out: Sequence[int],
     views: Mapping[str, np.ndarray],
@@ -36,9 +37,9 @@ def fit_transforms(
             crops = faces.crops(rows)
             for name, view in views.items():
                 perturbed = embed_crops(recognizer, faces, crops, view)
-                moments[name][part].add(perturbed, templates[torch.as_tensor(rows)])
+                moments[name][part].add(perturbed, templates[rows])
                 progress.update(len(rows))
-    return {name: fit_ridge(*pair) for name, pair in moments.items()}
+    return {name: fit_ridge(*moments.pop(name)) for name in views}  # a map takes less than the moments that go
 
 
 def write_transforms(path: str | Path, fits: Mapping[str, Fit], note: str | None = None) -> None:
