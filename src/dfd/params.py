@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
-from dfd.core.settings import Count, NonNegative, Settings, problems, validated
+from dfd.core.settings import Count, Name, NonNegative, Settings, problems, validated
 from dfd.decoder.settings import OPTIONS, ClosedForm, Decoder, ImportDecoder
 from dfd.faces.settings import Faces
 from dfd.findings.settings import Findings
@@ -61,14 +61,14 @@ class Params(Settings):
     precision: Literal["auto", "float32", "bfloat16"]
     memory_gb: NonNegative
     bootstrap: Annotated[int, Field(ge=100)]
-    datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     roles: Roles
     faces: Faces
-    recognizers: Annotated[dict[str, Recognizer], Field(min_length=1)]
+    recognizers: Annotated[dict[Name, Recognizer], Field(min_length=1)]
     import_recognizer: dict[str, ImportRecognizer]
     train_recognizer: dict[str, TrainRecognizer]
-    variants: dict[str, Variant]
-    import_decoder: dict[str, ImportDecoder]
+    variants: dict[Name, Variant]
+    import_decoder: dict[Name, ImportDecoder]
     closed_form: ClosedForm
     decoder: Decoder
     loss: Loss

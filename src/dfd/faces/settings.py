@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from PIL import ImageColor
+from pydantic import Field, field_validator, model_validator
 
 from dfd.core.settings import Count, Positive, Settings, Share
 
@@ -18,6 +19,16 @@ class Faces(Settings):
     detection_sides: Annotated[list[Count], Field(min_length=2, max_length=2)]
     max_megapixels: Positive
     min_side: Count
+    background: str
+
+    @field_validator("background")
+    @classmethod
+    def _is_a_colour(cls, name: str) -> str:
+        try:
+            ImageColor.getrgb(name)
+        except ValueError as error:
+            raise ValueError(f"{name!r} is no colour; give a name like white, or #rrggbb") from error
+        return name
 
     @model_validator(mode="after")
     def _sides_ascend(self):

@@ -1,9 +1,10 @@
 """From an archive of photos to a face store: decode, detect, choose, align, crop; every photo is accounted for."""
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,11 +14,15 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
-from dfd.faces.geometry import GEOMETRIES, crop, inside
+from dfd.faces.geometry import crop, inside
+from dfd.faces.leakage import identity_of
 from dfd.faces.store import FaceWriter, encode_crop, write_index
 from dfd.photos.archives import read_photos
 from dfd.photos.decoding import Rejected, decode_photo
-from dfd.photos.detection import SELECTIONS, Detections, Detector
+from dfd.photos.detection import Detector
+from dfd.photos.placing import windows
+
+log = logging.getLogger(__name__)
 
 BATCH = 64  # photos detected at once
 BATCH_PIXELS = 64_000_000  # of decoded photos held at once, beyond the last one
@@ -49,14 +54,17 @@ def preprocess(
     min_probability: float,
     max_megapixels: float,
     min_side: int,
+    background: str = "white",
     genders: Mapping[str, str] | None = None,
     kept_for_test: Collection[str] = (),
+    window: str | None = None,
+    places: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
 
     size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
     folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known;
-    kept_for_test: identities of the split `test`, whatever their draw.
+    kept_for_test: identities of the split `test`, whatever their draw; window, places: see `placing.windows`.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -68,27 +76,33 @@ def preprocess(
         "detector": "mtcnn",
         "detector_sha256": detector.weights_sha256(),
     }
+    if window or places:
+        attributes |= {"detector": f"none: {f'crops, {window}' if window else 'listed'}", "detector_sha256": ""}
+    placing = {"geometry": geometry, "select": select, "min_probability": min_probability}
+    placing |= {"window": window, "places": places}
     with replacing(store) as temporary:
         with h5py.File(temporary, "w") as file:
             writer = FaceWriter(file)
             for batch in _batches(
-                _described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side
+                _described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side, background
             ):
                 good = [(row, image) for row, image in batch if image is not None]
-                for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
-                    chosen = _choose(row, faces.at_least(min_probability), image, select)
-                    if chosen is None:
+                placed = windows(*zip(*good), detector, **placing) if good else []
+                for (row, image), face in zip(good, placed, strict=True):
+                    if face is None:
                         continue
-                    window = GEOMETRIES[geometry](*chosen)
-                    row["window"] = window.ravel().tolist()
-                    row["inside"] = inside(window, image.size)
-                    row["row"] = writer.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
+                    row["window"] = face.ravel().tolist()
+                    row["inside"] = inside(face, image.size)
+                    row["row"] = writer.append(encode_crop(crop(np.asarray(image), face, size, context, fill)))
                 rows += [row for row, _ in batch]
             writer.close(attributes)
         index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         if index["row"].notna().sum() == 0:
             raise DfdError(f"{archive}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
     write_index(Path(store).with_suffix(".parquet"), index)
+    tight = sum(row.get("tight", False) for row in rows)
+    if tight > len(rows) / 2:
+        log.info("%d of %d photos look like crops of faces: see `detect: false` in params.yaml", tight, len(rows))
     return index
 
 
@@ -114,10 +128,10 @@ def find_window(
 ) -> np.ndarray:
     """The window (2, 3) of the face in an upright RGB photo, chosen as `preprocess` does. Raises Rejected: `no-face`."""
     row: dict = {}
-    chosen = _choose(row, detector.detect([photo])[0].at_least(min_probability), photo, select)
-    if chosen is None:
+    (window,) = windows([row], [photo], detector, geometry=geometry, select=select, min_probability=min_probability)
+    if window is None:
         raise Rejected(row["reason"])
-    return GEOMETRIES[geometry](*chosen)
+    return window
 
 
 def summary(index: pd.DataFrame) -> dict:
@@ -155,7 +169,7 @@ def _described(
             copies[name] += 1
             key = f"{name}#{copies[name] + 1}"
         keys.add(key)
-        identity = PurePosixPath(name).parent.name or PurePosixPath(name).stem
+        identity = identity_of(name)
         yield {
             "key": key,
             "identity": identity,
@@ -167,13 +181,13 @@ def _described(
 
 
 def _batches(
-    rows: Iterator[dict], max_megapixels: float, min_side: int
+    rows: Iterator[dict], max_megapixels: float, min_side: int, background: str
 ) -> Iterator[list[tuple[dict, Image.Image | None]]]:
     """Rows with their decoded photos; None, and the reason in the row, for a photo that cannot be one."""
     batch, pixels = [], 0
     for row in rows:
         try:
-            image = decode_photo(row.pop("data"), max_megapixels, min_side)
+            image = decode_photo(row.pop("data"), max_megapixels, min_side, background)
             pixels += image.width * image.height
         except Rejected as rejected:
             row["reason"] = rejected.reason
@@ -185,15 +199,3 @@ def _batches(
     if batch:
         yield batch
 
-
-def _choose(row: dict, faces: Detections, image: Image.Image, select: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The chosen face's box and landmarks, noted in `row`; None, with a reason, where there is no face."""
-    row["n_faces"] = len(faces.boxes)
-    if len(faces.boxes) == 0:
-        row["reason"] = "no-face"
-        return None
-    best = SELECTIONS[select](faces, image.size)
-    box, landmarks = faces.boxes[best], faces.landmarks[best]
-    row["box"], row["landmarks"] = box.tolist(), landmarks.ravel().tolist()
-    row["probability"] = float(faces.probabilities[best])
-    return box, landmarks
