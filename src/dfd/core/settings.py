@@ -14,7 +14,9 @@ Text = Annotated[str, Field(min_length=1)]
 
 def _plain(name: str) -> str:
     if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_-]*", name):
-        raise ValueError(f"{name!r} is to be of letters (a to z), digits, _ and -, like my-photos: it names files and stages")
+        raise ValueError(
+            f"{name!r} is to be of letters (a to z), digits, _ and -, like my-photos: it names files and stages"
+        )
     return name
 
 

@@ -58,7 +58,9 @@ def _own(path: str | Path, lines: list[str], columns: list[str]) -> pd.DataFrame
     """The pairs of a CSV file: two keys, as in data/faces/<dataset>.parquet, and whether they show one person (1, true)
     or not (0, false). Without the column fold, the pairs of either kind are dealt in turn to ten folds."""
     if "genuine" not in columns:
-        raise DfdError(f"{path}: line 1: the columns are first,second,genuine and, if you like, fold; genuine is missing")
+        raise DfdError(
+            f"{path}: line 1: the columns are first,second,genuine and, if you like, fold; genuine is missing"
+        )
     rows, dealt = [], Counter()
     for number, line in enumerate(csv.DictReader(lines, columns, restval="", skipinitialspace=True), 2):
         genuine = GENUINE.get(line["genuine"].strip().lower())

@@ -29,9 +29,13 @@ def read_landmarks(path: str | Path) -> dict[str, np.ndarray]:
                 if number > 1 and any(fields):
                     places[fields[0]] = _place(f"{path}: line {number}", fields[1:])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DfdError(f"{path}: cannot be read as a CSV file ({error}); correct the `landmarks` of its data set") from error
+        raise DfdError(
+            f"{path}: cannot be read as a CSV file ({error}); correct the `landmarks` of its data set"
+        ) from error
     if not places:
-        raise DfdError(f"{path}: names no photo; give a line of names, then lines of a key and {' or '.join(NUMBERS.values())}")
+        raise DfdError(
+            f"{path}: names no photo; give a line of names, then lines of a key and {' or '.join(NUMBERS.values())}"
+        )
     return places
 
 
@@ -43,7 +47,12 @@ def _place(where: str, fields: Sequence[str]) -> np.ndarray:
     landmarks = place.reshape(5, 2) if len(place) == 10 else None
     if len(place) not in NUMBERS or not np.isfinite(place).all():
         raise DfdError(f"{where} is not a key and {' or '.join(NUMBERS.values())}, in pixels")
-    if landmarks is None and not (place[:2] < place[2:]).all() or landmarks is not None and np.ptp(landmarks, 0).min() <= 0:
+    if (
+        landmarks is None
+        and not (place[:2] < place[2:]).all()
+        or landmarks is not None
+        and np.ptp(landmarks, 0).min() <= 0
+    ):
         raise DfdError(f"{where}: its numbers enclose no face; they are {NUMBERS[len(place)]}")
     return place if landmarks is None else landmarks
 

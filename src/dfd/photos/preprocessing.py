@@ -198,4 +198,3 @@ def _batches(
             batch, pixels = [], 0
     if batch:
         yield batch
-

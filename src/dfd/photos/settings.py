@@ -72,7 +72,9 @@ class Dataset(Settings):
                 f"`detect: false` and `window`, what its photos show ({', '.join(CROPS)}), go together: of crops that are faces"
             )
         if self.landmarks is not None and not self.detect:
-            raise ValueError("`landmarks` says where the faces are, and `detect: false` that the photos are faces; keep one")
+            raise ValueError(
+                "`landmarks` says where the faces are, and `detect: false` that the photos are faces; keep one"
+            )
         if self.select is not None and (self.landmarks is not None or not self.detect):
             raise ValueError("`select` is among detected faces; leave it out")
         return self
