@@ -7,6 +7,7 @@ from dfd.params import load_params
 from dfd.photos.datasets import genders
 from dfd.photos.detection import Detector
 from dfd.photos.pairs import people_of
+from dfd.photos.placing import read_landmarks
 from dfd.photos.preprocessing import preprocess, summary
 from stages import ARCHIVE, FACES, log, run
 
@@ -26,12 +27,15 @@ def main(dataset: str) -> None:
         size=faces.size,
         context=faces.context,
         fill=faces.fill,
-        select=faces.select,
+        select=settings.selected(faces.select),
         min_probability=faces.min_probability,
         max_megapixels=faces.max_megapixels,
         min_side=faces.min_side,
+        background=faces.background,
         genders=genders(settings),
         kept_for_test=people_of(settings.pairs, settings.test_folds),
+        window=settings.window,
+        places=read_landmarks(settings.landmarks) if settings.landmarks else None,
         sharing=sharing,
     )
     metrics = summary(index)

@@ -6,9 +6,11 @@ It runs in the project's folder, with its params.yaml.
 import contextlib
 import glob
 import json
+import os
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +21,7 @@ import torch
 import typer
 from PIL import Image
 
-from dfd.core.artefacts import read_config, replacing, write_json, write_text
+from dfd.core.artefacts import LONGEST_NAME, read_config, replacing, shortened, write_json, write_text
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError, for_the_user
@@ -60,6 +62,8 @@ from dfd.weights.manifest import MANIFEST
 from dfd.workspace import DECODER, FACES, RECOGNIZER, Workspace
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+NAME = LONGEST_NAME - len("..partial.png") - len("#99999")  # bytes of an image's name without the rest
 
 Photos = Annotated[list[str], typer.Argument(help="Photos, folders of photos, or globs in quotes.", metavar="PHOTO...")]
 Folder = Annotated[Path, typer.Option("--out", help="The folder that the images are written into.")]
@@ -482,29 +486,40 @@ def _faces(photos: list[str], params: Params, left_out: dict[str, str] | None = 
 
 
 def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Every photo named, as (path, bytes): files, all files below folders, and what globs match."""
+    """Every photo named, as (key, bytes): files, all files below folders, and what globs match, each path once."""
+    paths: dict[str, Path] = {}
     for photo in photos:
-        paths = (
-            [Path(photo)] if Path(photo).exists() else [Path(path) for path in sorted(glob.glob(photo, recursive=True))]
-        )
-        if not paths:
+        named = [photo] if os.path.exists(photo) else sorted(glob.glob(photo, recursive=True))
+        if not named:
             raise DfdError(f"{photo}: no such photo or folder, and no glob that matches one")
-        for path in paths:
-            # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
-            key = path.resolve().name.lstrip(".") or "photos"
+        paths |= {os.path.abspath(path): Path(path) for path in named}
+    for key, path in zip(_keys(list(paths)), paths.values(), strict=True):
+        try:
             if path.is_dir() or is_archive(path):
                 yield from ((f"{key}/{name}", data) for name, data in read_photos(path))
-                continue
-            try:
+            else:
                 yield key, path.read_bytes()
-            except OSError as error:
-                raise DfdError(f"{path}: cannot be read ({error.strerror}); fix its permissions") from error
+        except OSError as error:
+            raise DfdError(f"{path}: cannot be read ({error.strerror}); fix its permissions") from error
+
+
+def _keys(paths: list[str]) -> list[str]:
+    """Of each path its name, with as many of its folders as tell it from the others; links are not resolved: a photo keeps
+    the name that it was given."""
+    # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
+    parts = [[part.lstrip(".") or "photos" for part in Path(path).parts[1:]] or ["photos"] for path in paths]
+    ends = Counter(end for own in parts for end in _ends(own))
+    return ["/".join(next((end for end in _ends(own) if ends[end] == 1), own[-1:])) for own in parts]
+
+
+def _ends(parts: list[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(parts[-count:]) for count in range(1, len(parts) + 1))
 
 
 def _unique(keys: Iterable[str]) -> Iterator[str]:
     """A name for a file for each key, whatever it holds: no folder, nothing hidden, none twice."""
     taken: set[str] = set()
-    for key in (re.sub(r"[^\w.#-]+", "_", key).lstrip(".") or "_" for key in keys):
+    for key in (shortened(re.sub(r"[^\w.#-]+", "_", key).lstrip(".") or "_", NAME) for key in keys):
         name, copy = key, 1
         while name in taken:
             copy += 1

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
-from dfd.core.settings import Count, Seed, Settings, problems, validated
+from dfd.core.settings import Count, Name, Seed, Settings, problems, validated
 from dfd.decoder.settings import OPTIONS as DECODER_OPTIONS
 from dfd.decoder.settings import ClosedForm, Decoder, ImportDecoder
 from dfd.faces.settings import Faces
@@ -64,14 +64,14 @@ class Params(Settings):
     memory_gb: Annotated[float, Field(ge=0, le=1e6)]
     processes: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
     bootstrap: Annotated[int, Field(ge=100, le=10**6)]
-    datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     roles: Roles
     faces: Faces
-    recognizers: Annotated[dict[str, Recognizer], Field(min_length=1)]
+    recognizers: Annotated[dict[Name, Recognizer], Field(min_length=1)]
     import_recognizer: dict[str, ImportRecognizer]
     train_recognizer: dict[str, TrainRecognizer]
-    variants: dict[str, Variant]
-    import_decoder: dict[str, ImportDecoder]
+    variants: dict[Name, Variant]
+    import_decoder: dict[Name, ImportDecoder]
     closed_form: ClosedForm
     decoder: Decoder
     loss: Loss

@@ -69,7 +69,7 @@ class Workspace:
         settings = self.params.faces
         name = photo if isinstance(photo, str | Path) else "the photo"
         try:
-            image = _opened(photo, settings.max_megapixels, settings.min_side)
+            image = _opened(photo, settings.max_megapixels, settings.min_side, settings.background)
             window = find_window(
                 image,
                 self._detector,
@@ -176,14 +176,14 @@ class Workspace:
         return recognizer, decoder
 
 
-def _opened(photo: Photo, max_megapixels: float, min_side: int) -> Image.Image:
+def _opened(photo: Photo, max_megapixels: float, min_side: int, background: str) -> Image.Image:
     """The photo as upright RGB. Raises Rejected, and DfdError for a file that cannot be read and no array of an image."""
     if isinstance(photo, str | Path):
         try:
             data = Path(photo).expanduser().read_bytes()
         except OSError as error:
             raise DfdError(f"{photo}: {error.strerror}") from error
-        return decode_photo(data, max_megapixels, min_side)
+        return decode_photo(data, max_megapixels, min_side, background)
     if isinstance(photo, Image.Image):
         return ImageOps.exif_transpose(photo).convert("RGB")
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:

@@ -43,7 +43,9 @@ CONTAINERS = pytest.mark.parametrize("write", [as_folder, as_zip, as_tgz])
 
 
 def settings(source: str, **values) -> SimpleNamespace:
-    return SimpleNamespace(**{"source": source, "path": None, "identities": None, "attributes": None} | values)
+    return SimpleNamespace(
+        **{"source": source, "path": None, "identities": None, "attributes": None, "mapping": None} | values
+    )
 
 
 def names(source: str, path, **values) -> list[str]:

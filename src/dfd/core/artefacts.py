@@ -17,7 +17,9 @@ from safetensors.torch import save_file
 from dfd.core.errors import DfdError
 from dfd.core.rows import Rows
 
+LONGEST_NAME = 255  # bytes, of the file systems in use
 UNWRITABLE = (
+    errno.ENAMETOOLONG,
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),  # a file stands where a folder should be, or a folder where a file
 )
@@ -31,6 +33,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    if len(os.fsencode(temporary.name)) > LONGEST_NAME:  # where the file's own is not
+        temporary = path.with_name(f".{shortened(path.stem, 100)}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -39,11 +43,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if getattr(error, "errno", None) in UNWRITABLE or any(
             os.strerror(number) in str(error) for number in UNWRITABLE
         ):
-            raise DfdError(f"{path}: could not be written ({error}); free disk space or fix its permissions") from error
+            raise DfdError(
+                f"{path}: could not be written ({error}); free disk space, fix its permissions or shorten its name"
+            ) from error
         raise
     finally:
         with contextlib.suppress(OSError):  # its folder may not exist: that is the error to report
             temporary.unlink()
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most `most` bytes (UTF-8): a longer one is cut, and told from its like by a digest of all of it."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= most:
+        return name
+    return f"{encoded[: most - 9].decode('utf-8', 'ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 def file_sha256(path: str | Path) -> str:

@@ -49,6 +49,17 @@ def _plain(name: str) -> str:
 Name = Annotated[str, AfterValidator(_plain)]  # of an entry: part of paths, commands and DVC's own names
 
 
+def _plain(name: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+        raise ValueError(
+            f"{name!r} is to be of letters (a to z), digits, _ and -, like my-photos: it names files and stages"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain)]  # of an entry: part of paths, commands and DVC's own names
+
+
 class Settings(BaseModel):
     """A section of params: unknown keys and wrong types are errors."""
 

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from PIL import ImageColor
+from pydantic import Field, field_validator, model_validator
 
 from dfd.core.settings import Settings, Share, Side
 
@@ -20,6 +21,16 @@ class Faces(Settings):
     detection_sides: Annotated[list[Annotated[Side, Field(ge=24)]], Field(min_length=2, max_length=2)]
     max_megapixels: Annotated[float, Field(ge=0.001, le=10_000)]
     min_side: Side
+    background: str
+
+    @field_validator("background")
+    @classmethod
+    def _is_a_colour(cls, name: str) -> str:
+        try:
+            ImageColor.getrgb(name)
+        except ValueError as error:
+            raise ValueError(f"{name!r} is no colour; give a name like white, or #rrggbb") from error
+        return name
 
     @model_validator(mode="after")
     def _sides_ascend(self):

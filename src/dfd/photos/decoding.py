@@ -54,12 +54,13 @@ def decode_photo(data: bytes, max_megapixels: float, min_side: int, background: 
         if min(photo.size) < min_side:
             raise Rejected("too-small")
         try:
-            reduced = ";16" in str(photo.tile) and not photo.mode.startswith("I")  # to colours' upper 8 bits, by Pillow
+            grey = photo.mode.startswith("I") or photo.mode == "F"
+            # Of colours of 16 bits Pillow keeps the upper 8; what comes from pillow-heif has no tiles.
+            reduced = not grey and isinstance(photo, ImageFile.ImageFile) and ";16" in str(photo.tile)
             if photo.format != "MPO" and getattr(photo, "is_animated", False):
                 _say_first_frame()
             photo.load()
             upright = _upright(photo)
-            grey = photo.mode.startswith("I") or photo.mode == "F"
             return _composed(_grey(upright, photo) if grey else upright, reduced, background)
         except Rejected:
             raise

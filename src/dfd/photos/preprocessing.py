@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,11 +17,15 @@ from tqdm import tqdm
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 from dfd.core.shards import NOT_SHARED, Shard, Sharing, in_shards
-from dfd.faces.geometry import GEOMETRIES, crop, inside
+from dfd.faces.geometry import crop, inside
+from dfd.faces.leakage import identity_of
 from dfd.faces.store import FaceWriter, encode_crop, write_index
 from dfd.photos.archives import read_photos
 from dfd.photos.decoding import Rejected, decode_photo
-from dfd.photos.detection import SELECTIONS, Detections, Detector
+from dfd.photos.detection import Detector
+from dfd.photos.placing import windows
+
+log = logging.getLogger(__name__)
 
 BATCH = 64  # photos detected at once, and of a shard: a killed run has at most some of these to do again
 BATCH_BYTES = 32_000_000  # of a shard's photos as they come, beyond the last one
@@ -65,16 +70,19 @@ def find_faces(
     min_probability: float,
     max_megapixels: float,
     min_side: int,
+    background: str = "white",
     genders: Mapping[str, str] | None = None,
     kept_for_test: Collection[str] = (),
+    window: str | None = None,
+    places: Mapping[str, np.ndarray] | None = None,
     sharing: Sharing = NOT_SHARED,
 ) -> pd.DataFrame:
     """Write the faces of photos, (key, bytes) as `read_photos` gives them, into an open face store; return its index.
 
     name: of the photos as a whole, for messages. size: pixels of the plain view's side; context: the stored crop's side in
     windows. The identity of a photo is its folder's name (a photo at the top is its own identity); genders: by photo or by
-    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw. Neither
-    `sharing` nor a kill shows in what is written.
+    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw; window, places:
+    see `placing.windows`. Neither `sharing` nor a kill shows in what is written.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -86,6 +94,8 @@ def find_faces(
         "detector": "mtcnn",
         "detector_sha256": detector.weights_sha256(),
     }
+    if window or places:
+        attributes |= {"detector": f"none: {f'crops, {window}' if window else 'listed'}", "detector_sha256": ""}
     settings = {
         "geometry": geometry,
         "size": size,
@@ -95,16 +105,21 @@ def find_faces(
         "min_probability": min_probability,
         "max_megapixels": max_megapixels,
         "min_side": min_side,
+        "background": background,
+        "window": window,
     }
-    decides = [settings, attributes["detector_sha256"], detector.sides, detector.min_face, detector.device.type]
+    listed = places and {key: place.tolist() for key, place in places.items()}
+    decides = [settings, listed, attributes["detector_sha256"], detector.sides, detector.min_face, detector.device.type]
 
     def stamp(shard: list[dict]) -> str:
-        return hashlib.sha256(json.dumps([decides, [row["sha256"] for row in shard]]).encode()).hexdigest()
+        photos = [(row["key"], row["sha256"]) for row in shard]
+        return hashlib.sha256(json.dumps([decides, photos]).encode()).hexdigest()
 
     photos = tqdm(photos, desc=f"faces of {name}", unit=" photos", disable=None)
     described = _described(photos, shares, seed, genders or {}, kept_for_test)
+    work = partial(_cropped, detector=detector, places=places, **settings)
     writer = FaceWriter(file)
-    for shard, done in in_shards(partial(_cropped, detector=detector, **settings), _shards(described), sharing, stamp):
+    for shard, done in in_shards(work, _shards(described), sharing, stamp):
         crops = iter(np.split(done["crops"], done["ends"][:-1]))
         for row, seen in zip(shard, json.loads(done["seen"].tobytes()), strict=True):
             del row["data"]
@@ -113,6 +128,9 @@ def find_faces(
     index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     if index["row"].notna().sum() == 0:
         raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
+    tight = sum(row.get("tight", False) for row in rows)
+    if tight > len(rows) / 2:
+        log.info("%d of %d photos look like crops of faces: see `detect: false` in params.yaml", tight, len(rows))
     return index
 
 
@@ -147,20 +165,19 @@ def _shards(rows: Iterator[dict]) -> Iterator[list[dict]]:
 
 
 def _cropped(
-    rows: list[dict], *, detector: Detector, geometry: str, size: int, context: float, fill: str, select: str,
-    min_probability: float, max_megapixels: float, min_side: int,
+    rows: list[dict], *, detector: Detector, places: Mapping[str, np.ndarray] | None, size: int, context: float, fill: str,
+    max_megapixels: float, min_side: int, background: str, **placing,
 ) -> Shard:  # fmt: skip
     """What is seen in the photos of rows. seen: JSON, a dictionary for each photo that goes into its row of the index;
     crops: the encoded crops, one after the other, of those with a `window`; ends: where each ends."""
     seen: list[dict] = []
     crops: list[bytes] = []
-    for batch in _batches((row["data"] for row in rows), max_megapixels, min_side):
+    for batch in _batches(rows, max_megapixels, min_side, background):
         good = [(found, image) for found, image in batch if image is not None]
-        for (found, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
-            chosen = _choose(found, faces.at_least(min_probability), image, select)
-            if chosen is None:
+        placed = windows(*zip(*good, strict=True), detector, places=places, **placing) if good else []
+        for (found, image), window in zip(good, placed, strict=True):
+            if window is None:
                 continue
-            window = GEOMETRIES[geometry](*chosen)
             found["window"] = window.ravel().tolist()
             found["inside"] = inside(window, image.size)
             crops.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
@@ -177,10 +194,10 @@ def find_window(
 ) -> np.ndarray:
     """The window (2, 3) of the face in an upright RGB photo, chosen as `preprocess` does. Raises Rejected: `no-face`."""
     row: dict = {}
-    chosen = _choose(row, detector.detect([photo])[0].at_least(min_probability), photo, select)
-    if chosen is None:
+    (window,) = windows([row], [photo], detector, geometry=geometry, select=select, min_probability=min_probability)
+    if window is None:
         raise Rejected(row["reason"])
-    return GEOMETRIES[geometry](*chosen)
+    return window
 
 
 def summary(index: pd.DataFrame) -> dict:
@@ -218,7 +235,7 @@ def _described(
             copies[name] += 1
             key = f"{name}#{copies[name] + 1}"
         keys.add(key)
-        identity = PurePosixPath(name).parent.name or PurePosixPath(name).stem
+        identity = identity_of(name)
         yield {
             "key": key,
             "identity": identity,
@@ -230,14 +247,14 @@ def _described(
 
 
 def _batches(
-    photos: Iterable[bytes], max_megapixels: float, min_side: int
+    rows: Iterable[dict], max_megapixels: float, min_side: int, background: str
 ) -> Iterator[list[tuple[dict, Image.Image | None]]]:
     """Decoded photos, each with an empty dictionary; None, and in it the reason, for a photo that cannot be one."""
     batch, pixels = [], 0
-    for data in photos:
-        found: dict = {}
+    for row in rows:
+        found: dict = {"key": row["key"]}
         try:
-            image = decode_photo(data, max_megapixels, min_side)
+            image = decode_photo(row["data"], max_megapixels, min_side, background)
             pixels += image.width * image.height
         except Rejected as rejected:
             found["reason"] = rejected.reason
@@ -248,16 +265,3 @@ def _batches(
             batch, pixels = [], 0
     if batch:
         yield batch
-
-
-def _choose(row: dict, faces: Detections, image: Image.Image, select: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The chosen face's box and landmarks, noted in `row`; None, with a reason, where there is no face."""
-    row["n_faces"] = len(faces.boxes)
-    if len(faces.boxes) == 0:
-        row["reason"] = "no-face"
-        return None
-    best = SELECTIONS[select](faces, image.size)
-    box, landmarks = faces.boxes[best], faces.landmarks[best]
-    row["box"], row["landmarks"] = box.tolist(), landmarks.ravel().tolist()
-    row["probability"] = float(faces.probabilities[best])
-    return box, landmarks
