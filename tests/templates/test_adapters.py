@@ -144,7 +144,10 @@ X, Y, PEOPLE = pairs(30, 0.1)
 REFUSED = {
     "too few": ((X[:19], Y[:19], PEOPLE[:19]), "19 pairs of templates are too few: an adapter needs 20"),
     "one person": ((X, Y, np.repeat("anna", 30)), "all 30 pairs are of one person"),
-    "NaN": ((changed(X, 3, torch.nan), Y, PEOPLE), "other system's templates: .* finite numbers; 1 are not, first that of row 3"),
+    "NaN": (
+        (changed(X, 3, torch.nan), Y, PEOPLE),
+        "other system's templates: .* finite numbers; 1 are not, first that of row 3",
+    ),
     "infinite targets": ((X, changed(Y, 3, torch.inf), PEOPLE), "recognizer's templates: .* finite numbers; 1 are not"),
     "alike": ((X[:1].expand(30, D), Y, PEOPLE), "all of its 30 templates are the same"),
     "targets alike": ((X, Y[:1].expand(30, K), PEOPLE), "recognizer's templates: all of its 30 templates are the same"),
