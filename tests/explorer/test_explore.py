@@ -38,6 +38,7 @@ def project(tmp_path_factory, orl_store) -> Path:
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["device"] = "cpu"
     params["import_decoder"] = {}
+    params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)

@@ -205,9 +205,11 @@ def test_the_files_of_users(tmp_path):
     assert {name for name, _ in IMPORTERS} == ARCHITECTURES.keys()
     with pytest.raises(DfdError, match=r"missing\.h5: no such weights file"):
         import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "missing.h5"))
-    with pytest.raises(DfdError, match=r"vgg16 are imported from \.h5 or \.keras or \.pth or \.safetensors files"):
+    with pytest.raises(
+        DfdError, match=r"vgg16 are imported from \.h5 or \.keras or \.pth or .* or \.safetensors files"
+    ):
         import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "weights.onnx"))
-    with pytest.raises(DfdError, match=r"weights\.h5: weights of inception-resnet-v1 are imported from \.pt or "):
+    with pytest.raises(DfdError, match=r"weights\.h5: weights of inception-resnet-v1 are imported from \.pth or "):
         import_recognizer("inception-resnet-v1", {}, str(tmp_path / "weights.h5"))
     (tmp_path / "folder.h5").mkdir()
     with pytest.raises(DfdError, match=r"folder\.h5: no such weights file"):

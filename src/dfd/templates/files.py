@@ -179,7 +179,8 @@ def _read_csv(path: Path, name: str) -> Read:
     """A first line of anything but numbers names the columns; one without a name numbers the rows, as pandas writes it."""
     with open(path, encoding="utf-8-sig") as file:
         named = not all(NUMBER.fullmatch(cell) for cell in file.readline().split(","))
-    table = pd.read_csv(path, header=0 if named else None, dtype={KEY: str}, encoding="utf-8-sig")
+    texts = {"dtype": {KEY: str}, "na_values": [""], "keep_default_na": False}  # a person may be called NA
+    table = pd.read_csv(path, header=0 if named else None, encoding="utf-8-sig", **texts)
     table = table.loc[:, [not str(column).startswith("Unnamed: ") for column in table]]
     if name in table and not is_numeric_dtype(table[name]):  # a list in each cell
         table = table.assign(**{name: pd.Series([json.loads(cell) for cell in table[name]], dtype=object)})
