@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+from dfd.core.errors import DfdError
+
 STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
 
 NOISE = 1e-14  # of the largest variance: what rounding leaves along an axis that does not vary
@@ -49,7 +51,12 @@ class LinearMap(NamedTuple):
     bias: torch.Tensor
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Map rows (N, D) to (N, K)."""
+        """Map rows (N, D) to (N, K). Raises DfdError for others: of another layer or network than the map was fitted on."""
+        if x.shape[-1] != self.weight.shape[1]:
+            raise DfdError(
+                f"a map of templates of {self.weight.shape[1]} numbers, and these have {x.shape[-1]}: one of the two was made "
+                "with other params; run `dvc repro`"
+            )
         return x @ self.weight.T + self.bias
 
 
