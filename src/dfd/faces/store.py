@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -76,6 +76,12 @@ class FaceStore:
             raise DfdError(
                 f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
             ) from error
+        # A kill between the writing of the two leaves one from before. Older indexes do not say whose they are.
+        digest = _digest(self.offsets, self.attributes)
+        if self.index.attrs.get("store", digest) != digest:
+            raise DfdError(
+                f"{self.path}: its index {self.name}.parquet is of another; run `dvc repro -f preprocess@{self.name}`"
+            )
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -86,10 +92,7 @@ class FaceStore:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the keys, the crops' sizes and the attributes: what a template store must match."""
-        digest = hashlib.sha256("\n".join(self.faces["key"]).encode())
-        digest.update(self.offsets.tobytes())
-        digest.update(json.dumps({k: str(v) for k, v in sorted(self.attributes.items())}).encode())
-        return digest.hexdigest()
+        return _digest(self.offsets, self.attributes, "\n".join(self.faces["key"]))
 
     def rows(self, split: str) -> np.ndarray:
         """The rows of a split (`train`, `validation`, `test`)."""
@@ -131,6 +134,16 @@ class FaceStore:
 
 
 def write_index(path: str | Path, index: pd.DataFrame) -> None:
-    """Write the index beside its face store."""
+    """Write the index beside its face store, which is there already, and in the index' attributes whose it is."""
+    with h5py.File(Path(path).with_suffix(".h5")) as file:
+        index.attrs["store"] = _digest(file["offsets"][:], file.attrs)
     with replacing(path) as temporary:
         index.to_parquet(temporary, index=False)
+
+
+def _digest(offsets: np.ndarray, attributes: Mapping, keys: str = "") -> str:
+    """Of the crops' sizes and the attributes of a face store; of the faces' keys too where they are given."""
+    digest = hashlib.sha256(keys.encode())
+    digest.update(offsets.tobytes())
+    digest.update(json.dumps({name: str(value) for name, value in sorted(attributes.items())}).encode())
+    return digest.hexdigest()
