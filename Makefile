@@ -11,9 +11,11 @@ SETUP := .venv/.complete
 setup: $(SETUP)
 
 repro: $(SETUP)
+	-$(BIN)/dfd status
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 
 paper: $(SETUP)
+	-$(BIN)/dfd status
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro -P
 
 test: $(SETUP)

@@ -102,7 +102,7 @@ def preprocess(
     write_index(Path(store).with_suffix(".parquet"), index)
     tight = sum(row.get("tight", False) for row in rows)
     if tight > len(rows) / 2:
-        log.info("%d of %d photos look like crops of faces: see `detect: false` in params.yaml", tight, len(rows))
+        log.info("%d of %d photos look like crops of faces: see `detect: false` in docs/extending.md", tight, len(rows))
     return index
 
 
