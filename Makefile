@@ -19,6 +19,7 @@ SIDE_BY_SIDE := OMP_NUM_THREADS=$(CORES) xargs -r -P $(LANES) -L 1 dvc --wait-fo
 
 repro: export PATH := $(CURDIR)/$(BIN):$(PATH)
 repro: $(SETUP)
+	-dfd status
 	dvc repro embed
 	$(STAGES) | grep -E '^(fit_closed_form|fit_transforms)@' | $(SIDE_BY_SIDE)
 	$(STAGES) | sed -nE 's/^evaluate(_imported)?@(.*)/evaluate\1@\2 invert\1@\2/p' | $(SIDE_BY_SIDE)

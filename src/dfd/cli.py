@@ -25,6 +25,7 @@ from dfd.core.artefacts import LONGEST_NAME, read_config, replacing, shortened, 
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError, for_the_user
+from dfd.core.sources import changed
 from dfd.core.vectors import few
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
@@ -364,6 +365,14 @@ def results(
     """The metrics of a run on a data set in one file, and their tables in another."""
     write_results(load_params(), dataset, out)
     typer.echo(f"wrote {out / dataset}.json and {out / dataset}.md")
+
+
+@app.command(epilog="Example: dfd status && dvc status")
+def status() -> None:
+    """Which files outside the project, named in params.yaml, have changed since the pipeline read them; DVC does not watch them."""
+    lines = list(changed(load_params()))
+    typer.echo("\n".join(lines) or "no file outside the project has changed since the pipeline read it")
+    raise typer.Exit(1 if lines else 0)
 
 
 weights = typer.Typer(

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.sources import files_below
 
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # the first bytes of a tar's wrapping: gzip, bzip2, xz
 ZIPPED = (b"PK\3\4", b"PK\5\6")  # of a zip, and of one without members
@@ -79,7 +80,7 @@ def _hidden(part: str) -> bool:
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
-        for file in _files(path, frozenset()):
+        for file in files_below(path):
             yield file.relative_to(path).as_posix(), _file(file)
         return
     head = _head(path)
@@ -87,22 +88,6 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         yield from _zip_members(path)
     else:
         yield from _tar_members(path, "r|" if _heads_tar(head) else "r|*")
-
-
-def _files(folder: Path, above: frozenset) -> Iterator[Path]:
-    """All files below, sorted. Linked folders are followed, but for those that hold the link: (device, inode) `above`."""
-    status = folder.stat()
-    above |= {(status.st_dev, status.st_ino)}
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        yield folder  # as what cannot be read
-        return
-    for entry in entries:
-        if not os.path.isdir(entry):
-            yield entry
-        elif ((status := entry.stat()).st_dev, status.st_ino) not in above:
-            yield from _files(entry, above)
 
 
 def _file(file: Path) -> bytes:

@@ -130,7 +130,7 @@ def find_faces(
         raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
     tight = sum(row.get("tight", False) for row in rows)
     if tight > len(rows) / 2:
-        log.info("%d of %d photos look like crops of faces: see `detect: false` in params.yaml", tight, len(rows))
+        log.info("%d of %d photos look like crops of faces: see `detect: false` in docs/extending.md", tight, len(rows))
     return index
 
 
