@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from dfd.core.settings import Count, NonNegative, Positive, Settings
 
+Processes = Count | Literal["auto"]  # that share a training: auto is one for each GPU, else one
 PERCEPTUAL = ("perceptual", "local_perceptual")  # the terms of Eq. 2 that need φ
 
 
@@ -75,6 +76,7 @@ class TrainDecoder(Settings):
     schedule: Literal["one-cycle", "constant", "halving"]
     averaging: Annotated[float, Field(ge=0, lt=1)]
     clip: NonNegative
+    processes: Processes = 1
 
 
 class CompetitorTraining(Settings):
@@ -140,3 +142,4 @@ class TrainRecognizer(RecognizerTraining):
 
     dataset: str
     teacher: str
+    processes: Processes = 1
