@@ -8,6 +8,7 @@ from dfd.core.errors import DfdError
 from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import save_decoder
 from dfd.faces.store import FaceStore
+from dfd.learning import distributed
 from dfd.learning.decoders import learn, open_networks
 from dfd.learning.training import Conditions
 from dfd.params import load_params
@@ -17,6 +18,8 @@ from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
 
 def main(variant: str) -> None:
     params = load_params()
+    if distributed.started(params.train_decoder.processes, params.device, "train_decoder", variant):
+        return
     recognizers, loss = params.entry("variants", variant), params.loss_of(variant)
     conditions = Conditions(pick_device(params.device), params.precision, params.seed, params.memory_gb)
     networks = open_networks(recognizers, loss, RECOGNIZER, conditions.device, params.faces.geometry)
@@ -29,6 +32,8 @@ def main(variant: str) -> None:
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
     checkpoint = Path(f".checkpoints/{variant}.pt")
     learned = learn(templates, networks, params.decoder, loss, params.train_decoder, conditions, checkpoint)
+    if distributed.rank():
+        return
 
     origin = provenance(learned.decoder, faces, templates, learned.training.targets, len(learned.training.rows))
     header = {

@@ -8,6 +8,7 @@ from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
+from dfd.learning import distributed
 from dfd.learning.objectives import OBJECTIVES
 from dfd.learning.recognizers import identity_labels, train_recognizer
 from dfd.learning.training import Conditions
@@ -23,6 +24,8 @@ from stages import FACES, RECOGNIZER, TEMPLATES, log, run
 def main(recognizer: str) -> None:
     params = load_params()
     settings = params.entry("train_recognizer", recognizer)
+    if distributed.started(settings.processes, params.device, "train_recognizer", recognizer):
+        return
     network = params.entry("recognizers", recognizer)
     conditions = Conditions(pick_device(params.device), params.precision, params.seed, params.memory_gb)
     faces = FaceStore(FACES.format(settings.dataset))
@@ -45,6 +48,8 @@ def main(recognizer: str) -> None:
     examples = Examples(faces, rows, module.view_size, targets, mirrored, params.memory_gb)
     head = OBJECTIVES[settings.objective](settings, module.dimension, examples.targets)
     history = train_recognizer(module, head, examples, settings, conditions)
+    if distributed.rank():
+        return
     save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, network.options)
     write_table(f"plots/train_recognizer/{recognizer}.csv", history)
 

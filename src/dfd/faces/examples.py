@@ -64,10 +64,17 @@ class Examples(Dataset):
         order = torch.randperm(len(self.rows))
         return order + len(self.rows) * torch.randint(len(self) // len(self.rows), order.shape)
 
-    def batches(self, order: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        """The examples in this order; the last batch is left out if it holds a single one (batch normalisation)."""
-        parts = [part.tolist() for part in order.split(batch_size) if len(part) > 1 or len(order) == 1]
-        if self.images is not None:
+    def batches(
+        self, order: torch.Tensor, batch_size: int, process: int = 0, processes: int = 1
+    ) -> Iterator[tuple[torch.Tensor, ...]]:
+        """The examples in this order, of each batch the share of one of so many processes.
+
+        The last batch is left out if it holds less than two for each of them (batch normalisation).
+        """
+        whole = (part for part in order.split(batch_size) if len(part) >= 2 * processes or len(part) == len(order))
+        shares = (part.tensor_split(processes)[process] for part in whole)
+        parts = (part.tolist() for part in shares if len(part))
+        if self.images is not None and isinstance(self.targets, torch.Tensor):
             return map(self.__getitems__, parts)
         # A generator of its own, from which the workers' seeds are drawn: training draws the same as with faces in memory.
         settings = {"collate_fn": _as_it_is, "num_workers": LOADERS, "generator": torch.Generator()}

@@ -13,6 +13,7 @@ from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples, on_device
 from dfd.faces.store import FaceStore
+from dfd.learning import distributed
 from dfd.learning.objectives import Triplet
 from dfd.learning.settings import RecognizerTraining
 from dfd.learning.training import Conditions
@@ -31,11 +32,14 @@ def train_recognizer(
 ) -> pd.DataFrame:
     """Train `recognizer` in place and return the history: `phase`, `epoch` (from 1), `loss` (the epoch's mean).
 
-    Adam; the learning rate goes up and down to zero once per phase. Raises DfdError where a triplet phase finds no
-    identity with two faces.
+    Adam; the learning rate goes up and down to zero once per phase. Of several processes (`dfd.learning.distributed`)
+    each compares in a triplet phase the faces of its own share. Raises DfdError where that finds no identity with two
+    faces.
     """
     device, precision, seed, _ = conditions
     batch_size, learning_rate = settings.batch_size, settings.learning_rate
+    process, processes = distributed.rank(), distributed.size()
+    distributed.refuse_small(batch_size, len(examples.rows), "train_recognizer")
     recognizer.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
     phases = [("objective", objective.to(device), settings.epochs)]
     if settings.triplet_epochs:
@@ -53,19 +57,23 @@ def train_recognizer(
             start = time.perf_counter()
             torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch)
             order = examples.shuffled() if phase == "objective" else grouped_order(examples.targets, len(examples.rows))
+            if process:  # it has the same order, but dropout of its own
+                torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch + (process << 40))
             total, seen = 0.0, 0
-            progress = tqdm(
-                examples.batches(order, batch_size), f"{phase} {epoch}/{count}", steps, leave=False, disable=None
-            )
+            batches = examples.batches(order, batch_size, process, processes)
+            progress = tqdm(batches, f"{phase} {epoch}/{count}", steps, leave=False, disable=None)
             for _, targets, images in progress:
                 with autocast(device, precision):
                     templates = recognizer(on_device(images, device))
                 losses = criterion(templates.float(), targets.to(device))
                 optimizer.zero_grad()
                 losses.mean().backward()
+                distributed.average(parameters, len(losses))
                 optimizer.step()
                 scheduler.step()
                 total, seen = total + float(losses.detach().sum()), seen + len(losses)
+            distributed.share(recognizer, criterion)
+            total, seen = (sum(part) for part in zip(*distributed.gathered((total, seen)), strict=True))
             history.append({"phase": phase, "epoch": epoch, "loss": total / seen})
             log.info("%s %d: loss %.4f, %.0f faces/s", phase, epoch, total / seen, seen / (time.perf_counter() - start))
     recognizer.eval().requires_grad_(False)

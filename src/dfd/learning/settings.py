@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from dfd.core.settings import Batch, LearningRate, NonNegative, Rounds, Settings, Unique
 
+Processes = Count | Literal["auto"]  # that share a training: auto is one for each GPU, else one
 PERCEPTUAL = ("perceptual", "local_perceptual")  # the terms of Eq. 2 that need φ
 ArcFaceMargin = Annotated[float, Field(ge=0, le=1.57)]  # radians
 ArcFaceScale = Annotated[float, Field(ge=1, le=1000)]
@@ -77,6 +78,7 @@ class TrainDecoder(Settings):
     schedule: Literal["one-cycle", "constant", "halving"]
     averaging: Annotated[float, Field(ge=0, le=0.99999)]
     clip: NonNegative
+    processes: Processes = 1
 
 
 class CompetitorTraining(Settings):
@@ -142,3 +144,4 @@ class TrainRecognizer(RecognizerTraining):
 
     dataset: str
     teacher: str
+    processes: Processes = 1

@@ -79,12 +79,16 @@ class Steps:
         rising = np.sort(scores)
         new = np.append(True, rising[1:] != rising[:-1])
         rising = rising[new]
-        reached = np.append(len(scores) - np.flatnonzero(new), 0).astype(np.int32)
+        lower = np.flatnonzero(new).astype(np.int32)
+        del new
+        reached = np.append(np.int32(len(scores)) - lower, np.int32(0))
+        del lower
         places = np.searchsorted(rising, np.sort(scores[genuine]))  # of each genuine pair among the distinct scores
         fewer = np.arange(len(places), -1, -1, dtype=np.int32)
         n_true = np.repeat(fewer, np.diff(places, prepend=-1, append=len(rising)))
         self.thresholds = np.append(rising, rising.dtype.type(np.inf))[::-1]
-        self.n_false, self.n_true = (reached - n_true)[::-1], n_true[::-1]
+        reached -= n_true
+        self.n_false, self.n_true = reached[::-1], n_true[::-1]
         # For the AUC: how many impostor pairs score above each genuine pair, and how many at least as high.
         step = len(rising) - places[::-1]
         self.above, self.at_least = self.n_false[step - 1], self.n_false[step]
