@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
-from dfd.core.settings import Count, Name, Seed, Settings, problems, validated
+from dfd.core.settings import Count, Name, Processes, Seed, Settings, problems, validated
 from dfd.decoder.settings import OPTIONS as DECODER_OPTIONS
 from dfd.decoder.settings import ClosedForm, Decoder, ImportDecoder
 from dfd.faces.settings import Faces
@@ -62,7 +62,7 @@ class Params(Settings):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")]
     precision: Literal["auto", "float32", "bfloat16"]
     memory_gb: Annotated[float, Field(ge=0, le=1e6)]
-    processes: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
+    processes: Processes
     bootstrap: Annotated[int, Field(ge=100, le=10**6)]
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     roles: Roles

@@ -1,7 +1,7 @@
 """What the settings of every room are made of: frozen models of sections of params.yaml, and the ranges of their numbers."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,19 +34,9 @@ Rate = Annotated[float, Field(ge=1e-9, lt=1)]  # at which a recognizer accepts t
 Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
 NonNegative = Annotated[float, Field(ge=0, le=1e6), AfterValidator(_zero_or_more)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Processes = Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
 Text = Annotated[str, Field(min_length=1)]
 Unique = AfterValidator(_different)  # of a list, none twice
-
-
-def _plain(name: str) -> str:
-    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_-]*", name):
-        raise ValueError(
-            f"{name!r} is to be of letters (a to z), digits, _ and -, like my-photos: it names files and stages"
-        )
-    return name
-
-
-Name = Annotated[str, AfterValidator(_plain)]  # of an entry: part of paths, commands and DVC's own names
 
 
 def _plain(name: str) -> str:

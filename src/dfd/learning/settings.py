@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from dfd.core.settings import Batch, LearningRate, NonNegative, Rounds, Settings, Unique
+from dfd.core.settings import Batch, LearningRate, NonNegative, Processes, Rounds, Settings, Unique
 
-Processes = Count | Literal["auto"]  # that share a training: auto is one for each GPU, else one
 PERCEPTUAL = ("perceptual", "local_perceptual")  # the terms of Eq. 2 that need φ
 ArcFaceMargin = Annotated[float, Field(ge=0, le=1.57)]  # radians
 ArcFaceScale = Annotated[float, Field(ge=1, le=1000)]
