@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from dfd.core.settings import Settings, Text
-from dfd.faces.geometry import WINDOWS
 
 PRECOMPUTED = "precomputed"  # the architecture, and the weights, of a recognizer that is templates alone
+WINDOWS = ("dlib", "arcface", "box")  # those of faces.geometry, which is slow to import
 LARGEST = 1024  # pixels of an input's side
 
 
