@@ -89,6 +89,8 @@ MISTAKES = {
     "a number for a section": ({"loss": 1.0}, "loss"),
     "below its range": ({"train_decoder.epochs": 0}, "train_decoder.epochs"),
     "above its range": ({"loss.perceptual_share": 1.5}, "loss.perceptual_share"),
+    "no process": ({"processes": 0}, "processes"),
+    "processes of another word": ({"processes": "all"}, "processes"),
     "averages of nothing new": ({"train_decoder.averaging": 1.0}, "train_decoder.averaging"),
     "a clip below zero": ({"train_decoder.clip": -1.0}, "train_decoder.clip"),
     "an option below its range": ({"decoder.options.channels": 0}, "decoder.options.channels"),

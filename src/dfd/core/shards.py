@@ -144,9 +144,7 @@ def _pool(work: Callable, processes: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BrokenProcessPool as error:
-        raise DfdError(
-            "a worker process was killed (out of memory?); set a smaller number of `processes` in params.yaml"
-        ) from error
+        raise DfdError("a worker process was killed (out of memory?); set `processes` to a smaller number") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
