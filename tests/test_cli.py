@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from dfd import cli
+from dfd.core.sources import note, states
 from dfd.decoder.provenance import admit
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
 from dfd.explorer.opening import open_space
@@ -235,7 +237,69 @@ def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
         assert content["key"].tolist() == ["anna/1.pgm", "anna/2.pgm"]
 
 
+def keys_of(dfd, file: Path, *photos) -> list[str]:
+    code, _, err = dfd("embed", *photos, "--recognizer", "vgg", "--out", file)
+    assert code == 0, err
+    with np.load(file) as content:
+        return content["key"].tolist()
+
+
+def test_photos_of_one_name_are_told_apart_by_their_folders(dfd, photos, tmp_path):
+    for name, source in (("x/faces/1.pgm", "1"), ("y/faces/1.pgm", "2"), ("y/2.pgm", "2")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((photos / f"anna/{source}.pgm").read_bytes())
+    several = [tmp_path / "y/faces/1.pgm", tmp_path / "x/faces/1.pgm", tmp_path / "y/2.pgm", tmp_path / "y/../y/2.pgm"]
+    assert keys_of(dfd, tmp_path / "a.npz", *several) == ["y/faces/1.pgm", "x/faces/1.pgm", "2.pgm"]
+    folders = [tmp_path / "x/faces", tmp_path / "y/faces"]
+    assert keys_of(dfd, tmp_path / "b.npz", *folders) == ["x/faces/1.pgm", "y/faces/1.pgm"]
+
+
+def test_a_link_keeps_its_own_name(dfd, photos, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/8cef2f58").write_bytes((photos / "anna/1.pgm").read_bytes())
+    (tmp_path / "anna.pgm").symlink_to("cache/8cef2f58")  # as DVC links its cache
+    assert keys_of(dfd, tmp_path / "t.npz", tmp_path / "anna.pgm") == ["anna.pgm"]
+
+
+def test_long_names_are_shortened_and_stay_apart(dfd, photos, tmp_path):
+    folder = tmp_path / ("f" * 200)
+    folder.mkdir()
+    for end in ("a", "b"):
+        (folder / ("é" * 122 + end + ".pgm")).write_bytes((photos / "anna/1.pgm").read_bytes())
+    assert dfd("reconstruct", folder, "--variant", "vgg-resnet", "--out", tmp_path / "out")[0] == 0
+    written = [path.name for path in (tmp_path / "out").iterdir()]
+    assert len(written) == 2 and all(name.startswith("f" * 200) and name.endswith(".png") for name in written)
+    assert max(len(name.encode()) for name in written) <= 255 - len("..partial")
+
+
+def test_a_zip_after_a_photo_leaves_it_a_photo(dfd, photos, tmp_path):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.write(photos / "anna/2.pgm", "Stranger/stranger.pgm")
+    (tmp_path / "anna.pgm").write_bytes((photos / "anna/1.pgm").read_bytes() + data.getvalue())
+    assert keys_of(dfd, tmp_path / "t.npz", tmp_path / "anna.pgm") == ["anna.pgm"]
+
+
+def test_changed_files_outside_the_project_are_told(dfd, project, tmp_path):
+    code, out, _ = dfd("status")
+    assert code == 0 and "no file outside" in out
+    weights = tmp_path / "w.h5"
+    weights.write_bytes(b"x")
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("released/vgg.safetensors", str(weights)))
+    note("import_recognizer", "vgg", states("import_recognizer", {"weights": str(weights)}))
+    weights.write_bytes(b"xy")
+    code, out, _ = dfd("status")
+    assert code == 1 and out.strip() == (
+        f"{weights} has changed since import_recognizer@vgg read it; "
+        "run `dvc repro -sf import_recognizer@vgg`, then `dvc repro`"
+    )
+    (project / "params.yaml").write_text(text)
+    assert dfd("status")[0] == 0
+
+
 MISTAKES = {
+    "a name that no photo can have": (("embed", "x" * 300, "--recognizer", "vgg", "--out", "t.h5"), ": no such photo"),
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
     "no face at all": (
         ("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"),

@@ -66,6 +66,7 @@ def test_numbers_are_read_as_numbers(changed, text, value):
     assert params.train_recognizer["vgg"].learning_rate == value
 
 
+ORL = {"source": "orl", "split": {"test": 1.0}}
 INVERTED_VGG = {
     "decoder.architecture": "inverted-vgg",
     "decoder.options": {
@@ -115,6 +116,16 @@ MISTAKES = {
         {"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}},
         "`identities`",
     ),
+    "no colour": ({"faces.background": "nacre"}, "faces.background: 'nacre' is no colour"),
+    "a key of another source": (
+        {"datasets.orl.attributes": "x.csv"},
+        "datasets.orl: `attributes` is of no use to source orl",
+    ),
+    "a data set's name with a blank": ({"datasets.my photos": ORL}, "datasets.my photos"),
+    "a data set's name with a folder": ({"datasets.a/b": ORL}, "datasets.a/b"),
+    "a name that looks like an option": ({"datasets.-x": ORL}, "datasets.-x"),
+    "a recognizer's name with a colon": ({"recognizers.a:b": {"architecture": "vgg16"}}, "recognizers.a:b"),
+    "a variant's name with a blank": ({"variants.a b": {"template": "vgg", "perceptual": "vgg"}}, "variants.a b"),
     "folds of no pairs": ({"datasets.orl.test_folds": [9, 10]}, "datasets.orl: `test_folds`"),
     "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),

@@ -37,6 +37,8 @@ class Detector:
     """
 
     def __init__(self, sides: tuple[int, int], min_face: float, device: torch.device):
+        if device.type == "mps":  # which lacks operations that MTCNN is made of
+            device = torch.device("cpu")
         self.sides = sides
         self.min_face = min_face
         self.device = device

@@ -62,7 +62,7 @@ class Dataset(Settings):
                 raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
         if self.source in OPTIONAL:
             for name in self.model_fields_set - EVERY - needed.keys() - OPTIONAL[self.source]:
-                raise ValueError(f"a {self.source} data set has no use for `{name}`; leave it out")
+                raise ValueError(f"`{name}` is of no use to source {self.source}; leave it out")
         return self
 
     @model_validator(mode="after")
