@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from dfd.core.settings import Settings, Text
-from dfd.faces.geometry import WINDOWS
 
 PRECOMPUTED = "precomputed"  # the architecture, and the weights, of a recognizer that is templates alone
 LARGEST = 1024  # pixels of an input's side
+WINDOWS = ("dlib", "arcface", "box")  # those of faces/geometry.py, which brings torch with it
 
 
 def _numbers(value: Any, *counts: int) -> bool:
