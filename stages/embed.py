@@ -6,6 +6,7 @@ from dfd.core.shards import shared
 from dfd.faces.store import FaceStore
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer, weights_sha256
+from dfd.templates.colours import prefers_other_order
 from dfd.templates.embedding import embed_faces
 from dfd.templates.lookup import look_up, matched
 from dfd.templates.store import write_templates
@@ -20,6 +21,12 @@ def main(dataset: str, recognizer: str) -> None:
     if module.embeds_images:
         template, mirrored = embed_faces(module, faces, sharing)
         metrics = matched(template, len(faces))
+        if prefers_other_order(module, faces, template):
+            log.warning(
+                "%s tells people of %s apart better with red and blue exchanged: try its option bgr the other way round",
+                recognizer,
+                dataset,
+            )
     else:
         template, metrics = look_up(*module.templates_of(dataset), faces)
         mirrored = None

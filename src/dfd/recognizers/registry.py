@@ -73,7 +73,7 @@ IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
 RELEASED = ".safetensors"  # of any architecture: a file that this project wrote, as its header says
 TRIFLES = ("tap", "dropout")  # options that no template depends on
 
-PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a file need not hold
+PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set, whatever a file holds
 
 
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
@@ -96,15 +96,7 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
     """
     read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, options, Path(weights).expanduser())
     recognizer = build_recognizer(architecture, options)
-    try:
-        state = read()
-    except DfdError:
-        raise
-    except Exception as error:  # whatever a damaged file leads to in its reader
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DfdError(f"{weights}: cannot be read as weights ({reason}); get the file again") from error
-    if names := [name for name, _ in recognizer.named_parameters()]:
-        state = under_prefix(state, names)
+    state = _state(read, weights, recognizer)
     try:
         recognizer.fit(state)
     except DfdError as error:
@@ -128,10 +120,26 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
         except (DfdError, RuntimeError) as error:
             raise DfdError(f"import_recognizer: the classifier in {weights} does not fit: {error}") from error
     _refuse_blind(recognizer, weights)
-    unsaid = OXFORD_OPTIONS.get(architecture, {}) if Path(weights).suffix in SUFFIXES else {}
+    unsaid = OXFORD_OPTIONS.get(architecture, {}) if Path(weights).suffix == ".pth" else {}
     if unsaid := {name: value for name, value in unsaid.items() if name not in options}:
         log.warning("%s: such files of Oxford's need the options %s, which are not set", weights, unsaid)
     return recognizer
+
+
+def _state(
+    read: Callable[[], dict[str, torch.Tensor]], weights: str, recognizer: Recognizer
+) -> dict[str, torch.Tensor]:
+    """What a file holds for a recognizer, by its names; whatever a damaged one leads to in its reader is a DfdError."""
+    try:
+        state = read()
+    except DfdError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DfdError(f"{weights}: cannot be read as weights ({reason}); get the file again") from error
+    if names := [name for name, _ in recognizer.named_parameters()]:
+        state = under_prefix(state, names)
+    return {name: tensor for name, tensor in state.items() if name not in PREPROCESSING}
 
 
 def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict[str, torch.Tensor]]:

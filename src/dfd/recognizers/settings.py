@@ -10,6 +10,7 @@ from dfd.core.settings import Settings, Text
 PRECOMPUTED = "precomputed"  # the architecture, and the weights, of a recognizer that is templates alone
 WINDOWS = ("dlib", "arcface", "box")  # those of faces.geometry, which is slow to import
 LARGEST = 1024  # pixels of an input's side
+WINDOWS = ("dlib", "arcface", "box")  # those of faces/geometry.py, which brings torch with it
 
 
 def _numbers(value: Any, *counts: int) -> bool:
