@@ -32,3 +32,15 @@ def test_mistakes_are_told_and_faults_are_not():
     assert for_the_user(MemoryError()).startswith("out of memory")
     assert for_the_user(RuntimeError("shapes cannot be multiplied")) is None
     assert for_the_user(ValueError("out of memory")) is None
+
+
+def test_files_that_are_missing_or_closed_are_told(tmp_path):
+    with pytest.raises(OSError) as failed:
+        open(tmp_path / "a.csv", encoding="utf-8")
+    assert (
+        for_the_user(failed.value) == f"{tmp_path / 'a.csv'}: no such file; run the stage that writes it (`dvc repro`)"
+    )
+    with pytest.raises(OSError) as failed:
+        open(tmp_path, encoding="utf-8")
+    assert for_the_user(failed.value).startswith(f"{tmp_path}: ")
+    assert for_the_user(OSError("no file is named")) is None

@@ -67,4 +67,4 @@ def validated(model: type[Settings], values, where: str) -> Any:
 def problems(error: ValidationError, where: str = "") -> str:
     """All that is wrong, in one line: each problem with its key, which `where` goes before."""
     lines = (where + ".".join(map(str, problem["loc"])) + ": " + problem["msg"] for problem in error.errors())
-    return "; ".join(line.removeprefix(": ").replace("Value error, ", "") for line in lines)
+    return " ".join("; ".join(line.removeprefix(": ").replace("Value error, ", "") for line in lines).split())
