@@ -14,7 +14,7 @@ def for_the_user(error: Exception) -> str | None:
         return " ".join(str(error).split())  # names may hold line ends
     said = isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
     if said or isinstance(error, MemoryError):
-        return "out of memory; lower the batch size, the sizes, the numbers of faces or memory_gb in params.yaml"
+        return "out of memory; lower the batch size, the sizes, the numbers of faces or memory_gb"
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"{error.filename}: no such file; run the stage that writes it (`dvc repro`)"
     if isinstance(error, OSError) and error.filename:

@@ -62,6 +62,8 @@ class Dataset(Settings):
                 raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
         if self.source in OPTIONAL:
             for name in self.model_fields_set - EVERY - needed.keys() - OPTIONAL[self.source]:
+                if getattr(self, name) is None:
+                    continue
                 raise ValueError(f"`{name}` is of no use to source {self.source}; leave it out")
         return self
 

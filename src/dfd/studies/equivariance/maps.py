@@ -80,7 +80,7 @@ def read_transforms(path: str | Path, views: Mapping[str, np.ndarray] | None = N
             for name, view in (views or {}).items() if maps else ():
                 if name not in maps or not np.allclose(file[name].attrs.get("view", view), view):
                     raise DfdError(
-                        f"{path}: `transforms` in params.yaml have changed since it was written, it has no map for {name}; "
+                        f"{path}: the params' `transforms` have changed since it was written, it has no map for {name}; "
                         "run `dvc repro fit_transforms`"
                     )
     except (OSError, KeyError, ValueError) as error:  # the last: a data set in place of a group

@@ -10,8 +10,8 @@ Factor = Annotated[float, Field(ge=0.1, le=10)]  # of the face's size
 
 
 class Transforms(Settings):
-    faces: Annotated[Count, Field(ge=10)]
-    held_out: Annotated[Count, Field(ge=5)]
+    faces: Annotated[Count, Field(ge=4)]
+    held_out: Annotated[Count, Field(ge=2)]
     rotate: Annotated[int, Field(ge=1, le=180)]
     translate: Annotated[float, Field(ge=0.01, le=0.5)]
     scale: list[Factor]
