@@ -32,7 +32,7 @@ sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("tests/he
 
 import pytest
 from damage import damages
-from fuzzing import Outcome, cases, copied, guarded, loaded, write_values
+from fuzzing import Outcome, cases, copied, guarded, loaded, read_values, write_values
 from small_project import ROOT, TINY, lay_out
 
 from dfd.core.errors import DfdError
@@ -154,17 +154,8 @@ def tiny_project(folder: Path, patch: pytest.MonkeyPatch) -> dict:
 # What is tried
 
 
-def read_values(values: dict, count: int, rng: random.Random) -> Iterator[tuple[str, str, Outcome]]:
-    """(what, how it is named, what came of it) of changed values that are read."""
-    for case in islice(cases(values, rng), count):
-        outcome, _ = loaded(case.values)
-        if outcome.kind == "ok" and case.nonsense:
-            outcome = Outcome("nonsense")
-        yield "values read", f"{case.key}: {case.value!r}"[:100], outcome
-
-
 def read_texts(count: int, rng: random.Random, folder: Path) -> Iterator[tuple[str, str, Outcome]]:
-    """The same of the file's text."""
+    """The same of the text of params.yaml."""
     path, text = folder / "params.yaml", (ROOT / "params.yaml").read_bytes()
     texts = [
         b"[" * 2000 + b"]" * 2000,

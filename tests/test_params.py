@@ -246,6 +246,73 @@ MISTAKES = {
         f"{COMPETITORS}.residual-deconvolution.training: it learns in one phase",
     ),
 }
+# What no one means, and would end in a traceback, in no memory, or never.
+MISTAKES |= {
+    f"{key}: {str(value)[:30]}": ({key: value}, key)
+    for key, values in {
+        "seed": [2**32, -1],
+        "device": ["cpu:7", "gpu", "", "cuda:x"],
+        "memory_gb": [1e12],
+        "bootstrap": [10**9],
+        "faces.size": [100_000],
+        "faces.context": [60.0, 0.5],
+        "faces.min_face": [0.001, 1e-300],
+        "faces.detection_sides": [[1, 1], [96, 10**6]],
+        "faces.min_side": [10**6],
+        "transforms.faces": [1],
+        "transforms.held_out": [1],
+        "transforms.scale": [[1e-9], [1e9], [0.5, 0.5], [0.5, 0.5000000001]],
+        "transforms.translate": [1e-300],
+        "closed_form.axes": [128],
+        "decoder.size": [7, 100_000],
+        "decoder.options.hidden": [10**12],
+        "decoder.options.axes": [1000],
+        "loss.pixel": [1e12, 1e-300],
+        "loss.perceptual_share": [1e-300],
+        "train_decoder.learning_rate": [1e-300, 100.0],
+        "train_decoder.epochs": [10**9],
+        "train_decoder.batch_size": [10**9],
+        "train_recognizer.vgg.learning_rate": [1e12, 100.0],
+        "train_recognizer.vgg.margin": [1e12],
+        "train_recognizer.vgg.arcface_scale": [1e12],
+        "train_recognizer.vgg.triplet_margin": [5.0],
+        "attacks.enrol": [1e-9, 0.999999],
+        "attacks.epsilon": [1e-9],
+        "attacks.epsilons": [[], [1, 1]],
+        "attacks.cw_l2.initial": [1e12],
+        "attacks.cw_l2.learning_rate": [1e12],
+        "attacks.cw_l2.confidence": [1e12],
+        "reconstruct.faces": [10**9],
+        "occlusions.regions": [["eyes", "eyes"]],
+        "clusters.count": [10**6],
+        "aggregation.draws": [20_000_000],
+        "aggregation.counts": [[10**12]],
+        "disentangling.attribute_size": [10**6],
+        "disentangling.batch_size": [10**9],
+        "disentangling.hidden": [10**12],
+        "disentangling.learning_rate": [1e12],
+        "disentangling.weight": [1e12],
+        "inversion.fmrs": [[0.01, 0.01], [1e-300]],
+        "inversion.protections": [["float16", "float16"]],
+        "inversion.keys": [10**9],
+        "experiments.ablation.seeds": [[0, 0], [2**32]],
+        "experiments.ablation.losses": [{"a/b": {"terms": ["pixel"], "local": True}}],
+        "experiments.recognizer_loss.objectives": [["softmax", "softmax"]],
+        "experiments.template_layer.layers": [["fc7", "fc7"]],
+        "experiments.competitors.variants": [["a", "a"]],
+        "experiments.adapters.pairs": [[100, 100]],
+        f"{COMPETITORS}.nbnet.options": [{"width": 1e-300}],
+    }.items()
+    for value in values
+}
+MISTAKES |= {
+    f"inverted-vgg's {key}": (INVERTED_VGG | {f"decoder.options.{key}": value}, f"decoder.options.{key}")
+    for key, value in {"width": 1e-300, "channels": [1] * 5, "dropout": 0.999}.items()
+}
+MISTAKES |= {
+    "a crop beyond all memory": ({"faces.size": 1024, "faces.context": 8.0}, "faces: `size` times `context`"),
+    "no decoder at all": ({"variants": {}, "import_decoder": {}}, "variants and import_decoder are both empty"),
+}
 
 TEMPLATES = {"synthetic": "a.npz", "orl": "b.parquet"}
 PRECOMPUTED = {
@@ -312,7 +379,8 @@ def test_a_mistake_is_one_line_with_file_and_key(changed, mistake):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"- a\n- b\n", b"42\n", b"a: [1\nb: 2\n", b"seed: 1\nseed: 2\n", b"\xff\xfe\x00", b"a:\tb: c"]
+    "content",
+    [b"", b"- a\n- b\n", b"42\n", b"a: [1\nb: 2\n", b"seed: 1\nseed: 2\n", b"\xff\xfe\x00", b"a:\tb: c", b"[" * 2000],
 )
 def test_what_is_no_mapping_or_no_yaml(tmp_path, content):
     path = tmp_path / "params.yaml"

@@ -131,6 +131,15 @@ def loaded(values: dict) -> tuple[Outcome, Params | None]:
         return Outcome("traceback", traceback.format_exc()), None
 
 
+def read_values(values: dict, count: int, rng: random.Random) -> Iterator[tuple[str, str, Outcome]]:
+    """(what, how it is named, what came of it) of changed values that are read."""
+    for case in cases(values, rng)[:count]:
+        outcome, _ = loaded(case.values)
+        if outcome.kind == "ok" and case.nonsense:
+            outcome = Outcome("nonsense")
+        yield "values read", f"{case.key}: {case.value!r}"[:100], outcome
+
+
 def guarded(call: Callable[[], object], seconds: float, gigabytes: float = 0) -> Outcome:
     """Call something in a forked process, with a limit on time and on the memory it may take beyond what it has."""
     context = multiprocessing.get_context("fork")

@@ -114,7 +114,7 @@ class Project:
             np.arange(len(keys)), store.faces.rows("train" if dataset == "synthetic" else "test")[:without]
         )
         rows = np.random.default_rng(0).permutation(rows)
-        others = np.ones((len(FOREIGN), store.dimension), np.float32)
+        others = np.eye(len(FOREIGN), store.dimension, dtype=np.float32)
         write_templates_file(
             self.folder / path, [keys[row] for row in rows] + FOREIGN, np.concatenate([vectors[rows], others])
         )

@@ -72,7 +72,7 @@ class FaceStore:
                 self.geometry = str(file.attrs["geometry"])
                 self.offsets = file["offsets"][:]
             self.faces = self.index[self.index["row"].notna()].sort_values("row").reset_index(drop=True)
-        except (OSError, KeyError, ValueError) as error:  # Parquet's own errors are ValueErrors
+        except Exception as error:  # whatever Parquet and HDF5 make of a damaged file
             raise DfdError(
                 f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
             ) from error

@@ -139,7 +139,9 @@ def _state(
         raise DfdError(f"{weights}: cannot be read as weights ({reason}); get the file again") from error
     if names := [name for name, _ in recognizer.named_parameters()]:
         state = under_prefix(state, names)
-    return state
+    if weights not in PUBLISHED and Path(weights).suffix == RELEASED and _written_here(Path(weights).expanduser()):
+        return state  # with the preprocessing that it was released with, in float16
+    return {name: tensor for name, tensor in state.items() if name not in PREPROCESSING}
 
 
 def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict[str, torch.Tensor]]:
@@ -156,8 +158,7 @@ def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict
         raise DfdError(f"{path}: no such weights file; put it there, or correct the path in `import_recognizer`")
     if path.suffix == RELEASED and ((architecture, RELEASED) not in IMPORTERS or _written_here(path)):
         return lambda: _read_released(architecture, options, path)
-    read = IMPORTERS[architecture, path.suffix]
-    return lambda: {name: tensor for name, tensor in read(path).items() if name not in PREPROCESSING}
+    return lambda: IMPORTERS[architecture, path.suffix](path)
 
 
 def _written_here(path: Path) -> bool:
