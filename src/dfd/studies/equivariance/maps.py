@@ -77,16 +77,6 @@ def read_transforms(path: str | Path, views: Mapping[str, np.ndarray] | None = N
             }
             if not maps and "note" not in file.attrs:
                 raise KeyError("it holds no map")
-<<<<<<< HEAD
-            for name, view in (views or {}).items() if maps else ():
-                if name not in maps or not np.allclose(file[name].attrs.get("view", view), view):
-                    raise DfdError(
-                        f"{path}: the params' `transforms` have changed since it was written, it has no map for {name}; "
-                        "run `dvc repro fit_transforms`"
-                    )
-    except (OSError, KeyError, ValueError) as error:  # the last: a data set in place of a group
-        raise DfdError(f"{path}: not a file of transforms ({error}); run `dvc repro fit_transforms`") from error
-=======
             undone = {name: group.attrs["view"] for name, group in file.items() if "view" in group.attrs}
     except Exception as error:  # whatever HDF5 makes of a damaged or foreign file
         reason = " ".join(str(error).split())
@@ -94,8 +84,7 @@ def read_transforms(path: str | Path, views: Mapping[str, np.ndarray] | None = N
     for name, view in (views or {}).items() if maps else ():
         if name not in maps or not np.allclose(undone.get(name, view), view):
             raise DfdError(
-                f"{path}: `transforms` in params.yaml have changed since it was written, it has no map for {name}; "
+                f"{path}: the params' `transforms` have changed since it was written, it has no map for {name}; "
                 "run `dvc repro fit_transforms`"
             )
->>>>>>> d38773d42c26ce9a2cc68929fb9002b0c3db8385
     return maps
