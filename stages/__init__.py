@@ -33,14 +33,12 @@ TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 def _watching(stage: str, names: list[str]) -> Iterator[None]:
     """Note how the files outside the project are that a stage reads, and tell of those of its data set or recognizer that have
     changed since an earlier stage read them."""
-    params = load_params().model_dump()
-    entry = params[READ[stage][0]].get(names[0]) if stage in READ else None
-    before = states(stage, entry) if entry else None
+    before = states(stage, load_params().entry(READ[stage][0], names[0]).model_dump()) if stage in READ else None
     yield
     if before is not None:
         note(stage, names[0], before)
     if Path(NOTES).parents[1].is_dir():
-        for line in changed(params, names):
+        for line in changed(load_params(), names):
             log.warning("warning: %s", line)
 
 

@@ -34,7 +34,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_what_is_as_it_was_is_not_told(project):
-    assert list(changed(project.model_dump())) == []
+    assert list(changed(project)) == []
 
 
 CHANGES = {
@@ -50,22 +50,20 @@ CHANGES = {
 def test_a_change_is_told_once_with_what_to_run(project, change):
     do, told = CHANGES[change]
     do()
-    (line,) = changed(project.model_dump())
+    (line,) = changed(project)
     assert re.search(told, line)
     name = "net" if change == "templates" else "mine"
-    assert (
-        list(changed(project.model_dump(), [name])) == [line] and list(changed(project.model_dump(), ["other"])) == []
-    )
+    assert list(changed(project, [name])) == [line] and list(changed(project, ["other"])) == []
     stage = re.search(r"read it; run `dvc repro -sf (\w+)@", line)[1]
     note(stage, name, states(stage, getattr(project, READ[stage][0])[name].model_dump()))
-    assert list(changed(project.model_dump())) == []
+    assert list(changed(project)) == []
 
 
 def test_a_file_that_is_gone_or_has_no_note_has_nothing_to_tell(project):
     os.remove("pairs.csv")
     os.remove(NOTES.format("fetch", "mine"))
     open("photos/anna/2.jpg", "w").close()
-    assert list(changed(project.model_dump())) == []
+    assert list(changed(project)) == []
 
 
 def test_the_keys_are_of_params():

@@ -80,6 +80,15 @@ class Recorder:
         self._watch_params()
         return self
 
+    def add(self, name: str) -> None:
+        """Note that a param was read; not where a stage only looks whether files outside the project have changed."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_name == "_watching":
+                return
+            frame = frame.f_back
+        self.params.add(name)
+
     def opened(self, path, writes: bool) -> None:
         try:
             path = Path(path).resolve()
@@ -136,7 +145,7 @@ class Recorder:
             if where is not None and key in type(model).model_fields:
                 value = get(model, key)
                 if not isinstance(value, BaseModel | Entries):
-                    recorder.params.add(f"{where}{key}")
+                    recorder.add(f"{where}{key}")
                 return value
             return get(model, key)
 
@@ -179,7 +188,7 @@ class Entries(dict):
         self.recorder, self.where = recorder, where
 
     def _read(self, key: str | None = None) -> None:
-        self.recorder.params.add(self.where if key is None else f"{self.where}.{key}")
+        self.recorder.add(self.where if key is None else f"{self.where}.{key}")
 
     def __getitem__(self, key):
         self._read(key)

@@ -332,7 +332,7 @@ def test_the_params_that_are_declared_exist():
 
 def test_every_section_is_read_by_some_stage():
     read = {name.split(".")[0] for stage in stages() for name in reads(source(stage))}
-    assert read == set(Params.model_fields) - UNDECLARED
+    assert read - UNDECLARED == set(Params.model_fields) - UNDECLARED
 
 
 # 3. The stages as commands

@@ -33,18 +33,18 @@ def note(stage: str, name: str, noted: Mapping[str, str | None]) -> None:
     write_text(NOTES.format(stage, name), json.dumps(noted, indent=2) + "\n")
 
 
-def changed(params: Mapping, names: Collection[str] | None = None) -> Iterator[str]:
+def changed(params, names: Collection[str] | None = None) -> Iterator[str]:
     """A line for each file that is not as it was when a stage read it: which, and what to run.
 
-    params: as dictionaries. names: of the entries that are looked at, by default all. A file that is gone has nothing new to read.
+    names: of the entries that are looked at, by default all. A file that is gone has nothing new to read.
     """
     for stage, (section, _) in READ.items():
-        for name, entry in params[section].items():
+        for name, entry in getattr(params, section).items():
             path = Path(NOTES.format(stage, name))
             if (names is not None and name not in names) or not path.is_file():
                 continue
             noted = json.loads(path.read_text(encoding="utf-8"))
-            for key, file in _named(stage, entry):
+            for key, file in _named(stage, entry.model_dump()):
                 if None not in (noted.get(file), state := _state(file)) and state != noted[file]:
                     yield (
                         f"{file} has changed since {stage}@{name} read it; "

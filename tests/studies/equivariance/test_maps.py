@@ -125,7 +125,7 @@ def test_maps_of_other_perturbations_are_refused(fits, tmp_path):
     assert set(read_transforms(path, VIEWS)) == set(VIEWS)
     for changed in ({"rotate+45": rotation(45)}, {"rotate+90": rotation(91)}):
         with pytest.raises(
-            DfdError, match=rf"maps\.h5: `transforms` in params.yaml.* for {re.escape(next(iter(changed)))}; run"
+            DfdError, match=rf"maps\.h5: the params' `transforms`.* for {re.escape(next(iter(changed)))}; run"
         ):
             read_transforms(path, VIEWS | changed)
     with pytest.raises(DfdError, match="templates of 9 numbers, and these have 4"):
