@@ -11,7 +11,7 @@ SETUP := .venv/.complete
 setup: $(SETUP)
 
 # `dvc repro` runs one stage after another. What hangs on different recognizers or decoders need not wait for each other: it
-# runs side by side here, $(LANES) at a time, with the cores shared out (measured: docs/scale.md). On one GPU: make repro LANES=1.
+# runs side by side here, $(LANES) at a time, with the cores shared out. On one GPU: make repro LANES=1.
 LANES ?= 2
 CORES := $(shell $(PYTHON) -c "import os; print(max(1, os.cpu_count() // $(LANES)))")
 STAGES := dvc stage list --name-only
