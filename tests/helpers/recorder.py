@@ -56,6 +56,14 @@ def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[st
     return faults, {(name, one) for name, one in declared if one not in read[name]}
 
 
+def _only_looks() -> bool:
+    """Whether a stage is looking if files outside the project have changed, which decides nothing that it writes."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "_watching":
+        frame = frame.f_back
+    return frame is not None
+
+
 def _pattern(text: str, prefix: str = "", below: str = "") -> re.Pattern:
     """What `text` stands for, whatever its `${…}` are; with `below`, also what lies below it after that mark."""
     parts = re.split(r"\$\{[^}]*\}", text.removeprefix(prefix))
@@ -81,20 +89,16 @@ class Recorder:
         return self
 
     def add(self, name: str) -> None:
-        """Note that a param was read; not where a stage only looks whether files outside the project have changed."""
-        frame = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code.co_name == "_watching":
-                return
-            frame = frame.f_back
-        self.params.add(name)
+        """Note that a param was read."""
+        if not _only_looks():
+            self.params.add(name)
 
     def opened(self, path, writes: bool) -> None:
         try:
             path = Path(path).resolve()
         except (TypeError, ValueError, OSError):  # a descriptor
             return
-        if path.is_relative_to(self.folder):
+        if path.is_relative_to(self.folder) and not _only_looks():
             (self.written if writes else self.read).add(path.relative_to(self.folder).as_posix())
 
     def _audit(self, event: str, arguments: tuple) -> None:
@@ -152,9 +156,8 @@ class Recorder:
         def model_dump(model, *arguments, **options):
             where = recorder.names.get(id(model))
             if where is not None:
-                recorder.params |= {
-                    f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())
-                }
+                for key in type(model).model_fields.keys() - options.get("exclude", set()):
+                    recorder.add(f"{where}{key}")
             return dump(model, *arguments, **options)
 
         BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = (

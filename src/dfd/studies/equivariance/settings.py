@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from dfd.core.settings import Count, Settings
 
@@ -16,11 +16,12 @@ class Transforms(Settings):
     translate: Annotated[float, Field(ge=0.01, le=0.5)]
     scale: list[Factor]
 
-    @model_validator(mode="after")
-    def _scales_have_names_of_their_own(self):
-        if len({f"{factor:g}" for factor in self.scale}) < len(self.scale):
-            raise ValueError(f"`scale`: each may be there once, to six digits, not {self.scale}")
-        return self
+    @field_validator("scale")
+    @classmethod
+    def _have_names_of_their_own(cls, factors: list[float]) -> list[float]:
+        if len({f"{factor:g}" for factor in factors}) < len(factors):
+            raise ValueError(f"each may be there once, to six digits, not {factors}")
+        return factors
 
 
 class Verify(Settings):
