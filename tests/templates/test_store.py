@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from damage import damages
 
 from dfd.core.errors import DfdError
 from dfd.templates.store import TemplateStore, write_templates
@@ -47,6 +48,30 @@ def test_faces_without_a_template_and_without_mirrored_ones(written, synthetic_s
     assert store.rows("test").tolist() == []
     with pytest.raises(DfdError, match="no split"):
         store.rows("all")
+
+
+@pytest.mark.parametrize("value", [np.inf, 0.0, 1e6, "part"])
+def test_what_no_template_can_be_is_refused(written, orl_store, value):
+    """A row of NaN says that there is none; one with some NaN in it is damaged."""
+    path, template, _ = written
+    template[3] = np.nan
+    template[5, : 3 if value == "part" else 6] = np.nan if value == "part" else value
+    write_templates(path, orl_store, template, None, ATTRIBUTES)
+    with pytest.raises(DfdError, match=rf"orl\.h5.*dvc repro embed.*first that of {orl_store.faces['key'][5]} "):
+        TemplateStore(path, orl_store)
+    write_templates(path, orl_store, np.repeat(template[:1], len(template), axis=0), None, ATTRIBUTES)
+    with pytest.raises(DfdError, match=r"orl\.h5.* templates are the same"):
+        TemplateStore(path, orl_store)
+
+
+def test_a_damaged_store_is_read_or_told_in_one_line(written, orl_store):
+    path, content = written[0], written[0].read_bytes()
+    for damaged in damages(content):
+        path.write_bytes(damaged)
+        try:
+            TemplateStore(path, orl_store)
+        except DfdError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
 
 
 def test_writing_twice_gives_the_same_bytes(written, orl_store, tmp_path):

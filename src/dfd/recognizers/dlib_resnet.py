@@ -117,7 +117,9 @@ def read_dlib_weights(path: str | Path) -> dict[str, torch.Tensor]:
             conv.weight.copy_(weights[: -conv.out_channels].view_as(conv.weight) * gamma.view(-1, 1, 1, 1))
             conv.bias.copy_(weights[-conv.out_channels :] * gamma + beta)
         model.projection.weight.copy_(next_tensor(256, 128, 1, 1).view(256, 128).T)
-    return model.state_dict()
+    return {
+        name: parameter.detach() for name, parameter in model.named_parameters()
+    }  # the preprocessing is the options'
 
 
 def _integer(value: int) -> bytes:

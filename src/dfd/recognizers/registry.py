@@ -73,7 +73,7 @@ IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
 RELEASED = ".safetensors"  # of any architecture: a file that this project wrote, as its header says
 TRIFLES = ("tap", "dropout")  # options that no template depends on
 
-PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set, whatever a file holds
+PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a file need not hold
 
 
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
@@ -137,11 +137,8 @@ def _state(
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DfdError(f"{weights}: cannot be read as weights ({reason}); get the file again") from error
-    if names := [name for name, _ in recognizer.named_parameters()]:
-        state = under_prefix(state, names)
-    if weights not in PUBLISHED and Path(weights).suffix == RELEASED and _written_here(Path(weights).expanduser()):
-        return state  # with the preprocessing that it was released with, in float16
-    return {name: tensor for name, tensor in state.items() if name not in PREPROCESSING}
+    names = [name for name, _ in recognizer.named_parameters()]
+    return under_prefix(state, names) if names else state
 
 
 def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict[str, torch.Tensor]]:
