@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import typer
 
 from dfd.core.errors import for_the_user
-from dfd.core.sources import NOTES, READ, changed, note, states
+from dfd.core.sources import READ, changed, note, states
 from dfd.params import load_params
 
 log = logging.getLogger("stages")
@@ -37,9 +37,8 @@ def _watching(stage: str, names: list[str]) -> Iterator[None]:
     yield
     if before is not None:
         note(stage, names[0], before)
-    if Path(NOTES).parents[1].is_dir():
-        for line in changed(load_params(), names):
-            log.warning("warning: %s", line)
+    for line in changed(names):
+        log.warning("warning: %s", line)
 
 
 def run(command: Callable) -> None:

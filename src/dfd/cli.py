@@ -370,7 +370,8 @@ def results(
 @app.command(epilog="Example: dfd status && dvc status")
 def status() -> None:
     """Which files outside the project, named in params.yaml, have changed since the pipeline read them; DVC does not watch them."""
-    lines = list(changed(load_params()))
+    params = load_params()
+    lines = list(changed({*params.datasets, *params.import_recognizer, *params.import_decoder}))
     typer.echo("\n".join(lines) or "no file outside the project has changed since the pipeline read it")
     raise typer.Exit(1 if lines else 0)
 

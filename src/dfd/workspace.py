@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dfd.core.artefacts import read_config
 from dfd.core.devices import pick_device
@@ -16,7 +16,7 @@ from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.geometry import crop
 from dfd.faces.store import FaceStore
 from dfd.params import Params, load_params
-from dfd.photos.decoding import Rejected, decode_photo
+from dfd.photos.decoding import Rejected, decode_photo, upright_rgb
 from dfd.photos.detection import Detector
 from dfd.photos.preprocessing import find_window
 from dfd.recognizers.base import NO_IMAGES, Recognizer
@@ -191,7 +191,7 @@ def _opened(photo: Photo, max_megapixels: float, min_side: int, background: str)
             raise DfdError(f"{photo}: {error.strerror}") from error
         return decode_photo(data, max_megapixels, min_side, background)
     if isinstance(photo, Image.Image):
-        return ImageOps.exif_transpose(photo).convert("RGB")
+        return upright_rgb(photo, background)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         raise DfdError(f"the photo: an array is to be uint8 (H, W, 3), RGB, not {photo.dtype} {photo.shape}")
     return Image.fromarray(photo)

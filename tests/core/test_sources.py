@@ -2,39 +2,35 @@
 
 import os
 import re
-from types import SimpleNamespace
 
 import pytest
 
 from dfd.core.sources import NOTES, READ, changed, files_below, note, states
 from dfd.params import Params
 
+ENTRIES = {
+    ("fetch", "mine"): {"path": "~/photos", "pairs": "pairs.csv", "attributes": None},
+    ("preprocess", "mine"): {"path": "~/photos", "pairs": "pairs.csv", "attributes": None},
+    ("preprocess", "lfw"): {"pairs": "published"},
+    ("import_recognizer", "net"): {"weights": "precomputed", "templates": {"mine": "a.npz", "lfw": "b.npz"}},
+}
+ALL = ("mine", "lfw", "net")
 
-class Entry(SimpleNamespace):
-    def model_dump(self):
-        return vars(self)
 
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
-    """Params that name a folder, a list and a recognizer's two files, all read."""
+    """A folder, a list and a recognizer's two files, all read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "photos/anna").mkdir(parents=True)
     for name in ("photos/anna/1.jpg", "pairs.csv", "a.npz", "b.npz"):
         (tmp_path / name).write_text("x")
-    params = SimpleNamespace(
-        datasets={"mine": Entry(path="~/photos", pairs="pairs.csv", attributes=None), "lfw": Entry(pairs="published")},
-        import_recognizer={"net": Entry(weights="precomputed", templates={"mine": "a.npz", "lfw": "b.npz"})},
-        import_decoder={},
-    )
-    for stage, name in (("fetch", "mine"), ("preprocess", "mine"), ("preprocess", "lfw"), ("import_recognizer", "net")):
-        note(stage, name, states(stage, getattr(params, READ[stage][0])[name].model_dump()))
-    return params
+    for (stage, name), entry in ENTRIES.items():
+        note(stage, name, states(stage, entry))
 
 
-def test_what_is_as_it_was_is_not_told(project):
-    assert list(changed(project)) == []
+def test_what_is_as_it_was_is_not_told():
+    assert list(changed(ALL)) == []
 
 
 CHANGES = {
@@ -47,23 +43,23 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_told_once_with_what_to_run(project, change):
+def test_a_change_is_told_once_with_what_to_run(change):
     do, told = CHANGES[change]
     do()
-    (line,) = changed(project)
+    (line,) = changed(ALL)
     assert re.search(told, line)
     name = "net" if change == "templates" else "mine"
-    assert list(changed(project, [name])) == [line] and list(changed(project, ["other"])) == []
-    stage = re.search(r"read it; run `dvc repro -sf (\w+)@", line)[1]
-    note(stage, name, states(stage, getattr(project, READ[stage][0])[name].model_dump()))
-    assert list(changed(project)) == []
+    assert list(changed([name])) == [line] and list(changed(["lfw"])) == []
+    stage = re.search(r"run `dvc repro -sf (\w+)@", line)[1]
+    note(stage, name, states(stage, ENTRIES[stage, name]))
+    assert list(changed(ALL)) == []
 
 
-def test_a_file_that_is_gone_or_has_no_note_has_nothing_to_tell(project):
+def test_a_file_that_is_gone_or_has_no_note_has_nothing_to_tell():
     os.remove("pairs.csv")
-    os.remove(NOTES.format("fetch", "mine"))
+    os.remove(NOTES / "fetch/mine.json")
     open("photos/anna/2.jpg", "w").close()
-    assert list(changed(project)) == []
+    assert list(changed(ALL)) == []
 
 
 def test_the_keys_are_of_params():
@@ -73,6 +69,7 @@ def test_the_keys_are_of_params():
 
 
 def test_files_below_are_sorted_and_links_to_their_own_folder_not_followed(tmp_path):
+    tmp_path = tmp_path / "tree"
     for name in ("b/2.jpg", "b/10.jpg", "b.jpg", "a/c/1.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -56,14 +56,6 @@ def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[st
     return faults, {(name, one) for name, one in declared if one not in read[name]}
 
 
-def _only_looks() -> bool:
-    """Whether a stage is looking if files outside the project have changed, which decides nothing that it writes."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_name != "_watching":
-        frame = frame.f_back
-    return frame is not None
-
-
 def _pattern(text: str, prefix: str = "", below: str = "") -> re.Pattern:
     """What `text` stands for, whatever its `${…}` are; with `below`, also what lies below it after that mark."""
     parts = re.split(r"\$\{[^}]*\}", text.removeprefix(prefix))
@@ -88,17 +80,12 @@ class Recorder:
         self._watch_params()
         return self
 
-    def add(self, name: str) -> None:
-        """Note that a param was read."""
-        if not _only_looks():
-            self.params.add(name)
-
     def opened(self, path, writes: bool) -> None:
         try:
             path = Path(path).resolve()
         except (TypeError, ValueError, OSError):  # a descriptor
             return
-        if path.is_relative_to(self.folder) and not _only_looks():
+        if path.is_relative_to(self.folder):
             (self.written if writes else self.read).add(path.relative_to(self.folder).as_posix())
 
     def _audit(self, event: str, arguments: tuple) -> None:
@@ -149,15 +136,16 @@ class Recorder:
             if where is not None and key in type(model).model_fields:
                 value = get(model, key)
                 if not isinstance(value, BaseModel | Entries):
-                    recorder.add(f"{where}{key}")
+                    recorder.params.add(f"{where}{key}")
                 return value
             return get(model, key)
 
         def model_dump(model, *arguments, **options):
             where = recorder.names.get(id(model))
             if where is not None:
-                for key in type(model).model_fields.keys() - options.get("exclude", set()):
-                    recorder.add(f"{where}{key}")
+                recorder.params |= {
+                    f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())
+                }
             return dump(model, *arguments, **options)
 
         BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = (
@@ -191,7 +179,7 @@ class Entries(dict):
         self.recorder, self.where = recorder, where
 
     def _read(self, key: str | None = None) -> None:
-        self.recorder.add(self.where if key is None else f"{self.where}.{key}")
+        self.recorder.params.add(self.where if key is None else f"{self.where}.{key}")
 
     def __getitem__(self, key):
         self._read(key)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, TiffImagePlugin, TiffTags
 
 from dfd.photos.archives import Unread
-from dfd.photos.decoding import Rejected, decode_photo
+from dfd.photos.decoding import Rejected, decode_photo, upright_rgb
 
 SIDE = 32
 
@@ -165,6 +165,16 @@ def test_transparent_pixels_are_the_backgrounds_whatever_colour_they_hide(transp
             kind.putalpha(Image.fromarray((np.asarray(image) == 1).astype(np.uint8) * 255))
         pixels = np.asarray(decode_photo(encoded(kind, "PNG", **options), 100, 16, background))
         assert (pixels[:, : SIDE // 2] == [200, 100, 50]).all() and (pixels[:, SIDE // 2 :] == shown).all()
+
+
+def test_an_image_in_memory_is_read_as_a_file_is():
+    hidden = Image.new("RGBA", (SIDE, SIDE), (255, 0, 255, 0))
+    assert upright_rgb(hidden.convert("RGB"), "white").getpixel((0, 0)) == (255, 0, 255)
+    hidden.paste((1, 2, 3, 255), (0, 0, 4, 4))
+    assert [upright_rgb(hidden, "white").getpixel(place) for place in ((0, 0), (9, 9))] == [(1, 2, 3), (255, 255, 255)]
+    assert (
+        upright_rgb(Image.fromarray(np.full((SIDE, SIDE), 1023, np.uint16)), "white").getextrema() == ((255, 255),) * 3
+    )
 
 
 def test_transparent_levels_of_16_bits():

@@ -1,7 +1,7 @@
 """Files outside the project that params name: DVC does not watch them, so whoever reads one notes how it was.
 
 They cannot be DVC's own dependencies: dvc.lock would hold this machine's paths, and every stage of a `foreach` would need as
-many. The notes are data/sources/<stage>/<name>.json, in neither git nor DVC.
+many. The notes are .sources/<stage>/<name>.json, in neither git nor DVC.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dfd.core.artefacts import write_text
 
-NOTES = "data/sources/{}/{}.json"  # stage, entry
+NOTES = Path(".sources")
 # stage -> the section of params whose entry it is run with, and that entry's keys that name the files it reads
 READ = {
     "fetch": ("datasets", ("path", "identities", "mapping")),
@@ -23,40 +23,34 @@ READ = {
 ALSO = {"pairs": " verify"}  # key -> stages that read the file anew, besides
 
 
-def states(stage: str, entry: Mapping) -> dict[str, str | None]:
-    """How the files are now that a stage reads: a digest by path. entry: of params, in READ's section of the stage."""
-    return {path: _state(path) for _, path in _named(stage, entry)}
+def states(stage: str, entry: Mapping) -> dict[str, dict[str, str | None]]:
+    """How the files are now that a stage reads: by key, a digest by path. entry: of params, in READ's section of the stage."""
+    named = {key: entry[key] for key in READ[stage][1] if entry.get(key)}
+    files = {key: value.values() if isinstance(value, Mapping) else [value] for key, value in named.items()}
+    return {key: {path: _state(path) for path in paths} for key, paths in files.items()}
 
 
-def note(stage: str, name: str, noted: Mapping[str, str | None]) -> None:
+def note(stage: str, name: str, noted: Mapping) -> None:
     """Keep the `states` from before the stage read the files of the entry `name`."""
-    write_text(NOTES.format(stage, name), json.dumps(noted, indent=2) + "\n")
+    write_text(NOTES / stage / f"{name}.json", json.dumps(noted, indent=2) + "\n")
 
 
-def changed(params, names: Collection[str] | None = None) -> Iterator[str]:
-    """A line for each file that is not as it was when a stage read it: which, and what to run.
+def changed(names: Collection[str]) -> Iterator[str]:
+    """A line for each file of these entries that is not as it was when a stage read it: which, and what to run.
 
-    names: of the entries that are looked at, by default all. A file that is gone has nothing new to read.
+    A file that is gone has nothing new to read.
     """
-    for stage, (section, _) in READ.items():
-        for name, entry in getattr(params, section).items():
-            path = Path(NOTES.format(stage, name))
-            if (names is not None and name not in names) or not path.is_file():
-                continue
-            noted = json.loads(path.read_text(encoding="utf-8"))
-            for key, file in _named(stage, entry.model_dump()):
-                if None not in (noted.get(file), state := _state(file)) and state != noted[file]:
+    for path in sorted(NOTES.glob("*/*.json")):
+        stage, name = path.parent.name, path.stem
+        if name not in names:
+            continue
+        for key, files in json.loads(path.read_text(encoding="utf-8")).items():
+            for file, noted in files.items():
+                if None not in (noted, state := _state(file)) and state != noted:
                     yield (
                         f"{file} has changed since {stage}@{name} read it; "
                         f"run `dvc repro -sf {stage}@{name}{ALSO.get(key, '')}`, then `dvc repro`"
                     )
-
-
-def _named(stage: str, entry: Mapping) -> Iterator[tuple[str, str]]:
-    """(key, file) of every file that the entry names, a key of several once for each."""
-    for key in READ[stage][1]:
-        if named := entry.get(key):
-            yield from ((key, file) for file in (named.values() if isinstance(named, Mapping) else [named]))
 
 
 def _state(path: str) -> str | None:

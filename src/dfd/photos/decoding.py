@@ -46,33 +46,42 @@ def decode_photo(data: bytes, max_megapixels: float, min_side: int, background: 
         raise Rejected(data.reason)
     if not data:
         raise Rejected("empty")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, about EXIF that it passes over: they name neither photo nor remedy
-        photo = _opened(data)
-        if photo.width * photo.height > max_megapixels * 1e6:
-            raise Rejected("too-large")
-        if min(photo.size) < min_side:
-            raise Rejected("too-small")
-        try:
-            grey = photo.mode.startswith("I") or photo.mode == "F"
-            # Of colours of 16 bits Pillow keeps the upper 8; what comes from pillow-heif has no tiles.
-            reduced = not grey and isinstance(photo, ImageFile.ImageFile) and ";16" in str(photo.tile)
-            if photo.format != "MPO" and getattr(photo, "is_animated", False):
-                _say_first_frame()
+    photo = _opened(data)
+    if photo.width * photo.height > max_megapixels * 1e6:
+        raise Rejected("too-large")
+    if min(photo.size) < min_side:
+        raise Rejected("too-small")
+    return upright_rgb(photo, background)
+
+
+def upright_rgb(photo: Image.Image, background: str) -> Image.Image:
+    """`decode_photo`, of a photo that Pillow has opened."""
+    try:
+        grey = photo.mode.startswith("I") or photo.mode == "F"
+        # Of colours of 16 bits Pillow keeps the upper 8; what comes from pillow-heif has no tiles.
+        reduced = not grey and isinstance(photo, ImageFile.ImageFile) and ";16" in str(photo.tile)
+        if photo.format != "MPO" and getattr(photo, "is_animated", False):
+            _say_first_frame()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of Pillow, about EXIF that it passes over: they name neither photo nor remedy
             photo.load()
             upright = _upright(photo)
-            return _composed(_grey(upright, photo) if grey else upright, reduced, background)
-        except Rejected:
-            raise
-        except MemoryError:
-            raise Rejected("too-large") from None
-        except Exception:  # noqa: BLE001 (Pillow's decoders raise whatever they stumble over in a corrupt file)
-            raise Rejected("damaged") from None
+        return _composed(_grey(upright, photo) if grey else upright, reduced, background)
+    except Rejected:
+        raise
+    except MemoryError:
+        raise Rejected("too-large") from None
+    except Exception:  # noqa: BLE001 (Pillow's decoders raise whatever they stumble over in a corrupt file)
+        raise Rejected("damaged") from None
 
 
 def _opened(data: bytes) -> Image.Image:
     try:
-        photo = Image.open(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            photo = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         if data[4:8] == b"ftyp" and data[8:12] in HEIF:
             return _heif(data)
