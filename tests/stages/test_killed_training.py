@@ -51,7 +51,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(training):
         while attempt == 0 and process.is_alive() and not CHECKPOINT.exists():
             time.sleep(0.01)  # however slow the machine is, one is killed that can be resumed
         process.join(moments.uniform(0, 0.5) * duration)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
         assert process.exitcode != -signal.SIGKILL or CHECKPOINT.exists()
     process = forked(train)

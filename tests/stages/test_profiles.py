@@ -261,8 +261,8 @@ def test_every_photo_of_every_format_is_read_and_cropped_to_its_box(paper):
         assert faces.attributes["geometry"] == "box" and faces.size == 32
         metrics = paper.json(f"metrics/preprocess/{name}.json")
         assert metrics["photos"] == count and metrics["faces"] >= 0.8 * count
-        half, zero, x, *_, y = np.array(faces.faces["window"][0])
-        box = faces.faces["box"][0]
+        half, zero, x, *_, y = np.array(faces.details([0])["window"].iloc[0])
+        box = faces.details([0])["box"].iloc[0]
         assert zero == 0 and half == pytest.approx(max(box[2] - box[0], box[3] - box[1]) / 2)
         assert (x, y) == pytest.approx(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
     index = pd.read_parquet(paper.folder / "data/faces/vggface2.parquet")

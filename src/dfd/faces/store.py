@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
@@ -21,6 +22,8 @@ from dfd.faces.geometry import shrunk, views
 PLAIN = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 MIRROR = np.array([[-1.0, 0, 0], [0, 1.0, 0]])
 SPLITS = ("train", "validation", "test")
+# What the index says of a photo that few stages ask for: most of a kilobyte, of each of what may be millions.
+DETAILS = {"box", "landmarks", "window", "sha256"}
 
 
 def encode_crop(crop: np.ndarray) -> bytes:
@@ -54,21 +57,23 @@ class FaceWriter:
 class FaceStore:
     """A data set's faces, read lazily; every image that leaves is RGB float32 in [0, 1], (N, 3, H, W).
 
-    path: the .h5 file, its index beside it as .parquet. Raises DfdError where either is missing or no face store.
+    path: the .h5 file, its index beside it as .parquet. faces: the index' rows of faces, in the order of the store, without
+    DETAILS. Raises DfdError where either file is missing or no face store.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.name = self.path.stem
         try:
-            self.index = pd.read_parquet(self.path.with_suffix(".parquet"))
+            names = pq.read_schema(self.path.with_suffix(".parquet")).names
+            index = self._read_index([name for name in names if name not in DETAILS])
             with h5py.File(self.path) as file:
                 self.attributes = {name: value for name, value in file.attrs.items()}
                 self.size = int(file.attrs["size"])
                 self.context = float(file.attrs["context"])
                 self.geometry = str(file.attrs["geometry"])
                 self.offsets = file["offsets"][:]
-            self.faces = self.index[self.index["row"].notna()].sort_values("row").reset_index(drop=True)
+            self.faces = index[index["row"].notna()].sort_values("row").reset_index(drop=True)
         except (OSError, KeyError, ValueError) as error:  # Parquet's own errors are ValueErrors
             raise DfdError(
                 f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
@@ -81,6 +86,18 @@ class FaceStore:
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_file": None}
+
+    def _read_index(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        return pd.read_parquet(self.path.with_suffix(".parquet"), columns=columns)
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row for each photo found, with all that is known of it."""
+        return self._read_index()
+
+    def details(self, rows: Sequence[int]) -> pd.DataFrame:
+        """What the index says of `rows`, DETAILS too, in their order."""
+        return self.index.set_index("row").loc[rows]
 
     @cached_property
     def fingerprint(self) -> str:
