@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.core.artefacts import replacing, write_json, write_table
+from dfd.core.artefacts import write_json, write_table, write_text
 from dfd.core.devices import pick_device
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
@@ -39,8 +39,7 @@ def main(recognizer: str) -> None:
     plots = Path(f"plots/attack/{recognizer}")
     if note := why_not(module, len(people)):
         log.info("%s: %s", recognizer, note)
-        with replacing(plots / "note.txt") as temporary:  # DVC misses a folder that is not there
-            temporary.write_text(f"{note}\n", encoding="utf-8")
+        write_text(plots / "note.txt", f"{note}\n")  # DVC misses a folder that is not there
         return write_json(f"metrics/attack/{recognizer}.json", metrics | {"attack": None, "attack_note": note})
     if not variants:
         metrics["decoding_note"] = f"no variant decodes templates of {recognizer}: everything is before decoding"

@@ -6,8 +6,7 @@ from dfd.recognizers.precomputed import Precomputed
 from dfd.recognizers.registry import import_recognizer, recognizer_facts, save_recognizer
 from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.files import read_keyed_templates
-from dfd.weights.downloads import fetch
-from dfd.weights.manifest import MANIFEST
+from dfd.weights.downloads import importing
 from stages import RECOGNIZER, log, run
 
 
@@ -20,8 +19,8 @@ def main(recognizer: str) -> None:
         module = Precomputed({dataset: read_keyed_templates(path) for dataset, path in settings.templates.items()})
         options = module.options
     else:
-        source = str(fetch(weights)) if weights in MANIFEST else weights
-        module = import_recognizer(network.architecture, options, source)
+        with importing(weights) as source:
+            module = import_recognizer(network.architecture, options, source)
     save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, options)
     facts = recognizer_facts(module)
     write_json(f"metrics/import_recognizer/{recognizer}.json", facts)

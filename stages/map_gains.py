@@ -52,7 +52,7 @@ def main() -> None:
     perturbed: dict = {name: {} for name in modules}
     mapped: dict = {name: {} for name in modules}
     for name, module in modules.items():
-        maps = read_transforms(TRANSFORMS.format(name))
+        maps = read_transforms(TRANSFORMS.format(name), views)
         for condition, view in conditions.items():
             templates = embed_views(module, faces, rows, views[view])
             perturbed[name][condition], mapped[name][condition] = templates.numpy(), maps[view](templates).numpy()

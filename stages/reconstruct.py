@@ -58,8 +58,8 @@ def main() -> None:
     for variant in (variant for variant in params.variants if variant not in variants):
         log.info("%s of perturbed faces: left out, %s", variant, NO_IMAGES)
     families = FAMILIES if variants else {}
-    maps = {name: read_transforms(TRANSFORMS.format(name)) for name in params.recognizers}
     views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
+    maps = {name: read_transforms(TRANSFORMS.format(name), views) for name in params.recognizers}
     for family, word in families.items():
         names = [name for name in views if name.startswith(family)]
         for data, faces in shown.items():

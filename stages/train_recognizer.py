@@ -2,7 +2,7 @@
 
 import torch
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples
@@ -51,8 +51,7 @@ def main(recognizer: str) -> None:
     if distributed.rank():
         return
     save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, network.options)
-    with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
-        history.to_csv(temporary, index=False, float_format="%.6g")
+    write_table(f"plots/train_recognizer/{recognizer}.csv", history)
 
     templates = embed_views(module, unseen, test).numpy()
     pairs = cosine_pairs(templates, templates, unseen.identities(test))

@@ -40,7 +40,7 @@ def main(recognizer: str) -> None:
 
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
     views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
-    maps = read_transforms(TRANSFORMS.format(recognizer))
+    maps = read_transforms(TRANSFORMS.format(recognizer), views)
     conditions = {
         "rotated": f"rotate{params.verify.rotate:+d}",
         "translated": f"translate-{params.verify.translate}",

@@ -66,6 +66,7 @@ def test_numbers_are_read_as_numbers(changed, text, value):
     assert params.train_recognizer["vgg"].learning_rate == value
 
 
+ORL = {"source": "orl", "split": {"test": 1.0}}
 INVERTED_VGG = {
     "decoder.architecture": "inverted-vgg",
     "decoder.options": {
@@ -89,8 +90,28 @@ MISTAKES = {
     "a number for a section": ({"loss": 1.0}, "loss"),
     "below its range": ({"train_decoder.epochs": 0}, "train_decoder.epochs"),
     "above its range": ({"loss.perceptual_share": 1.5}, "loss.perceptual_share"),
+    "no process": ({"processes": 0}, "processes"),
+    "processes of another word": ({"processes": "all"}, "processes"),
     "averages of nothing new": ({"train_decoder.averaging": 1.0}, "train_decoder.averaging"),
     "a clip below zero": ({"train_decoder.clip": -1.0}, "train_decoder.clip"),
+    "a truth in words": ({"recognizers.vgg.options.normalise": "no"}, "recognizers.vgg.options.normalise"),
+    "a truth as width": ({"recognizers.vgg.options.width": True}, "recognizers.vgg.options.width"),
+    "no width": ({"recognizers.vgg.options.width": 0}, "recognizers.vgg.options.width"),
+    "a width of hardly any channel": ({"recognizers.vgg.options.width": 1e-300}, "recognizers.vgg.options.width"),
+    "too wide": ({"recognizers.vgg.options.width": 3}, "recognizers.vgg.options.width"),
+    "a size that cannot be halved": ({"recognizers.vgg.options.size": 65}, "recognizers.vgg.options.size"),
+    "nothing as size": ({"recognizers.vgg.options.size": None}, "recognizers.vgg.options.size"),
+    "all dropped out": ({"recognizers.vgg.options.dropout": 1.0}, "recognizers.vgg.options.dropout"),
+    "a scale of zero": ({"recognizers.vgg.options.scale": 0}, "recognizers.vgg.options.scale: a scale of 0"),
+    "two means": ({"recognizers.vgg.options.mean": [1, 2]}, "recognizers.vgg.options.mean: a number, or one for each"),
+    "no such window": ({"recognizers.vgg.options.window": "eye"}, "recognizers.vgg.options.window: dlib, arcface, box"),
+    "four points": ({"recognizers.vgg.options.window": [[1, 2]] * 4}, "recognizers.vgg.options.window"),
+    "an option of another recognizer": ({"recognizers.resnet.options.width": 1}, "recognizers.resnet.options.width"),
+    "a colour order in words": ({"recognizers.resnet.options.bgr": "false"}, "recognizers.resnet.options.bgr"),
+    "an option in an experiment": (
+        {"experiments.recognizer_loss.options.padding": "same"},
+        "experiments.recognizer_loss.options.padding",
+    ),
     "an option below its range": ({"decoder.options.channels": 0}, "decoder.options.channels"),
     "an option of another architecture": ({"decoder.options.width": 0.5}, "decoder.options.width"),
     "an option missing": ({"decoder.options.hidden": ...}, "decoder.options.hidden"),
@@ -113,6 +134,16 @@ MISTAKES = {
         {"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}},
         "`identities`",
     ),
+    "no colour": ({"faces.background": "nacre"}, "faces.background: 'nacre' is no colour"),
+    "a key of another source": (
+        {"datasets.orl.attributes": "x.csv"},
+        "datasets.orl: `attributes` is of no use to source orl",
+    ),
+    "a data set's name with a blank": ({"datasets.my photos": ORL}, "datasets.my photos"),
+    "a data set's name with a folder": ({"datasets.a/b": ORL}, "datasets.a/b"),
+    "a name that looks like an option": ({"datasets.-x": ORL}, "datasets.-x"),
+    "a recognizer's name with a colon": ({"recognizers.a:b": {"architecture": "vgg16"}}, "recognizers.a:b"),
+    "a variant's name with a blank": ({"variants.a b": {"template": "vgg", "perceptual": "vgg"}}, "variants.a b"),
     "folds of no pairs": ({"datasets.orl.test_folds": [9, 10]}, "datasets.orl: `test_folds`"),
     "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),
@@ -215,6 +246,73 @@ MISTAKES = {
         f"{COMPETITORS}.residual-deconvolution.training: it learns in one phase",
     ),
 }
+# What no one means, and would end in a traceback, in no memory, or never.
+MISTAKES |= {
+    f"{key}: {str(value)[:30]}": ({key: value}, key)
+    for key, values in {
+        "seed": [2**32, -1],
+        "device": ["cpu:7", "gpu", "", "cuda:x"],
+        "memory_gb": [1e12],
+        "bootstrap": [10**9],
+        "faces.size": [100_000],
+        "faces.context": [60.0, 0.5],
+        "faces.min_face": [0.001, 1e-300],
+        "faces.detection_sides": [[1, 1], [96, 10**6]],
+        "faces.min_side": [10**6],
+        "transforms.faces": [1],
+        "transforms.held_out": [1],
+        "transforms.scale": [[1e-9], [1e9], [0.5, 0.5], [0.5, 0.5000000001]],
+        "transforms.translate": [1e-300],
+        "closed_form.axes": [128],
+        "decoder.size": [7, 100_000],
+        "decoder.options.hidden": [10**12],
+        "decoder.options.axes": [1000],
+        "loss.pixel": [1e12, 1e-300],
+        "loss.perceptual_share": [1e-300],
+        "train_decoder.learning_rate": [1e-300, 100.0],
+        "train_decoder.epochs": [10**9],
+        "train_decoder.batch_size": [10**9],
+        "train_recognizer.vgg.learning_rate": [1e12, 100.0],
+        "train_recognizer.vgg.margin": [1e12],
+        "train_recognizer.vgg.arcface_scale": [1e12],
+        "train_recognizer.vgg.triplet_margin": [5.0],
+        "attacks.enrol": [1e-9, 0.999999],
+        "attacks.epsilon": [1e-9],
+        "attacks.epsilons": [[], [1, 1]],
+        "attacks.cw_l2.initial": [1e12],
+        "attacks.cw_l2.learning_rate": [1e12],
+        "attacks.cw_l2.confidence": [1e12],
+        "reconstruct.faces": [10**9],
+        "occlusions.regions": [["eyes", "eyes"]],
+        "clusters.count": [10**6],
+        "aggregation.draws": [20_000_000],
+        "aggregation.counts": [[10**12]],
+        "disentangling.attribute_size": [10**6],
+        "disentangling.batch_size": [10**9],
+        "disentangling.hidden": [10**12],
+        "disentangling.learning_rate": [1e12],
+        "disentangling.weight": [1e12],
+        "inversion.fmrs": [[0.01, 0.01], [1e-300]],
+        "inversion.protections": [["float16", "float16"]],
+        "inversion.keys": [10**9],
+        "experiments.ablation.seeds": [[0, 0], [2**32]],
+        "experiments.ablation.losses": [{"a/b": {"terms": ["pixel"], "local": True}}],
+        "experiments.recognizer_loss.objectives": [["softmax", "softmax"]],
+        "experiments.template_layer.layers": [["fc7", "fc7"]],
+        "experiments.competitors.variants": [["a", "a"]],
+        "experiments.adapters.pairs": [[100, 100]],
+        f"{COMPETITORS}.nbnet.options": [{"width": 1e-300}],
+    }.items()
+    for value in values
+}
+MISTAKES |= {
+    f"inverted-vgg's {key}": (INVERTED_VGG | {f"decoder.options.{key}": value}, f"decoder.options.{key}")
+    for key, value in {"width": 1e-300, "channels": [1] * 5, "dropout": 0.999}.items()
+}
+MISTAKES |= {
+    "a crop beyond all memory": ({"faces.size": 1024, "faces.context": 8.0}, "faces: `size` times `context`"),
+    "no decoder at all": ({"variants": {}, "import_decoder": {}}, "variants and import_decoder are both empty"),
+}
 
 TEMPLATES = {"synthetic": "a.npz", "orl": "b.parquet"}
 PRECOMPUTED = {
@@ -281,7 +379,8 @@ def test_a_mistake_is_one_line_with_file_and_key(changed, mistake):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"- a\n- b\n", b"42\n", b"a: [1\nb: 2\n", b"seed: 1\nseed: 2\n", b"\xff\xfe\x00", b"a:\tb: c"]
+    "content",
+    [b"", b"- a\n- b\n", b"42\n", b"a: [1\nb: 2\n", b"seed: 1\nseed: 2\n", b"\xff\xfe\x00", b"a:\tb: c", b"[" * 2000],
 )
 def test_what_is_no_mapping_or_no_yaml(tmp_path, content):
     path = tmp_path / "params.yaml"

@@ -237,7 +237,7 @@ def test_a_photo_is_reconstructed_without_any_training(clone, photos, dfd, tmp_p
     assert code == 1 and "released/resnet-fidelity.safetensors: no such" in err
     shutil.rmtree(clone / "released")
     for command in (("reconstruct", photos), ("decode", tmp_path / "t.npy")):
-        np.save(tmp_path / "t.npy", np.zeros((1, 128)))
+        np.save(tmp_path / "t.npy", np.eye(1, 128))
         code, _, err = dfd(clone, *command, "--out", tmp_path / "none")
         assert code == 1 and err.count("\n") == 1 and "no decoder is here" in err
 
@@ -249,7 +249,7 @@ def test_encodings_are_decoded_by_the_first_decoder_that_fits(clone, trained, df
     expected = (decode(load_decoder(clone / RELEASED, CPU), trained.training[:3]) * 255).round().byte()
     pixels = np.asarray(Image.open(tmp_path / "faces/1.png"))
     np.testing.assert_array_equal(pixels, expected[1].permute(1, 2, 0).numpy())
-    np.save(tmp_path / "wide.npy", np.zeros((2, 7)))
+    np.save(tmp_path / "wide.npy", np.eye(2, 7))
     code, _, err = dfd(clone, "decode", tmp_path / "wide.npy", "--out", tmp_path / "none")
     assert code == 1 and "(2, 7)" in err and "resnet-identity (128)" in err
 

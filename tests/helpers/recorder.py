@@ -15,6 +15,8 @@ WRITTEN = (
     "docs/results/",
 )  # where stages write, and what is shipped for them
 
+UNDECLARED = {"processes"}  # params that change how fast a stage is, and nothing that it writes
+
 
 def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[str], set[tuple[str, str]]]:
     """What stages read without declaring it, as lines; and (stage, param or dep) that none of its runs read.
@@ -37,7 +39,7 @@ def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[st
             ("params", record["params"], stage.get("params", [])),
             ("deps", files, stage["deps"]),
         ):
-            for one in names:
+            for one in set(names) - UNDECLARED:
                 mark = "." if kind == "params" else "/"
                 covering = {other for other in declared if _pattern(other, below=mark).fullmatch(one)}
                 # A section that is gone through is read whole; a folder that is listed, only to find what is in it.
@@ -52,6 +54,14 @@ def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[st
         for one in [*stages[name].get("params", []), *(dep for dep in stages[name]["deps"] if dep.startswith(WRITTEN))]
     }
     return faults, {(name, one) for name, one in declared if one not in read[name]}
+
+
+def _only_looks() -> bool:
+    """Whether a stage is looking if files outside the project have changed, which decides nothing that it writes."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "_watching":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _pattern(text: str, prefix: str = "", below: str = "") -> re.Pattern:
@@ -78,12 +88,17 @@ class Recorder:
         self._watch_params()
         return self
 
+    def add(self, name: str) -> None:
+        """Note that a param was read."""
+        if not _only_looks():
+            self.params.add(name)
+
     def opened(self, path, writes: bool) -> None:
         try:
             path = Path(path).resolve()
         except (TypeError, ValueError, OSError):  # a descriptor
             return
-        if path.is_relative_to(self.folder):
+        if path.is_relative_to(self.folder) and not _only_looks():
             (self.written if writes else self.read).add(path.relative_to(self.folder).as_posix())
 
     def _audit(self, event: str, arguments: tuple) -> None:
@@ -134,16 +149,15 @@ class Recorder:
             if where is not None and key in type(model).model_fields:
                 value = get(model, key)
                 if not isinstance(value, BaseModel | Entries):
-                    recorder.params.add(f"{where}{key}")
+                    recorder.add(f"{where}{key}")
                 return value
             return get(model, key)
 
         def model_dump(model, *arguments, **options):
             where = recorder.names.get(id(model))
             if where is not None:
-                recorder.params |= {
-                    f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())
-                }
+                for key in type(model).model_fields.keys() - options.get("exclude", set()):
+                    recorder.add(f"{where}{key}")
             return dump(model, *arguments, **options)
 
         BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = (
@@ -177,7 +191,7 @@ class Entries(dict):
         self.recorder, self.where = recorder, where
 
     def _read(self, key: str | None = None) -> None:
-        self.recorder.params.add(self.where if key is None else f"{self.where}.{key}")
+        self.recorder.add(self.where if key is None else f"{self.where}.{key}")
 
     def __getitem__(self, key):
         self._read(key)

@@ -34,6 +34,7 @@ COPIED = (
     ".dvc/.gitignore",
     ".dvcignore",
     ".gitignore",
+    "data/.gitignore",
 )
 
 # Few people of ORL are enough here, and every photo is detected and embedded several times.

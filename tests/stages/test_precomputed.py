@@ -114,7 +114,7 @@ class Project:
             np.arange(len(keys)), store.faces.rows("train" if dataset == "synthetic" else "test")[:without]
         )
         rows = np.random.default_rng(0).permutation(rows)
-        others = np.ones((len(FOREIGN), store.dimension), np.float32)
+        others = np.eye(len(FOREIGN), store.dimension, dtype=np.float32)
         write_templates_file(
             self.folder / path, [keys[row] for row in rows] + FOREIGN, np.concatenate([vectors[rows], others])
         )
@@ -315,7 +315,7 @@ def test_templates_of_no_face_and_of_other_lengths_stop_the_pipeline(project, mo
     project.stage("import_recognizer", "mine")
     with pytest.raises(DfdError, match=r"orl\.h5: none of 21 templates .* like s\d+_\d\.pgm, .* like s1/1\.pgm"):
         project.stage("embed", "orl", "mine")
-    write_templates_file(project.folder / "mine.h5", ["s1/1.pgm"], np.zeros((1, 3)))
+    write_templates_file(project.folder / "mine.h5", ["s1/1.pgm"], np.eye(1, 3))
     with pytest.raises(DfdError, match="205 in synthetic, 3 in orl"):
         project.stage("import_recognizer", "mine")
     (project.folder / "data/recognizers/mine.safetensors").write_bytes(before)

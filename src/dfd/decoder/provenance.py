@@ -116,7 +116,7 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
         admitted = seen.restored(admitted, rounded.noise)
     if templates.weights_sha256 is not None and "weights_sha256" in config:
         if templates.weights_sha256 == config["weights_sha256"]:
-            return admitted, []
+            return admitted, _other_geometry(templates, config, name)
         raise DfdError(
             f"{templates.path}: templates of {templates.recognizer or 'a recognizer'} with the weights "
             f"{templates.weights_sha256[:12]}…; {name} decodes those of {config['recognizer']} with "
@@ -126,3 +126,14 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
         return admitted, []
     found = doubts(np.asarray(vectors), config["training_templates"], seen, rounded)
     return admitted, [f"{templates.path}: {doubt}" for doubt in found]
+
+
+def _other_geometry(templates: TemplatesFile, config: Mapping, name: str) -> list[str]:
+    """That templates are of faces cut otherwise than those that the decoder learned, where both say so; else nothing.
+
+    Behind an adapter they may be: it learned from such templates.
+    """
+    geometry = config.get("geometry", templates.geometry)
+    if templates.geometry in (None, geometry) or "adapter" in config:
+        return []
+    return [f"{templates.path}: of faces of the geometry {templates.geometry}; {name} learned from {geometry} ones"]

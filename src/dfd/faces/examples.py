@@ -77,8 +77,13 @@ class Examples(Dataset):
         if self.images is not None and isinstance(self.targets, torch.Tensor):
             return map(self.__getitems__, parts)
         # A generator of its own, from which the workers' seeds are drawn: training draws the same as with faces in memory.
-        settings = {"collate_fn": lambda batch: batch, "num_workers": LOADERS, "generator": torch.Generator()}
+        settings = {"collate_fn": _as_it_is, "num_workers": LOADERS, "generator": torch.Generator()}
         return iter(DataLoader(self, batch_sampler=parts, **settings))
+
+
+def _as_it_is(batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """A function of the module, not a lambda: where workers are spawned (macOS, Windows, Python 3.14) it is pickled."""
+    return batch
 
 
 def mean_face(examples: Examples) -> torch.Tensor:

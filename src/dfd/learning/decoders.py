@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from dfd.core.artefacts import replacing, state_sha256
+from dfd.core.artefacts import state_sha256, write_table
 from dfd.decoder.base import Decoder
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.decoder.settings import Decoder as DecoderSettings
@@ -62,8 +62,7 @@ class Learned(NamedTuple):
         self.save_history(Path(folder) / "history.csv")
 
     def save_history(self, path: str | Path) -> None:
-        with replacing(path) as temporary:
-            self.history.to_csv(temporary, index=False, float_format="%.6g")
+        write_table(path, self.history)
 
     def best(self) -> pd.Series:
         """The validation losses of the epoch whose weights were kept."""

@@ -95,7 +95,15 @@ def grouped_order(labels: torch.Tensor, photos: int) -> torch.Tensor:
 
 
 def identity_labels(faces: FaceStore, rows: np.ndarray) -> torch.Tensor:
-    """Labels (N,) of all faces of a store: 0, 1, … for the identities among `rows`, in alphabetical order, else −1."""
+    """Labels (N,) of all faces of a store: 0, 1, … for the identities among `rows`, in alphabetical order, else −1.
+
+    Raises DfdError where nobody has two faces among `rows`, from which alone it can be learned what tells people apart.
+    """
+    if not len(_several(faces.identities(rows))):
+        raise DfdError(
+            f"{faces.path}: none of its people has two photos to learn from, which a recognizer's objectives softmax and "
+            "arcface need; name another `dataset`, or `objective: distil`"
+        )
     known = {identity: label for label, identity in enumerate(np.unique(faces.identities(rows)))}
     return torch.tensor([known.get(identity, -1) for identity in faces.identities(np.arange(len(faces)))])
 

@@ -93,8 +93,17 @@ def _read_layers(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
                     raise DfdError(f"{path}: the layer {layer} has an unknown weight {array.name}")
                 layers.setdefault(layer, {})[kind] = array[()].astype(np.float32)
             return layers
-    except (OSError, KeyError, AttributeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        # cut short, or laid out otherwise
+    except (
+        OSError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        # cut short, damaged, or laid out otherwise
         raise DfdError(f"{path}: not an HDF5 file of Keras weights ({error}); download or save it again") from error
 
 

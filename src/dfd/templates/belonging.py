@@ -5,14 +5,14 @@ another network's. A decoder makes a face of anything. What the training templat
 is unlike them is said, with the most likely cause.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from dfd.core.rows import Rows
-from dfd.templates.files import named_rows
+from dfd.core.vectors import named_rows
 
 # How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
 DISTANCE = (1 / 1.4, 1.6)
@@ -50,8 +50,6 @@ class Doubt(NamedTuple):
 
 
 CAUSES = (
-    "zero",
-    "constant",
     "whole",
     "normalised",
     "unnormalised",
@@ -130,24 +128,17 @@ def statistics(templates: torch.Tensor | Rows, axes: Axes | None) -> dict:
 
 
 def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, rounded: Rounding | None) -> list[Doubt]:
-    """What speaks against templates (N, D), finite, being such as a decoder learned from; [] for nothing.
+    """What speaks against templates (N, D), none degenerate, being such as a decoder learned from; [] for nothing.
 
     training: what `statistics` gave. rounded: what `rounding` gave of them.
     """
     norms = np.linalg.norm(templates.astype(np.float64), axis=1)
-    zero = norms == 0
-    constant = ~zero & (np.ptp(templates, axis=1) == 0) & (templates.shape[1] > 1)
-    found = [Doubt("zero", f"{_which(zero)} only zeros")] if zero.any() else []
-    found += [Doubt("constant", f"{_which(constant)} one number only, repeated")] if constant.any() else []
     # Each template once: what is repeated would look like numbers that someone made equal.
-    rows = np.array(
-        sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int
-    )
-    if len(rest := templates[rows]):
-        checked = _Checked(rest, norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
-        found += [doubt for doubt in (checked.change(),) if doubt]
-        if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
-            found.append(Doubt("rounded", rounded.told(axes)))
+    rows = np.array(sorted({templates[row].tobytes(): row for row in range(len(templates))[::-1]}.values()), int)
+    checked = _Checked(templates[rows], norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
+    found = [doubt for doubt in (checked.change(),) if doubt]
+    if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
+        found.append(Doubt("rounded", rounded.told(axes)))
     return found
 
 
@@ -320,8 +311,7 @@ def _spread(values: np.ndarray) -> str:
     return f"{values[0]:.3g}" if len(values) == 1 else f"{np.median(values):.3g} ± {values.std():.2g}"
 
 
-def _which(flags: np.ndarray, rows: Sequence[int] | None = None) -> str:
-    """The rows that are flagged, with a verb: `rows 3, 7, 8 and 2 more hold`; counted from 0."""
-    found = np.flatnonzero(flags) if rows is None else np.asarray(rows)[flags]
-    verb = ("hold", "holds") if rows is None else ("lie", "lies")
-    return f"{named_rows(found)} {verb[len(found) == 1]}"
+def _which(flags: np.ndarray, rows: np.ndarray) -> str:
+    """The rows that are flagged, with a verb: `rows 3, 7, 8 and 2 more lie`; counted from 0."""
+    found = rows[flags]
+    return f"{named_rows(found)} lie{'s' * (len(found) == 1)}"

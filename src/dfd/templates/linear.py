@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from dfd.core.errors import DfdError
 from dfd.core.rows import Rows
 
 STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
@@ -70,7 +71,12 @@ class LinearMap(NamedTuple):
     bias: torch.Tensor
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Map rows (N, D) to (N, K)."""
+        """Map rows (N, D) to (N, K). Raises DfdError for others: of another layer or network than the map was fitted on."""
+        if x.shape[-1] != self.weight.shape[1]:
+            raise DfdError(
+                f"a map of templates of {self.weight.shape[1]} numbers, and these have {x.shape[-1]}: one of the two was made "
+                "with other params; run `dvc repro`"
+            )
         return x @ self.weight.T + self.bias
 
 

@@ -10,6 +10,7 @@ import torch
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 from dfd.core.rows import Rows, StoredRows
+from dfd.core.vectors import refuse_degenerate
 from dfd.faces.store import FaceStore
 
 LOOKED_AT = 4096  # templates at once
@@ -46,7 +47,8 @@ class Templates:
 class TemplateStore(Templates):
     """Those of a file, which stay in it: rows are read as they are asked for, so that any number of faces is.
 
-    Raises DfdError where the file is missing, no template store, or was made from another face store.
+    Raises DfdError where the file is missing, no template store, was made from another face store, or holds what no
+    template can be, rows of NaN apart.
     """
 
     def __init__(self, path: str | Path, faces: FaceStore):
@@ -56,11 +58,14 @@ class TemplateStore(Templates):
                 mirrored = StoredRows(path, "mirrored") if "mirrored" in file else None
                 self.attributes = dict(file.attrs)
                 fingerprint = file.attrs["faces_fingerprint"]
-        except (OSError, KeyError) as error:
-            raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
+        except Exception as error:  # whatever HDF5 makes of a damaged file
+            reason = " ".join(str(error).split())
+            raise DfdError(f"{path}: not a template store ({reason}); run `dvc repro embed`") from error
         if fingerprint != faces.fingerprint:
             raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
         super().__init__(faces, template, mirrored)
+        where = f"{path}, which `dvc repro embed` writes anew"
+        refuse_degenerate(template, faces.faces["key"].tolist(), where, distinct=True, gaps=True)
 
 
 def write_templates(

@@ -42,10 +42,15 @@ def fit_transforms(
     return {name: fit_ridge(*moments.pop(name)) for name in views}  # a map takes less than the moments that go
 
 
-def write_transforms(path: str | Path, fits: Mapping[str, Fit], note: str | None = None) -> None:
+def write_transforms(
+    path: str | Path,
+    fits: Mapping[str, Fit],
+    note: str | None = None,
+    views: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes.
 
-    note: why there are no maps, where there are none.
+    note: why there are no maps, where there are none. views: by perturbation, what its map undoes: an attribute too.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         if note is not None:
@@ -55,10 +60,15 @@ def write_transforms(path: str | Path, fits: Mapping[str, Fit], note: str | None
             group.create_dataset("weight", data=fit.map.weight.numpy())
             group.create_dataset("bias", data=fit.map.bias.numpy())
             group.attrs.update({"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2})
+            if views is not None:
+                group.attrs["view"] = views[name]
 
 
-def read_transforms(path: str | Path) -> dict[str, LinearMap]:
-    """The maps by perturbation; none where the file says why. Raises DfdError where it is missing or something else."""
+def read_transforms(path: str | Path, views: Mapping[str, np.ndarray] | None = None) -> dict[str, LinearMap]:
+    """The maps by perturbation; none where the file says why. Raises DfdError where it is missing or something else.
+
+    views: the perturbations of params; DfdError too where the file has not a map for each.
+    """
     try:
         with h5py.File(path) as file:
             maps = {
@@ -67,6 +77,14 @@ def read_transforms(path: str | Path) -> dict[str, LinearMap]:
             }
             if not maps and "note" not in file.attrs:
                 raise KeyError("it holds no map")
-    except (OSError, KeyError, ValueError) as error:  # the last: a data set in place of a group
-        raise DfdError(f"{path}: not a file of transforms ({error}); run `dvc repro fit_transforms`") from error
+            undone = {name: group.attrs["view"] for name, group in file.items() if "view" in group.attrs}
+    except Exception as error:  # whatever HDF5 makes of a damaged or foreign file
+        reason = " ".join(str(error).split())
+        raise DfdError(f"{path}: not a file of transforms ({reason}); run `dvc repro fit_transforms`") from error
+    for name, view in (views or {}).items() if maps else ():
+        if name not in maps or not np.allclose(undone.get(name, view), view):
+            raise DfdError(
+                f"{path}: the params' `transforms` have changed since it was written, it has no map for {name}; "
+                "run `dvc repro fit_transforms`"
+            )
     return maps

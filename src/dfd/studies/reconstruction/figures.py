@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import write_table
 from dfd.measures.quality import psnr
 from dfd.rendering.curves import bar_figure
 from dfd.rendering.grids import image_grid
@@ -35,8 +35,7 @@ def draw_comparison(
     if shown:
         comparison_grid(folder / "faces.png", title, shown, left_out)
     tables = [pd.read_csv(file).assign(decoder=name) for name, file in histories.items()]
-    with replacing(folder / "training.csv") as temporary:
-        pd.concat(tables or [pd.DataFrame()]).to_csv(temporary, index=False, float_format="%.6g")
+    write_table(folder / "training.csv", pd.concat(tables or [pd.DataFrame()]))
 
 
 def comparison_grid(
@@ -87,8 +86,7 @@ def comparison_figures(folder: str | Path, table: pd.DataFrame, title: str, refe
     <measure>-minus-<reference>.png, of the paired differences.
     """
     folder = Path(folder)
-    with replacing(folder / "measures.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+    write_table(folder / "measures.csv", table)
     for measure, unit in UNITS.items():
         of_measure = table[table["measure"] == measure]
         values = of_measure.rename(columns={"decoder": "group", "dataset": "series", "mean": "value"})
