@@ -1,11 +1,11 @@
 """Several processes learn what one learns, up to the order of sums, and end together."""
 
-import multiprocessing
+from functools import partial
 
 import pandas as pd
+import processes
 import pytest
 import torch
-import torch.distributed as dist
 
 from dfd.core.errors import DfdError
 from dfd.decoder import base
@@ -36,23 +36,7 @@ DECODER = Decoder(
 
 @pytest.fixture
 def in_two(tmp_path):
-    """A function: what a function gives in each of two processes."""
-
-    def work(function, rank: int) -> None:
-        dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=rank, world_size=2)
-        torch.save(function(), tmp_path / f"{rank}.result")
-        dist.destroy_process_group()
-
-    def run(function) -> list:
-        processes = [multiprocessing.get_context("fork").Process(target=work, args=(function, n)) for n in range(2)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(60)
-            assert process.exitcode == 0
-        return [torch.load(tmp_path / f"{rank}.result", weights_only=False) for rank in range(2)]
-
-    return run
+    return partial(processes.in_two, folder=tmp_path)
 
 
 @pytest.fixture

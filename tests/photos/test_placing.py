@@ -18,7 +18,7 @@ from dfd.photos.placing import read_landmarks
 
 
 def landmarks_of(store: FaceStore) -> np.ndarray:
-    return np.stack(store.faces["landmarks"].to_list()).reshape(-1, 5, 2)
+    return np.stack(store.details(range(len(store)))["landmarks"].to_list()).reshape(-1, 5, 2)
 
 
 @pytest.fixture
@@ -70,7 +70,10 @@ def test_listed_landmarks_give_what_detected_ones_do(orl_photos, orl_store, to_s
 
 
 def test_listed_boxes_are_boxes_and_stand_for_landmarks(orl_photos, orl_store, to_store, tmp_path, no_detection):
-    places = {key: np.array(box) for key, box in zip(orl_store.faces["key"], orl_store.faces["box"], strict=True)}
+    places = {
+        key: np.array(box)
+        for key, box in zip(orl_store.faces["key"], orl_store.details(range(len(orl_store)))["box"], strict=True)
+    }
     write_photos(tmp_path / "few.tar", islice(read_photos(orl_photos), 3))
     index = to_store(tmp_path / "few.tar", tmp_path / "b.h5", geometry="box", places=places)
     left, top, right, bottom = index["box"][0]
@@ -78,8 +81,8 @@ def test_listed_boxes_are_boxes_and_stand_for_landmarks(orl_photos, orl_store, t
     np.testing.assert_allclose(index["window"][0], [half, 0, (left + right) / 2, 0, half, (top + bottom) / 2])
     # A portrait around a box is nearly that around the face's landmarks.
     to_store(tmp_path / "few.tar", tmp_path / "p.h5", size=112, places=places)
-    placed, detected = FaceStore(tmp_path / "p.h5"), orl_store.faces
-    for ours, theirs in zip(placed.faces["window"], detected["window"]):
+    placed, detected = FaceStore(tmp_path / "p.h5"), orl_store.details(range(len(orl_store)))
+    for ours, theirs in zip(placed.details(range(len(placed)))["window"], detected["window"]):
         assert np.abs(np.subtract(ours, theirs)).max() < 0.25 * theirs[0]
 
 

@@ -110,7 +110,7 @@ def test_people_can_be_kept_for_testing(messy_store):
 
 
 def test_what_is_known_of_a_face_is_recorded(messy_store):
-    faces = messy_store.faces
+    faces = messy_store.details(range(len(messy_store)))
     assert (faces["n_faces"] == 1).all() and faces["probability"].between(0.9, 1).all()
     assert faces["inside"].between(0.5, 1).all() and faces["inside"].min() < 1
     for face in faces.itertuples():
@@ -150,7 +150,7 @@ def test_running_twice_gives_the_same_bytes(messy, messy_store, to_store, tmp_pa
 def test_the_plain_view_is_the_photo_at_the_window(orl_photos, orl_store):
     axis = (np.arange(112) + 0.5) / 56 - 1
     photos = dict(read_photos(orl_photos))
-    for row, face in enumerate(orl_store.faces.itertuples()):
+    for row, face in enumerate(orl_store.details(range(len(orl_store))).itertuples()):
         grey = np.asarray(Image.open(io.BytesIO(photos[face.key])).convert("L"), float)
         window = np.array(face.window).reshape(2, 3)
         points = np.stack(np.meshgrid(axis, axis), -1) @ window[:, :2].T + window[:, 2]
@@ -220,7 +220,7 @@ def test_batches_do_not_show(orl_photos, orl_store, to_store, tmp_path, monkeypa
     monkeypatch.setattr(preprocessing, "BATCH", batch)
     index = to_store(tmp_path / "few.tar", tmp_path / "few.h5", shares={"test": 1.0}, size=112)
     assert index["key"].tolist() == orl_store.faces["key"][:8].tolist()
-    np.testing.assert_allclose(np.stack(index["box"]), np.stack(orl_store.faces["box"][:8]), atol=0.05)
+    np.testing.assert_allclose(np.stack(index["box"]), np.stack(orl_store.details(range(8))["box"]), atol=0.05)
     assert (FaceStore(tmp_path / "few.h5").crops([5]) - orl_store.crops([5])).abs().max() < 0.1
 
 
@@ -241,7 +241,9 @@ def test_a_portrait_is_the_aligned_window_widened(orl_photos, orl_store, to_stor
     to_store(tmp_path / "few.tar", tmp_path / "aligned.h5", geometry="aligned", shares={"test": 1.0}, size=112)
     aligned = FaceStore(tmp_path / "aligned.h5")
     for row in range(8):
-        ours, theirs = (np.array(store.faces["window"][row]).reshape(2, 3) for store in (orl_store, aligned))
+        ours, theirs = (
+            np.array(store.details([row])["window"].iloc[0]).reshape(2, 3) for store in (orl_store, aligned)
+        )
         np.testing.assert_allclose(ours[:, :2], 1.2 * theirs[:, :2], rtol=1e-2)
         np.testing.assert_allclose(ours[:, 2], theirs[:, 2] - 0.19 * theirs[:, 1], atol=0.3)
     inner = orl_store.views(range(8), 96, seen_window("dlib", (96, 96), "portrait"))

@@ -24,6 +24,7 @@ from dvc.repo import Repo
 from keras_files import resnet_layers, vgg_layers, write
 from networkx import topological_sort
 from PIL import Image
+from processes import in_two
 from ruamel.yaml import YAML
 
 from dfd import cli
@@ -234,7 +235,7 @@ def test_only_paths_and_sizes_differ_from_the_profile(paper):
     training = params.train_decoder.model_dump() | {"epochs": values["train_decoder"]["epochs"]}
     assert training == values["train_decoder"] == {
         "epochs": 10, "patience": 3, "batch_size": 64, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant",
-        "averaging": 0.0, "clip": 0.0, "processes": 1,
+        "averaging": 0.0, "clip": 0.0, "processes": "auto",
     }  # fmt: skip
     layers = {name: (r.options["layer"], r.options["tap"]) for name, r in params.recognizers.items()}
     assert layers == {"vgg": ("fc7", "conv4_3"), "resnet": ("avg_pool", "conv4_3_3x3")}
@@ -260,8 +261,8 @@ def test_every_photo_of_every_format_is_read_and_cropped_to_its_box(paper):
         assert faces.attributes["geometry"] == "box" and faces.size == 32
         metrics = paper.json(f"metrics/preprocess/{name}.json")
         assert metrics["photos"] == count and metrics["faces"] >= 0.8 * count
-        half, zero, x, *_, y = np.array(faces.faces["window"][0])
-        box = faces.faces["box"][0]
+        half, zero, x, *_, y = np.array(faces.details([0])["window"].iloc[0])
+        box = faces.details([0])["box"].iloc[0]
         assert zero == 0 and half == pytest.approx(max(box[2] - box[0], box[3] - box[1]) / 2)
         assert (x, y) == pytest.approx(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
     index = pd.read_parquet(paper.folder / "data/faces/vggface2.parquet")
@@ -298,6 +299,22 @@ def test_the_decoders_are_the_papers(paper):
         assert metrics["validation"]["total"] == pytest.approx(
             sum(metrics["validation"][term] for term in EQ_2), rel=1e-4
         )
+
+
+def test_a_decoder_learns_in_two_processes(paper, tmp_path, monkeypatch):
+    """Other dropout, the same course: what it has learned after two epochs is hardly another loss."""
+    another(paper, tmp_path, {"train_decoder.processes": 2}, monkeypatch)
+    in_two(lambda: importlib.import_module("stages.train_decoder").main("resnet-vgg"), tmp_path)
+    alone, together = (
+        paper.json("metrics/train_decoder/resnet-vgg.json"),
+        json.loads(Path("metrics/train_decoder/resnet-vgg.json").read_text()),
+    )
+    assert together["validation"]["total"] == pytest.approx(alone["validation"]["total"], rel=0.2)
+    assert {name: together[name] for name in ("epochs", "n_faces", "parameters")} == {
+        name: alone[name] for name in ("epochs", "n_faces", "parameters")
+    }
+    config, state = read_module("data/decoders/resnet-vgg.safetensors")
+    assert config["people"] and all(torch.isfinite(tensor).all() for tensor in state.values())
 
 
 def test_both_data_sets_are_evaluated_with_every_variant(paper):

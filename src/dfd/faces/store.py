@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
@@ -22,6 +23,8 @@ from dfd.faces.geometry import shrunk, views
 PLAIN = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 MIRROR = np.array([[-1.0, 0, 0], [0, 1.0, 0]])
 SPLITS = ("train", "validation", "test")
+# What the index says of a photo that few stages ask for: most of a kilobyte, of each of what may be millions.
+DETAILS = {"box", "landmarks", "window", "sha256"}
 
 
 def encode_crop(crop: np.ndarray) -> bytes:
@@ -56,7 +59,8 @@ class FaceStore:
     """A data set's faces, read lazily; every image that leaves is RGB float32 in [0, 1], (N, 3, H, W).
 
     path: the .h5 file, its index beside it as .parquet. opened: both, of a store that has no files: path is its name, and
-    it lasts while the file is open. Raises DfdError where either is missing or no face store.
+    it lasts while the file is open. faces: the index' rows of faces, in the order of the store, without DETAILS. Raises
+    DfdError where either is missing or no face store.
     """
 
     def __init__(self, path: str | Path, opened: tuple[h5py.File, pd.DataFrame] | None = None):
@@ -64,21 +68,24 @@ class FaceStore:
         self.name = self.path.stem
         self._file, self._process = opened[0] if opened else None, os.getpid()  # that opened it
         try:
-            self.index = opened[1] if opened else pd.read_parquet(self.path.with_suffix(".parquet"))
+            if opened:
+                self.index = index = opened[1]
+            else:
+                names = pq.read_schema(self.path.with_suffix(".parquet")).names
+                columns = [name for name in names if name not in DETAILS]
+                index = pd.read_parquet(self.path.with_suffix(".parquet"), columns=columns)
             with contextlib.nullcontext(opened[0]) if opened else h5py.File(self.path) as file:
                 self.attributes = {name: value for name, value in file.attrs.items()}
                 self.size = int(file.attrs["size"])
                 self.context = float(file.attrs["context"])
                 self.geometry = str(file.attrs["geometry"])
                 self.offsets = file["offsets"][:]
-            self.faces = self.index[self.index["row"].notna()].sort_values("row").reset_index(drop=True)
+            self.faces = index[index["row"].notna()].sort_values("row").reset_index(drop=True)
         except Exception as error:  # whatever Parquet and HDF5 make of a damaged file
-            raise DfdError(
-                f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
-            ) from error
+            raise self._unreadable(error) from error
         # A kill between the writing of the two leaves one from before. Older indexes do not say whose they are.
         digest = _digest(self.offsets, self.attributes)
-        if self.index.attrs.get("store", digest) != digest:
+        if index.attrs.get("store", digest) != digest:
             raise DfdError(
                 f"{self.path}: its index {self.name}.parquet is of another; run `dvc repro -f preprocess@{self.name}`"
             )
@@ -88,6 +95,21 @@ class FaceStore:
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_file": None}
+
+    def _unreadable(self, error: Exception) -> DfdError:
+        return DfdError(f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`")
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row for each photo found, with all that is known of it."""
+        try:
+            return pd.read_parquet(self.path.with_suffix(".parquet"))
+        except Exception as error:  # its other columns were not looked at when it was opened
+            raise self._unreadable(error) from error
+
+    def details(self, rows: Sequence[int]) -> pd.DataFrame:
+        """What the index says of `rows`, DETAILS too, in their order."""
+        return self.index.set_index("row").loc[rows]
 
     @cached_property
     def fingerprint(self) -> str:

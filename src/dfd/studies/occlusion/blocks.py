@@ -20,7 +20,7 @@ def landmarks_in_view(faces: FaceStore, rows: Sequence[int], matrix: np.ndarray 
 
     matrix: (2, 3), the view, as in `dfd.faces.geometry.views`. In a mirrored view left and right have changed places.
     """
-    index = faces.faces.iloc[rows]
+    index = faces.details(rows)
     windows = np.stack(index["window"].to_list()).reshape(-1, 2, 3)
     landmarks = np.stack(index["landmarks"].to_list()).reshape(-1, 5, 2)
     in_window = np.stack([to_window(points, window) for points, window in zip(landmarks, windows, strict=True)])
