@@ -70,7 +70,8 @@ def main() -> None:
         if len(table):
             title = TITLES[what].format(faces.name)
             count_figure(PLOTS.format(f"{what}.png"), table, title, labels, "photos in a template")
-    shown = [name for name, photos in everybody.items() if len(photos) > 1][: settings.shown]
+    fewest = max(2, min(settings.counts))  # photos, of a person who is drawn
+    shown = [name for name, photos in everybody.items() if len(photos) >= fewest][: settings.shown]
     decoded_by = {variant: (templates[name], decoders[name][variant]) for variant, name in variants.items()}
     for number, person in enumerate(shown, start=1):
         order = np.random.default_rng([params.seed, number]).permutation(everybody[person])

@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from fuzzing import put
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from training import train_vgg
@@ -26,14 +27,7 @@ def changed(tmp_path):
         values = yaml.load(SHIPPED.read_text(encoding="utf-8"))
         train_vgg(values)
         for key, value in changes.items():
-            *parents, last = key.split(".")
-            section = values
-            for parent in parents:
-                section = section[parent]
-            if value is ...:
-                del section[last]
-            else:
-                section[last] = deepcopy(value)  # a later key may change something in it
+            put(values, key.split("."), deepcopy(value))  # a copy: a later key may change something in it
         with open(path, "w", encoding="utf-8") as file:
             yaml.dump(values, file)
         return path

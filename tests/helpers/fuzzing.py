@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,9 +53,6 @@ NEXT_TO_NOTHING = re.compile(  # of these 1e-300 is as good as 0, which they may
     r"(min_probability|shade|memory_gb|split\.\w+|dropout|averaging|beta1|margin|confidence)$"
 )
 
-RECOGNIZERS = re.compile(
-    r"(recognizers\.\w+|recognizer_loss)\.options"
-)  # their architectures know them, in their stages
 OPTIONAL = re.compile(
     r"(experiments\.recognizer_loss\.train|perceptual_learning_rate|training|datasets\.\w+\.faces|options\.\w+)$"
 )
@@ -85,17 +82,21 @@ def leaves(values, where: tuple = ()) -> Iterator[tuple[tuple, Any]]:
         yield from leaves(value, (*where, key))
 
 
-def changed(values: dict, place: tuple, value: Any) -> dict:
-    """A copy with another value at a place; `...` removes it."""
-    values = copy.deepcopy(values)
+def put(section: dict, place: Sequence, value: Any) -> None:
+    """Set a value at a place, keys from the outermost in; `...` removes what is there."""
     *parents, last = place
-    section = values
     for parent in parents:
         section = section[parent]
     if value is ...:
         del section[last]
     else:
         section[last] = value
+
+
+def changed(values: dict, place: tuple, value: Any) -> dict:
+    """A copy with another value at a place; `...` removes it."""
+    values = copy.deepcopy(values)
+    put(values, place, value)
     return values
 
 
@@ -122,7 +123,6 @@ def cases(values: dict, rng: random.Random) -> Iterator[Case]:
         for value, nonsense in changes:
             nonsense = nonsense and not (value == 1e-300 and NEXT_TO_NOTHING.search(key))
             nonsense = nonsense and not (value is None and OPTIONAL.search(key))
-            nonsense = nonsense and not RECOGNIZERS.search(key)
             found.append((place, value, nonsense))
     rng.shuffle(found)
     for place, value, nonsense in found:

@@ -69,8 +69,8 @@ def vggface2_photos(path: str) -> Photos:
 def celeba_photos(path: str, identities: str, mapping: str | None = None) -> Photos:
     """CelebA (Liu et al., 2015) or CelebA-HQ: photos in one folder, and a file of lines `000001.jpg 2880`.
 
-    mapping: of CelebAMask-HQ (Lee et al., 2020), whose masks are no photos: see `celeba_identities`. A photo that the file lacks is its own identity, `unlisted-<name>`; the log says how many. Raises DfdError where it
-    lacks all.
+    mapping: of CelebAMask-HQ (Lee et al., 2020), whose masks are no photos: see `celeba_identities`. A photo that the file
+    lacks is its own identity, `unlisted-<name>`; the log says how many. Raises DfdError where it lacks all.
     """
     file, people = _existing(path), celeba_identities(identities, mapping)
     listed = unlisted = 0
@@ -184,7 +184,8 @@ def vggface2_genders(path: str) -> dict[str, str]:
 
 
 def celeba_genders(path: str, identities: str, mapping: str | None = None) -> dict[str, str]:
-    """Of CelebA's list_attr_celeba.txt, or CelebAMask-HQ-attribute-anno.txt: a count (or none), the attributes' names, and per photo 1 or -1 for each."""
+    """Of CelebA's list_attr_celeba.txt, or CelebAMask-HQ-attribute-anno.txt: a count (or none), the attributes' names, and
+    per photo 1 or -1 for each."""
     people, genders, place = celeba_identities(identities, mapping), {}, None
     for number, fields in _rows(path):
         if place is None:

@@ -8,7 +8,6 @@ from pydantic import AfterValidator, Field, model_validator
 from dfd.core.settings import Settings, Text
 
 PRECOMPUTED = "precomputed"  # the architecture, and the weights, of a recognizer that is templates alone
-WINDOWS = ("dlib", "arcface", "box")  # those of faces.geometry, which is slow to import
 LARGEST = 1024  # pixels of an input's side
 WINDOWS = ("dlib", "arcface", "box")  # those of faces/geometry.py, which brings torch with it
 
