@@ -45,7 +45,8 @@ def test_nothing_is_called_that_only_some_systems_have():
     assert not [where for where, _ in called(*POSIX, method=True)]
     for file, tree in TREES.items():
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
-        assert not {name.name for node in imports for name in node.names} & {"fcntl", "resource", "pwd", "grp"}, file
+        names = {name.name for node in imports for name in node.names} & {"fcntl", "resource", "pwd", "grp"}
+        assert names <= ({"resource"} if file == "benchmarks/scale.py" else set()), file  # the peak of its memory
 
 
 def test_tracked_names_are_files_on_every_system():

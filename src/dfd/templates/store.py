@@ -63,7 +63,7 @@ class TemplateStore(Templates):
             raise DfdError(f"{path}: not a template store ({reason}); run `dvc repro embed`") from error
         if fingerprint != faces.fingerprint:
             raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
-        if template.ndim != 2 or len(template) != len(faces) or not template.is_floating_point():
+        if len(template.shape) != 2 or len(template) != len(faces) or template.dtype.kind != "f":
             raise DfdError(f"{path}: damaged, no (N, D) templates of {len(faces)} faces; run `dvc repro embed`")
         super().__init__(faces, template, mirrored)
         where = f"{path}, which `dvc repro embed` writes anew"
