@@ -4,6 +4,7 @@ import numpy as np
 
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
@@ -13,7 +14,7 @@ from dfd.measures.estimates import People
 from dfd.params import load_params
 from dfd.recognizers.base import NO_IMAGES
 from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.curves import count_figure, note_figure
+from dfd.rendering.curves import count_figure, left_out_figure
 from dfd.studies.inversion.adapting import Pairs, System, attack, attacks_by_pairs, pairs_table
 from dfd.templates.people import first_photos
 from dfd.templates.store import TemplateStore
@@ -39,13 +40,13 @@ def main() -> None:
     for name in settings.recognizers:
         rows = np.intersect1d(stores[name].rows("test"), stores[template].rows("test"))
         if not len(rows) or not all(recognizers[key].embeds_images for key in (name, template)):
-            note = NO_IMAGES if len(rows) else f"{faces.name} has no test faces"
+            left_out = NO_IMAGES if len(rows) else LeftOut(f"{faces.name} has no test faces")
             write_json(
                 f"metrics/adapters/{name}.json",
-                dict.fromkeys(["own", *map(str, settings.pairs)]) | {"adapters_note": note},
+                left_out.metrics("own", *map(str, settings.pairs), note="adapters"),
             )
             write_table(PLOT.format(f"{name}.csv"), pairs_table({}, []))
-            note_figure(PLOT.format(f"{name}.png"), note)
+            left_out_figure(PLOT.format(f"{name}.png"), left_out)
             continue
         rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
         systems, attacked = {}, rows[: settings.max_faces]
@@ -82,7 +83,9 @@ def main() -> None:
             label = {"accepted": f"accepted by {name} at {100 * far:g} % FAR"}
             count_figure(PLOT.format(f"{name}.png"), table, title, label, "leaked pairs of templates")
         else:
-            note_figure(PLOT.format(f"{name}.png"), "no number of pairs that the data set has, or no threshold")
+            left_out_figure(
+                PLOT.format(f"{name}.png"), LeftOut("no number of pairs that the data set has, or no threshold")
+            )
         log.info("%s: adapters of %s pairs into %s", name, ", ".join(map(str, settings.pairs)), settings.decoder)
 
 

@@ -52,7 +52,7 @@ def main() -> None:
         photo = {"mirror": People(faces.identities(looked_at), samples, params.seed).mean(mirror).metrics()}
         tables["decoded"].append(by_count_table("the photo", {1: photo}, ["mirror"]))
     for name, reason in left_out.items():
-        write_json(f"metrics/aggregate/{name}.json", {"aggregate": None, "aggregate_note": reason})
+        write_json(f"metrics/aggregate/{name}.json", reason.metrics("aggregate"))
     decoded: dict = {}
     people = People(range(len(planned.people)), samples, params.seed)
     for name, template in templates.items():

@@ -37,11 +37,11 @@ def main(recognizer: str) -> None:
     people = People(faces.identities(rows), params.bootstrap, seed)
     metrics: dict = {"n_faces": len(rows), "n_identities": len(people), "leaked_identities": leaked}
     plots = Path(f"plots/attack/{recognizer}")
-    if note := why_not(module, len(people)):
-        log.info("%s: %s", recognizer, note)
+    if left_out := why_not(module, len(people)):
+        log.info("%s: %s", recognizer, left_out)
         with replacing(plots / "note.txt") as temporary:  # DVC misses a folder that is not there
-            temporary.write_text(f"{note}\n", encoding="utf-8")
-        return write_json(f"metrics/attack/{recognizer}.json", metrics | {"attack": None, "attack_note": note})
+            temporary.write_text(f"{left_out}\n", encoding="utf-8")
+        return write_json(f"metrics/attack/{recognizer}.json", metrics | left_out.metrics("attack"))
     if not variants:
         metrics["decoding_note"] = f"no variant decodes templates of {recognizer}: everything is before decoding"
     of = (module, decoders, faces, rows, templates)

@@ -36,7 +36,7 @@ def main() -> None:
             decoders[v.template][variant] = partial(decode, load_decoder(DECODER.format(variant), device))
 
     for name, reason in left_out.items():
-        write_json(f"metrics/cluster/{name}.json", {"cluster": None, "cluster_note": reason})
+        write_json(f"metrics/cluster/{name}.json", reason.metrics("cluster"))
     resampled = People(range(len(people)), params.bootstrap, params.seed)
     for name, template in templates.items():
         metrics = person_spread(template, people, decoders[name], wanted, resampled)

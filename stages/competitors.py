@@ -6,10 +6,11 @@ import torch
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
-from dfd.learning.decoders import NO_GRADIENTS
+from dfd.learning.decoders import no_features
 from dfd.measures.acceptance import attack_summary, unattacked
 from dfd.measures.estimates import People
 from dfd.measures.quality import load_lpips
@@ -46,9 +47,9 @@ def main(variant: str) -> None:
         size=params.decoder.size,
     )
     metrics, notes, shown = {}, {}, {}
-    acceptance: dict = {"acceptance_note": f"left out: {params.roles.verification} has no test faces"}
+    acceptance: dict = LeftOut(f"left out: {params.roles.verification} has no test faces").metrics(note="acceptance")
     if not recognizers[pair.perceptual].gives_gradients:
-        notes["perceptual_note"] = NO_GRADIENTS.format(pair.perceptual)
+        notes |= no_features(pair.perceptual).metrics(note="perceptual")
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         stores = {name: TemplateStore(TEMPLATES.format(dataset, name), faces) for name in recognizers}
@@ -63,7 +64,7 @@ def main(variant: str) -> None:
         metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
         if dataset == params.roles.verification:
             attacked = recognizers[pair.template]
-            acceptance = {"acceptance_note": f"left out: of {pair.template}, {NO_IMAGES}"}
+            acceptance = LeftOut(f"left out: of {pair.template}, {NO_IMAGES}").metrics(note="acceptance")
             if attacked.embeds_images:
                 photos = templates[pair.template].numpy()
                 before = unattacked(photos, identities, settings.far)

@@ -5,6 +5,7 @@ import torch
 
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
@@ -30,8 +31,8 @@ def main(recognizer: str) -> None:
         for split in ("train", "validation")
     }
     if reason := too_few(*(torch.from_numpy(found.male) for found in labels.values())):
-        note = f"left out: {store.faces.name} has {reason}"
-        return _write(recognizer, pd.DataFrame(columns=HISTORY), {"left_out_note": note})
+        left_out = LeftOut(f"left out: {store.faces.name} has {reason}")
+        return _write(recognizer, left_out.table(HISTORY), left_out.metrics(note="left_out"))
     learned = [Faces(store.template[found.rows], torch.from_numpy(found.male)) for found in labels.values()]
     if store.mirrored is not None:
         learned[0] = learned[0]._replace(mirrored=store.mirrored[labels["train"].rows])
@@ -61,7 +62,7 @@ def main(recognizer: str) -> None:
         faces = stores[recognizer].faces
         found = gender_labels(faces, stores[recognizer].rows("test"), settings.max_faces)
         if len(found.rows) == 0:
-            metrics |= {dataset: None, f"{dataset}_note": "left out: no test face has a template and a label"}
+            metrics |= LeftOut("left out: no test face has a template and a label").metrics(dataset)
             continue
         leaked = refuse_leakage(learned, faces, found.rows, params.roles.allow_leakage)
         templates = {name: judge.template[found.rows] for name, judge in stores.items()}

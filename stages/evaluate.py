@@ -2,6 +2,7 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
@@ -47,10 +48,7 @@ def main(name: str) -> None:
         rows = stores[template].rows("test")
         missing = len(faces.rows("test")) - len(rows)
         if len(rows) == 0:
-            metrics |= {
-                dataset: None,
-                f"{dataset}_note": f"left out: {template} has no templates of its {missing} test faces",
-            }
+            metrics |= LeftOut(f"left out: {template} has no templates of its {missing} test faces").metrics(dataset)
             log.info("%s: %s", dataset, metrics[f"{dataset}_note"])
             continue
         rows = rows[: params.evaluate.max_faces]

@@ -18,8 +18,8 @@ def main(recognizer: str) -> None:
     module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
     views = perturbations(settings.rotate, settings.translate, settings.scale)
     if not module.embeds_images:
-        write_transforms(TRANSFORMS.format(recognizer), {}, note=NO_IMAGES)
-        write_json(f"metrics/fit_transforms/{recognizer}.json", dict.fromkeys(views) | {"maps_note": NO_IMAGES})
+        write_transforms(TRANSFORMS.format(recognizer), NO_IMAGES)
+        write_json(f"metrics/fit_transforms/{recognizer}.json", NO_IMAGES.metrics(*views, note="maps"))
         log.info("no maps of templates by %s: %s", recognizer, NO_IMAGES)
         return
     faces = FaceStore(FACES.format(params.roles.decoders))

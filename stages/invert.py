@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
 from dfd.decoder.registry import load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
@@ -43,9 +44,10 @@ def main(name: str) -> None:
         rows, left_out = shared_rows(faces.rows("test"), stores)
         rows = rows[first_photos(faces.identities(rows), params.verify.photos)][:MOST]
         if len(rows) == 0 or template in left_out:
-            note = left_out.get(template, "left out: it has no test faces that every recognizer has a template of")
-            metrics |= {dataset: None, f"{dataset}_note": note}
-            log.info("%s: %s", dataset, note)
+            nobody = LeftOut("left out: it has no test faces that every recognizer has a template of")
+            reason = left_out.get(template, nobody)
+            metrics |= reason.metrics(dataset)
+            log.info("%s: %s", dataset, reason)
             continue
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
         trial = study.trial(faces, rows, {key: store[rows] for key, store in stores.items() if key not in left_out})

@@ -6,6 +6,7 @@ import numpy as np
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
@@ -31,7 +32,7 @@ def main() -> None:
     }
     metrics: dict = {name: {} for name in modules}
     for name in [name for name, module in modules.items() if not module.embeds_images]:
-        metrics[name] |= {"occlude": None, "occlude_note": f"left out: {NO_IMAGES}"}
+        metrics[name] |= LeftOut(f"left out: {NO_IMAGES}").metrics("occlude")
         del modules[name]
         log.info("%s: left out, %s", name, NO_IMAGES)
     variants = {key: v.template for key, v in params.variants.items() if v.template in modules}
@@ -42,7 +43,7 @@ def main() -> None:
         rows = spread(faces.rows("test"), settings.max_faces)
         if len(rows) == 0:
             for name in modules:
-                metrics[name] |= {dataset: None, f"{dataset}_note": "left out: it has no test faces"}
+                metrics[name] |= LeftOut("left out: it has no test faces").metrics(dataset)
             log.info("%s has no test faces: left out", dataset)
             continue
         leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)

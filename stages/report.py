@@ -3,10 +3,11 @@
 import pandas as pd
 
 from dfd.core.artefacts import write_table
+from dfd.core.left_out import LeftOut
 from dfd.findings.common import names_of
 from dfd.findings.rule import findings
 from dfd.params import load_params
-from dfd.rendering.curves import bar_figure, loss_figure, note_figure, roc_figure
+from dfd.rendering.curves import bar_figure, left_out_figure, loss_figure, roc_figure
 from dfd.reporting.chapters import LEAD, evaluated_on, inversion, judged_claims, run_chapters
 from dfd.reporting.page import write_page
 from dfd.reporting.tables import read_metrics
@@ -24,7 +25,7 @@ def main() -> None:
             "plots/roc.png", roc, f"Verification on {params.roles.verification}, one face of each pair perturbed"
         )
     else:
-        note_figure("plots/roc.png", f"No recognizer has pairs to compare on {params.roles.verification}")
+        left_out_figure("plots/roc.png", LeftOut(f"No recognizer has pairs to compare on {params.roles.verification}"))
     loss_figure("plots/losses.png", {name: pd.read_csv(f"plots/train_decoder/{name}.csv") for name in params.variants})
 
     quality = read_metrics("evaluate", params.decoders)
@@ -36,7 +37,7 @@ def main() -> None:
             "plots/psnr.png", _psnr(trained, evaluated), "PSNR of the reconstructions, mean and 95 % interval", "dB"
         )
     else:
-        note_figure("plots/psnr.png", "No variant was evaluated on any data set")
+        left_out_figure("plots/psnr.png", LeftOut("No variant was evaluated on any data set"))
 
     studies = {
         stage: read_metrics(stage, params.recognizers)

@@ -6,7 +6,7 @@ from dfd.core.left_out import left_out_metrics, told_apart
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import learned_from
 from dfd.faces.store import FaceStore
-from dfd.learning.decoders import NO_GRADIENTS
+from dfd.learning.decoders import no_features
 from dfd.measures.quality import load_lpips
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -40,7 +40,7 @@ def main() -> None:
     )
     metrics, notes, shown = {}, left_out_metrics(missing), {}
     if not recognizers[settings.perceptual].gives_gradients:
-        notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
+        notes |= no_features(settings.perceptual).metrics(note="perceptual")
     for dataset in params.datasets:
         faces = FaceStore(FACES.format(dataset))
         rows = faces.rows("test")[: params.experiments.max_faces]

@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.devices import pick_device
-from dfd.core.left_out import write_left_out
 from dfd.faces.store import FaceStore
-from dfd.learning.decoders import NO_GRADIENTS, Networks, learn
+from dfd.learning.decoders import Networks, learn, no_features
 from dfd.learning.training import Conditions
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer
@@ -23,7 +22,7 @@ def main(loss: str) -> None:
     device = pick_device(params.device)
     perceptual = load_recognizer(RECOGNIZER.format(variant.perceptual), device, params.faces.geometry)
     if losses.takes_features and not perceptual.gives_gradients:
-        write_left_out(folder, NO_GRADIENTS.format(variant.perceptual))
+        no_features(variant.perceptual).write(folder)
         return
     faces = FaceStore(FACES.format(params.roles.decoders))
     templates = TemplateStore(TEMPLATES.format(params.roles.decoders, variant.template), faces)

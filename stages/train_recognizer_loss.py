@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dfd.core.devices import pick_device
-from dfd.core.left_out import write_left_out
+from dfd.core.left_out import LeftOut
 from dfd.faces.examples import Examples
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import Networks, learn
@@ -28,10 +28,8 @@ def main(objective: str) -> None:
     people = FaceStore(FACES.format(settings.dataset))
     rows, _ = split_people(people, settings.train, params.seed)
     if len(np.unique(people.identities(rows))) < 2:
-        write_left_out(
-            folder, f"left out: {settings.dataset} has too few labelled people with two photos to learn from"
-        )
-        return
+        few = f"left out: {settings.dataset} has too few labelled people with two photos to learn from"
+        return LeftOut(few).write(folder)
     torch.manual_seed(params.seed)
     recognizer = build_recognizer(settings.architecture, settings.options).place(params.faces.geometry)
     labels, training = identity_labels(people, rows), settings.training(objective)

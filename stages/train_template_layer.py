@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dfd.core.devices import pick_device
-from dfd.core.left_out import write_left_out
+from dfd.core.left_out import LeftOut
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import Networks, learn
 from dfd.learning.training import Conditions
@@ -25,7 +25,7 @@ def main(layer: str) -> None:
         for name in (settings.recognizer, settings.perceptual)
     )
     if not recognizer.embeds_images:
-        write_left_out(folder, f"left out: of {settings.recognizer}, {NO_IMAGES}")
+        LeftOut(f"left out: of {settings.recognizer}, {NO_IMAGES}").write(folder)
         return
     recognizer.layer = layer
     faces = FaceStore(FACES.format(params.roles.decoders))

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from dfd.core.artefacts import write_table
+from dfd.core.left_out import LeftOut
 from dfd.params import load_params
-from dfd.rendering.curves import note_figure
+from dfd.rendering.curves import left_out_figure
 from dfd.rendering.planes import matrix_figure, plane_figure
 from dfd.studies.inversion.rows import plane_table, transfer_table
 from stages import log, run
@@ -27,14 +28,14 @@ def main() -> None:
         if len(table):
             matrix_figure(f"plots/transfer/{kind}.png", table, title, "seen by", "decoder")
         else:
-            note_figure(f"plots/transfer/{kind}.png", f"Nobody judged reconstructions of {dataset} {at}")
+            left_out_figure(f"plots/transfer/{kind}.png", LeftOut(f"Nobody judged reconstructions of {dataset} {at}"))
     table = plane_table(metrics, competitors, dataset, judges)
     write_table("plots/transfer/plane.csv", table)
     if len(table):
         title = f"{dataset}: identity and fidelity, {at}"
         plane_figure("plots/transfer/plane.png", table, title, "SSIM", "share accepted as another photo of the person")
     else:
-        note_figure("plots/transfer/plane.png", f"Nothing was reconstructed of {dataset}")
+        left_out_figure("plots/transfer/plane.png", LeftOut(f"Nothing was reconstructed of {dataset}"))
     log.info("%d decoders and %d variants' competitors", len(metrics), len(competitors))
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from dfd.core.artefacts import write_json, write_table
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.faces.leakage import learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.measures.estimates import People
@@ -49,10 +50,8 @@ def main(recognizer: str) -> None:
     perturbed, mapped = {}, {}
     for condition, name in conditions.items():
         if not module.embeds_images or not len(rows):
-            metrics |= {
-                condition: None,
-                f"{condition}_note": f"{dataset} has no test faces" if module.embeds_images else NO_IMAGES,
-            }
+            left_out = LeftOut(f"{dataset} has no test faces") if module.embeds_images else NO_IMAGES
+            metrics |= left_out.metrics(condition)
             continue
         templates = embed_views(module, faces, rows, views[name])
         perturbed[condition], mapped[condition] = templates.numpy(), maps[name](templates).numpy()
@@ -66,9 +65,11 @@ def main(recognizer: str) -> None:
         table, curves = all_pairs(originals.numpy()[kept], *sides, People(identities[kept], samples, seed))
         metrics |= table
     else:
-        note = f"{len(rows)} faces of {people} people: too few for both a person's pair and a pair of two people"
+        few = LeftOut(
+            f"{len(rows)} faces of {people} people: too few for both a person's pair and a pair of two people"
+        )
         for condition in ("original", *perturbed):
-            metrics |= {condition: None, f"{condition}_note": note}
+            metrics |= few.metrics(condition)
     if (listed := params.entry("datasets", dataset).pairs) is not None:
         pairs, seen = read_pairs(listed), set().union(*(own.people for own in learned.values()))
         keys, templates = faces.faces["key"][store.known], store.template[store.known].numpy()
@@ -99,11 +100,8 @@ def _usable(pairs: pd.DataFrame, keys: pd.Series, excluded: set[str], seen: set[
         "leaked_identities": len(seen & people_in(used)),
     }
     scored = used["first"].isin(keys) & used["second"].isin(keys)
-    if note := too_few(used[scored]):
-        return counts | {
-            "accuracy": None,
-            "view2_note": f"left out: {note} (pairs with people seen in training are not used)",
-        }, used[:0]
+    if left_out := too_few(used[scored]):
+        return counts | left_out.metrics("accuracy", note="view2"), used[:0]
     return counts, used
 
 

@@ -13,7 +13,7 @@ from small_project import INVERTED_VGG, LOSSES, change, fit_maps, read, stage
 
 from dfd.core.artefacts import read_module
 from dfd.core.errors import DfdError
-from dfd.core.left_out import left_out, write_left_out
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.findings.rule import verdict
@@ -170,7 +170,7 @@ def test_people_whom_the_recognizers_learned_from_are_refused_elsewhere(project)
     for suffix in (".h5", ".parquet"):
         shutil.copy(f"data/faces/orl{suffix}", f"data/faces/copy{suffix}")
     stage("train_recognizer_loss", "softmax")
-    write_left_out("data/experiments/recognizer_loss/arcface", "not trained")
+    LeftOut("not trained").write("data/experiments/recognizer_loss/arcface")
     with pytest.raises(DfdError, match=r"copy\.h5: 2 of 4 identities .* by recognizers compared \(orl\)"):
         stage("recognizer_loss")
 
@@ -182,7 +182,7 @@ def test_people_with_one_photo_each_leave_the_losses_of_recognizers_out(project)
         YAML().dump(values, file)
     for objective in ("softmax", "arcface"):
         stage("train_recognizer_loss", objective)
-        assert "synthetic has too few" in left_out(f"data/experiments/recognizer_loss/{objective}")
+        assert "synthetic has too few" in LeftOut.read(f"data/experiments/recognizer_loss/{objective}").reason
     stage("recognizer_loss")
     metrics = read("recognizer_loss/synthetic")
     assert set(metrics) == {"synthetic_note", "orl_note", "left_out"} and set(metrics["left_out"]) == {

@@ -10,7 +10,7 @@ from small_project import ROOT, change, fit_maps, stage
 
 from dfd.core.artefacts import read_module, save_module
 from dfd.core.errors import DfdError
-from dfd.core.left_out import write_left_out
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import load_decoder
 from dfd.faces.store import FaceStore, write_index
 from dfd.studies.disentangling import pfrnet
@@ -75,7 +75,7 @@ def leaking(project, monkeypatch):
     shutil.copy("data/recognizers/vgg.safetensors", f"{folders[1]}/recognizer.safetensors")
     competitors = [f"competitors/{name}-vgg-resnet" for name in ("inverted-vgg", "nbnet", "residual-deconvolution")]
     for name in ("ablation/pixel", "recognizer_loss/arcface", "template_layer/conv5-avg", *competitors):
-        write_left_out(f"data/experiments/{name}", "not trained here")
+        LeftOut("not trained here").write(f"data/experiments/{name}")
 
 
 @pytest.mark.parametrize("name", STAGES)

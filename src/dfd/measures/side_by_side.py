@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dfd.measures.acceptance import has_pairs
+from dfd.core.left_out import LeftOut
+from dfd.measures.acceptance import NO_PAIRS, has_pairs
 from dfd.measures.estimates import People, Verification
 from dfd.measures.verification import cosine_pairs
 
-NO_PAIRS = "left out: no person has two photos, or there is but one person"
+NOBODY = LeftOut(f"left out: {NO_PAIRS}")
 
 
 def verification_by_recognizer(templates: Mapping[str, np.ndarray], people: People) -> dict:
@@ -17,7 +18,7 @@ def verification_by_recognizer(templates: Mapping[str, np.ndarray], people: Peop
     templates: by recognizer, (N, D) of the same faces. `verification_note` in its place where there are no pairs.
     """
     if not has_pairs(people.identities):
-        return {"verification_note": NO_PAIRS}
+        return NOBODY.metrics(note="verification")
     found = {name: people.verification(cosine_pairs(own, own, people.identities)) for name, own in templates.items()}
     first, *others = found
     metrics = {name: verification.metrics() for name, verification in found.items()}
@@ -38,7 +39,7 @@ def gains_by_recognizer(
     gains is the verification with it minus that without, and one gain minus another is paired like each of them.
     """
     if not has_pairs(people.identities):
-        return {"maps_note": NO_PAIRS}
+        return NOBODY.metrics(note="maps")
     first, *others = originals
     metrics: dict = {}
     for condition in perturbed[first]:

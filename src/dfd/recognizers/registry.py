@@ -10,6 +10,7 @@ import torch
 
 from dfd.core.artefacts import read_module, save_module, state_sha256
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.core.packages import package_file
 from dfd.recognizers.base import Recognizer
 from dfd.recognizers.dlib_resnet import DlibResNet, read_dlib_weights
@@ -190,15 +191,15 @@ def recognizer_facts(recognizer: Recognizer) -> dict:
     if facts["parameters"] is None:
         facts["parameters_note"] = "the file does not say which of its numbers were learned"
     if not recognizer.embeds_images:
-        facts["left_out_note"] = (
+        facts |= LeftOut(
             "templates alone: left out is whatever needs the template of another image (perturbed faces, maps, the cosine of "
             "reconstructions under this recognizer), its perceptual features, and adversarial attacks on it"
-        )
+        ).metrics(note="left_out")
     elif not recognizer.gives_gradients:
-        facts["left_out_note"] = (
+        facts |= LeftOut(
             "templates without gradients: left out are its perceptual features, decoders trained with them (white-box "
             "variants), and adversarial attacks on it"
-        )
+        ).metrics(note="left_out")
     return facts
 
 

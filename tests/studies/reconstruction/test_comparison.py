@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import People
 from dfd.measures.quality import psnr, ssim
 from dfd.recognizers.base import Recognizer
@@ -32,7 +33,7 @@ def faces(seed: int) -> torch.Tensor:
 
 def summary(images: dict, reference="a", recognizers=None) -> dict:
     references = against(images, reference)
-    return compare(faces(0), images, People(PEOPLE, 200, 0), recognizers or {}, (None, "no network"), references)
+    return compare(faces(0), images, People(PEOPLE, 200, 0), recognizers or {}, LeftOut("no network"), references)
 
 
 def test_means_and_paired_differences():
@@ -121,7 +122,7 @@ def test_a_comparison_on_a_store(orl_store):
     rows = orl_store.rows("test")[:10]
     images = {"a": orl_store.views(rows, 14), "b": orl_store.views(rows, 14) * 0.9}
     templates = {"flat": images["a"].mean((2, 3))}
-    comparison = Comparison({"flat": Flat()}, {}, False, (None, "none"), against(images, "a"), 50, 0, 14)
+    comparison = Comparison({"flat": Flat()}, {}, False, LeftOut("none"), against(images, "a"), 50, 0, 14)
     metrics, (originals, shown) = comparison.on(orl_store, rows, images, templates, [0, 3])
     assert metrics["n_faces"] == 10 and metrics["leaked_identities"] == 0
     assert metrics["decoders"]["b"]["ssim"]["minus_a"]["mean"] < 0
@@ -156,7 +157,7 @@ def test_one_trainings_pictures_are_held_at_a_time_and_the_firsts_are_shown(orl_
             decoded.append((name, factor))
             yield views * factor
 
-    comparison = Comparison({}, {}, False, (None, "none"), against("ab", "a"), 50, 0, 14)
+    comparison = Comparison({}, {}, False, LeftOut("none"), against("ab", "a"), 50, 0, 14)
     images = {name: trainings(name) for name in "ab"}
     assert not decoded
     metrics, (_, shown) = comparison.on(orl_store, rows, images, {}, [0, 3])

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
 from dfd.templates.embedding import batches, embed_crops
@@ -41,14 +42,15 @@ def fit_transforms(
     return {name: fit_ridge(*pair) for name, pair in moments.items()}
 
 
-def write_transforms(path: str | Path, fits: Mapping[str, Fit], note: str | None = None) -> None:
+def write_transforms(path: str | Path, fits: Mapping[str, Fit] | LeftOut) -> None:
     """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes.
 
-    note: why there are no maps, where there are none.
+    fits: or why there are none.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        if note is not None:
-            file.attrs["note"] = note
+        if isinstance(fits, LeftOut):
+            file.attrs["note"] = fits.reason
+            return
         for name, fit in fits.items():
             group = file.create_group(name)
             group.create_dataset("weight", data=fit.map.weight.numpy())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import People
 from dfd.measures.verification import Pairs, tar_at_far, unit
 
@@ -25,12 +26,13 @@ def pairs_without(pairs: pd.DataFrame, people: Collection[str]) -> pd.DataFrame:
     return pairs[~(first | second)].reset_index(drop=True)
 
 
-def too_few(pairs: pd.DataFrame) -> str | None:
+def too_few(pairs: pd.DataFrame) -> LeftOut | None:
     """Why the protocol cannot be followed with these pairs; None where two folds or more have pairs of both kinds."""
     whole = pairs.groupby("fold")["genuine"].nunique() == 2
-    return (
-        None if len(whole) > 1 and whole.all() else f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
-    )
+    if len(whole) > 1 and whole.all():
+        return None
+    reason = f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
+    return LeftOut(f"left out: {reason} (pairs with people seen in training are not used)")
 
 
 def pair_scores(

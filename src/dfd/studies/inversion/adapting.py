@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes
@@ -18,7 +19,7 @@ from dfd.recognizers.base import Recognizer
 from dfd.templates.adapters import fit_adapter
 from dfd.templates.embedding import embed_images
 
-NOTHING = {"cosine": None, "cosine_whitened": None, "strength": None, "n_people": None}
+OF_A_FIT = ("cosine", "cosine_whitened", "strength", "n_people")
 
 
 class System(NamedTuple):
@@ -62,8 +63,9 @@ def attacks_by_pairs(
     metrics, space = {}, axes(decoder)
     for count in counts:
         if count > len(pairs.source):
-            note = f"the data set has {len(pairs.source)} pairs"
-            metrics[str(count)] = no_attack(note) | NOTHING | {"pairs_note": f"left out: {note}"}
+            fewer = f"the data set has {len(pairs.source)} pairs"
+            nothing = LeftOut(f"left out: {fewer}").metrics(*OF_A_FIT, note="pairs")
+            metrics[str(count)] = no_attack(LeftOut(fewer)) | nothing
             continue
         part = pairs.first(count)
         adapter = fit_adapter(part.source, part.target, part.people, space, part.mirrored, seed)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes
@@ -102,7 +103,9 @@ def audit(
             key(fmr): {"unattacked": point.metrics} | rates[key(fmr)] for fmr, point in points[name].items()
         }
     metrics["fidelity"] = {
-        name: of.mean(measure(images, originals).numpy(), undefined="a reconstruction equals its photo").metrics()
+        name: of.mean(
+            measure(images, originals).numpy(), undefined=LeftOut("a reconstruction equals its photo")
+        ).metrics()
         for name, measure in {"psnr": psnr, "ssim": ssim}.items()
     }
     metrics["attributes"] = _attributes(faces.geometry, originals, images, whose[attacked], of)
@@ -118,7 +121,7 @@ def audit(
         found = protections(opened, under, PROTECTIONS, fmr, samples, seed)
         metrics["protections"] = {"fmr": fmr, "by": found, "judge_note": f"{judge} judges"}
     else:
-        metrics["protections"] = {"by": None, "by_note": points[judge][FMRS[0]].metrics["threshold_note"]}
+        metrics["protections"] = points[judge][FMRS[0]].left_out.metrics("by")
     metrics["conclusions"] = _limits(whose, system_points, system)
     return Audit(metrics, originals, images, faces.faces["key"].iloc[rows[tried[attacked]]].tolist())
 
@@ -149,7 +152,7 @@ def _limits(tried: np.ndarray, points: Mapping[float, Point], system: str | None
         )
     for fmr, point in points.items():
         if point.threshold is None:
-            notes[f"{key(fmr)}_note"] = f"at a FMR of {100 * fmr:g} %: {point.metrics['threshold_note']}"
+            notes[f"{key(fmr)}_note"] = f"at a FMR of {100 * fmr:g} %: {point.left_out}"
     if system is None:
         notes["system_note"] = (
             "the system's model is not at hand: what it would accept itself cannot be told; other recognizers judge"

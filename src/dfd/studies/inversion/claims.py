@@ -214,7 +214,7 @@ def _attacks(metrics: Mapping, dataset: str) -> list[str]:
         rates[decoder] = attempted(partial(number, own, "transfer", _decoded(own), FMR, "type_2"))
     found = [decoder for decoder, rate in rates.items() if rate.value is not None and rate.value >= ENOUGH]
     if not found:
-        notes = [rate.note for rate in rates.values() if rate.value is None and rate.note]
+        notes = [rate.left_out for rate in rates.values() if rate.value is None and rate.left_out]
         nothing = f"of no decoder among the metrics of invert {100 * ENOUGH:g} % are accepted: there is no attack"
         raise Missing(notes[0] if notes else nothing)
     return found

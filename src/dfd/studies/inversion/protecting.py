@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes, restored
 from dfd.decoder.registry import decode
@@ -23,8 +24,9 @@ from dfd.studies.inversion.protections import NONE, PROTECTIONS, Protect, Protec
 from dfd.templates.embedding import embed_images
 
 ATTACKERS = ("unaware", "aware")  # of the protection
-NOT_NATIVE = "its templates are none of the recognizer's: its decoder does not take them"
-NOTHING_TO_UNDO = "there is nothing to undo"
+NOT_NATIVE = LeftOut("its templates are none of the recognizer's: its decoder does not take them")
+NOTHING_TO_UNDO = LeftOut("there is nothing to undo")
+NO_SYSTEM = LeftOut("the system's model is not at hand")
 
 
 class System(NamedTuple):
@@ -63,9 +65,9 @@ def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: flo
         metrics[name] = {"tar": _tar(found, plain, samples, seed), "system": found.point.metrics}
         for attacker in ATTACKERS:
             if attacker not in found.seen:
-                note = {"sar_note": NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO}
+                nothing = no_rate(NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO)
                 kinds = ("type_1", "type_2", "protected_type_1", "protected_type_2")
-                metrics[name][attacker] = {kind: no_rate(note) for kind in kinds}
+                metrics[name][attacker] = dict.fromkeys(kinds, nothing)
                 continue
             by_none = None if plain is None else plain.seen["unaware"][0]
             metrics[name][attacker] = _rates(system, found, attacker, by_none, samples, seed)
@@ -115,8 +117,7 @@ def _apart(pairs: Pairs, groups: np.ndarray) -> Pairs:
 
 def _tar(found: Outcome, plain: Outcome | None, samples: int, seed: int) -> dict:
     if found.tar is None:
-        note = found.point.metrics.get("threshold_note", NO_OTHERS)
-        return no_rate({"tar_note": note})
+        return no_rate(found.point.left_out or NO_OTHERS, note="tar")
     metrics = share(found.tar, found.whose, samples, seed)
     if plain is not None and plain.tar is not None:
         people = People(found.whose, samples, seed)
@@ -129,16 +130,14 @@ def _rates(system: System, found: Outcome, attacker: str, by_none: Attempts | No
     metrics = {}
     for prefix, tried, point in zip(("", "protected_"), found.seen[attacker], (system.point, found.point), strict=True):
         if tried is None:
-            note = {"sar_note": "the system's model is not at hand"}
-            metrics |= {prefix + kind: no_rate(note) for kind in ("type_1", "type_2")}
+            metrics |= {prefix + kind: no_rate(NO_SYSTEM) for kind in ("type_1", "type_2")}
             continue
         whose = {"type_1": system.identities[system.attacked]}
         whose["type_2"] = whose["type_1"][tried.attack]
         scores = {"type_1": tried.own, "type_2": tried.other}
         for kind, score in scores.items():
             if point.threshold is None or not len(score):
-                note = point.metrics.get("threshold_note", NO_OTHERS)
-                metrics[prefix + kind] = no_rate({"sar_note": note})
+                metrics[prefix + kind] = no_rate(point.left_out or NO_OTHERS)
                 continue
             flags = score >= point.threshold
             metrics[prefix + kind] = share(flags, whose[kind], samples, seed)

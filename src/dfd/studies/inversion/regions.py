@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.faces.geometry import ALIGNED, FRAMES
-from dfd.measures.estimates import People
+from dfd.measures.estimates import Estimate, People
 from dfd.measures.pixels import psnr_within
 
 LANDMARKS = ALIGNED * 2 - 1  # left eye, right eye, left and right mouth corner, in the window of `aligned`
@@ -21,6 +22,7 @@ MOUTH = (*(LANDMARKS[2:, 0] + (-0.12, 0.12)), *(LANDMARKS[2:, 1].mean() + np.arr
 NOSE = (-0.22, 0.2, EYES[3], MOUTH[2])
 FACE = ((-0.013, -0.04), (0.69, 0.85))
 
+NO_AREA = LeftOut("it has no area here, or a picture equals its original in it")
 REGIONS = ("eyes", "nose", "mouth", "skin", "rest")
 
 
@@ -61,9 +63,8 @@ def region_fidelity(
         own = psnr_within(images, originals, weights).numpy()
         means = psnr_within(mean_face.expand_as(originals), originals, weights).numpy()
         if not (np.isfinite(own).all() and np.isfinite(means).all()):
-            nothing = dict.fromkeys(("mean", "ci95_low", "ci95_high"))
-            note = {"region_note": "it has no area here, or a picture equals its original in it"}
-            found[name] = {"psnr": nothing | note, "psnr_minus_mean_face": nothing | note}
+            nothing = Estimate(None, left_out=NO_AREA).metrics(note="region")
+            found[name] = {"psnr": nothing, "psnr_minus_mean_face": nothing}
             continue
         found[name] = {
             "psnr": people.mean(own).metrics(),

@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.acceptance import Attempts, attempts
-from dfd.measures.estimates import People
-from dfd.measures.quality import Lpips, psnr, ssim
+from dfd.measures.estimates import Estimate, People
+from dfd.measures.quality import INFINITE, Lpips, psnr, ssim
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.studies.inversion.attack_rate import (
     NO_OTHERS,
@@ -28,7 +29,7 @@ from dfd.studies.inversion.attack_rate import (
 from dfd.templates.embedding import embed_images
 
 DECODER, NEAREST, MEAN_FACE = "decoder", "nearest", "mean_face"
-INFINITE = "a reconstruction equals its original, where this measure is infinite"
+NO_ATTEMPTS = LeftOut("no such attempts")
 
 
 class Judge(NamedTuple):
@@ -75,7 +76,7 @@ def transfer(
     for name, judge in judges.items():
         row[name] = {"self_judged": name == own}
         if name not in tried:
-            rates = dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate({"sar_note": NO_IMAGES}))
+            rates = dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate(NO_IMAGES))
             row[name] |= {key(fmr): rates for fmr in judge.points}
             continue
         row[name] |= attack_rates(Attacked(tried[name], identities, judge.points), samples, seed)
@@ -95,7 +96,7 @@ def source_metrics(
     tried: Mapping[str, Mapping[str, Attempts]],
     points: Mapping[str, Point],
     identities: np.ndarray,
-    lpips: tuple[Lpips | None, str | None],
+    lpips: Lpips | LeftOut,
     samples: int,
     seed: int,
 ) -> dict:
@@ -103,8 +104,7 @@ def source_metrics(
     point; of all but the decoder with `minus_decoder`, paired. identities: (K,). LPIPS is null, with a note, without its
     network."""
     people = People(identities, samples, seed)
-    network, note = lpips
-    measures = {"psnr": psnr, "ssim": ssim} | ({"lpips": network} if network else {})
+    measures = {"psnr": psnr, "ssim": ssim} | ({} if isinstance(lpips, LeftOut) else {"lpips": lpips})
     values = {
         source: {name: measure(image, originals).numpy() for name, measure in measures.items()}
         for source, image in images.items()
@@ -114,8 +114,8 @@ def source_metrics(
         metrics[source] = {}
         for name, own in values[source].items():
             metrics[source][name] = _measured(people, own, None if source == DECODER else values[DECODER][name])
-        if network is None:
-            metrics[source]["lpips"] = dict.fromkeys(("mean", "ci95_low", "ci95_high")) | {"lpips_note": note}
+        if isinstance(lpips, LeftOut):
+            metrics[source]["lpips"] = Estimate(None, left_out=lpips).metrics(note="lpips")
         metrics[source]["sar"] = {
             judge: rates_at(points[judge], people, own, None if source == DECODER else tried[DECODER][judge])
             for judge, own in tried[source].items()
@@ -125,7 +125,7 @@ def source_metrics(
 
 def _measured(people: People, values: np.ndarray, by_decoder: np.ndarray | None) -> dict:
     if not np.isfinite(values).all() or (by_decoder is not None and not np.isfinite(by_decoder).all()):
-        return dict.fromkeys(("mean", "ci95_low", "ci95_high")) | {"measure_note": INFINITE}
+        return Estimate(None, left_out=INFINITE).metrics(note="measure")
     difference = {} if by_decoder is None else {"minus_decoder": people.difference(values, by_decoder).metrics()}
     return people.mean(values).metrics() | difference
 
@@ -139,7 +139,7 @@ def rates_at(
     for kind in ("type_1", "type_2"):
         scores = [tried.own if kind == "type_1" else tried.other for tried in (own, other) if tried is not None]
         if point.threshold is None or not len(scores[0]):
-            rates[kind] = no_rate({"sar_note": point.metrics.get("threshold_note", NO_OTHERS)})
+            rates[kind] = no_rate(point.left_out or NO_OTHERS)
             continue
         flags = [score >= point.threshold for score in scores]
         whose = people.identities if kind == "type_1" else people.identities[own.attack]
@@ -156,13 +156,12 @@ def subgroup_rates(
     """By group `type_1` and `type_2` of its faces alone; groups: names to flags (K,). A group without faces is null."""
     metrics = {}
     for name, inside in groups.items():
-        note = point.metrics.get("threshold_note")
         parts = {"type_1": (tried.own, np.arange(len(tried.own))), "type_2": (tried.other, tried.attack)}
         metrics[name] = {"n_faces": int(inside.sum()), "n_identities": len(np.unique(identities[inside]))}
         for kind, (scores, attack) in parts.items():
             kept = inside[attack]
-            if note or not kept.any():
-                metrics[name][kind] = no_rate({"sar_note": note or "no such attempts"})
+            if point.left_out or not kept.any():
+                metrics[name][kind] = no_rate(point.left_out or NO_ATTEMPTS)
             else:
                 flags = scores[kept] >= point.threshold
                 metrics[name][kind] = share(flags, identities[attack[kept]], samples, seed)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.base import Decoder
 from dfd.decoder.registry import decode
 from dfd.faces.geometry import shrunk
@@ -78,7 +79,7 @@ class Study:
         recognizers: Mapping[str, Recognizer],
         own: str,
         gallery: TemplateStore,
-        lpips: tuple[Lpips | None, str | None],
+        lpips: Lpips | LeftOut,
         settings: Inversion,
         far: float,
         samples: int,
@@ -182,7 +183,7 @@ class Study:
         told = {"photo": photos, "probe": probed(training, taught, templates)}
         told |= {source: self.perceived(trial.images[source]) for source in (DECODER, NEAREST)}
         groups = {"male": labels.male, "female": ~labels.male}
-        subgroups = {"subgroups_note": NO_IMAGES}
+        subgroups = NO_IMAGES.metrics(note="subgroups")
         if self.own in trial.tried[DECODER]:
             subgroups = subgroup_rates(
                 trial.tried[DECODER][self.own], point, trial.whose, groups, self.samples, self.seed
@@ -192,7 +193,7 @@ class Study:
     def _protections(self, trial: Trial, point: Point) -> dict:
         judge = trial.judges[self.own]
         if not judge.recognizer.embeds_images:
-            return {"protections_note": NO_IMAGES}
+            return NO_IMAGES.metrics(note="protections")
         attacked = spread(trial.attacked, self.settings.protected_faces)
         templates = torch.from_numpy(judge.templates)
         training, validation = self.training
@@ -218,7 +219,7 @@ class Study:
         """By judge the rates `before` and `after` refining through the attacked recognizer, and PSNR likewise."""
         recognizer = trial.judges[self.own].recognizer
         if not (recognizer.embeds_images and recognizer.gives_gradients):
-            return {"refinement_note": NO_GRADIENTS if recognizer.embeds_images else NO_IMAGES}
+            return (NO_GRADIENTS if recognizer.embeds_images else NO_IMAGES).metrics(note="refinement")
         some = spread(np.arange(len(trial.attacked)), self.settings.refined_faces)
         faces, before = trial.attacked[some], trial.images[DECODER][some]
         templates = torch.from_numpy(trial.judges[self.own].templates[faces])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from dfd.measures.acceptance import NO_PAIRS
 from dfd.measures.verification import cosine_pairs
 
 OMEGA = 1.0
@@ -59,8 +60,8 @@ def linkability(
     genuine = np.concatenate([part.genuine for part in parts])
     counts = {"n_mated": int(genuine.sum()), "n_non_mated": int((~genuine).sum()), "key_pairs": len(keys)}
     if genuine.all() or not genuine.any():
-        note = "no person has two photos, or there is but one person"
-        return {f"bins_{bins}": {"value": None, "chance": None, "linkability_note": note} for bins in BINS} | counts
+        nothing = NO_PAIRS.metrics("value", "chance", note="linkability")
+        return {f"bins_{bins}": nothing for bins in BINS} | counts
     rng = np.random.default_rng(seed)
     found = {}
     for bins in BINS:

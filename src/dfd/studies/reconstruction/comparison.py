@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.faces.leakage import Seen, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.measures.estimates import Estimate, People
@@ -60,7 +61,7 @@ def compared(
             metrics[name][measure] = people.mean(own, INFINITE).metrics(note=measure)
             for reference in references[name]:
                 if (theirs := values.get(reference, {}).get(measure)) is None:
-                    difference = Estimate(None, note=f"{reference} was left out: nothing to compare with")
+                    difference = Estimate(None, left_out=LeftOut(f"{reference} was left out: nothing to compare with"))
                 else:
                     difference = people.difference(own, theirs, INFINITE)
                 metrics[name][measure][f"minus_{reference}"] = difference.metrics(note="difference")
@@ -72,7 +73,7 @@ def compare(
     images: Images,
     people: People,
     recognizers: Mapping[str, tuple[Recognizer, torch.Tensor]],
-    lpips: tuple[Lpips | None, str | None],
+    lpips: Lpips | LeftOut,
     references: Mapping[str, Sequence[str]],
 ) -> dict:
     """The metrics of several decoders on one data set: `n_faces`, `n_identities` and `decoders`, see `compared`.
@@ -81,15 +82,15 @@ def compare(
     noise of training. recognizers: as in `measured`. `lpips` is null, with a note, where its network is
     not to be had; so is the cosine under a recognizer that embeds no images.
     """
-    network, note = lpips
+    network = None if isinstance(lpips, LeftOut) else lpips
     values = {}
     for name, trainings in images.items():
         measures = [measured(image, originals, recognizers, network) for image in _trainings(trainings)]
         values[name] = {measure: np.stack([training[measure] for training in measures]) for measure in measures[0]}
     decoders = compared(values, people, references)
-    nulls = {} if network else {"lpips": Estimate(None, note=note).metrics(note="lpips")}
+    nulls = {} if network else {"lpips": Estimate(None, left_out=lpips).metrics(note="lpips")}
     blind = [name for name, (recognizer, _) in recognizers.items() if not recognizer.embeds_images]
-    nulls |= {f"cosine-{name}": Estimate(None, note=NO_IMAGES).metrics(note="cosine") for name in blind}
+    nulls |= {f"cosine-{name}": Estimate(None, left_out=NO_IMAGES).metrics(note="cosine") for name in blind}
     decoders = {name: measures | nulls for name, measures in decoders.items()}
     return {"n_faces": len(originals), "n_identities": len(people), "decoders": decoders}
 
@@ -109,7 +110,7 @@ class Comparison(NamedTuple):
     recognizers: Mapping[str, Recognizer]
     learned: Mapping[str, Seen]
     allow_leakage: bool
-    lpips: tuple[Lpips | None, str | None]
+    lpips: Lpips | LeftOut
     references: Mapping[str, Sequence[str]]
     samples: int
     seed: int

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import torch
 
+from dfd.core.left_out import LeftOut
+
 BANDS = {"top_octave": (0.25, 0.5), "second_octave": (0.125, 0.25)}  # cycles a pixel, without the lower end
 MEASURES = {  # name -> (what is seen of an image, band)
     "top_octave": ("luma", "top_octave"),
@@ -76,7 +78,7 @@ def noise(images: torch.Tensor, photos: torch.Tensor) -> dict:
         if theirs[what][band] > least[band]:
             found[name] = ours[what][band] / theirs[what][band]
         else:
-            found |= {name: None, f"{name}_note": f"the photos have no {what} in this band: nothing to compare with"}
+            found |= LeftOut(f"the photos have no {what} in this band: nothing to compare with").metrics(name)
     return found
 
 
