@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from dfd.core.artefacts import replacing, state_sha256
-from dfd.core.left_out import LeftOut
 from dfd.decoder.base import Decoder
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.decoder.settings import Decoder as DecoderSettings
@@ -23,11 +22,6 @@ from dfd.recognizers.registry import load_recognizer, weights_sha256
 from dfd.templates.store import Templates
 
 BETAS = (0.9, 0.99)  # of Adam: a thousand steps are too few for a memory of a thousand
-
-
-def no_features(recognizer: str) -> LeftOut:
-    """What becomes of learning through the features of a recognizer that gives no gradients."""
-    return LeftOut(f"left out: {recognizer} gives no gradients, so nothing can be learned through its features")
 
 
 class Networks(NamedTuple):

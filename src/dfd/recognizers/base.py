@@ -16,6 +16,11 @@ NO_GRADIENTS = LeftOut("it gives no gradients")  # where `gives_gradients` is fa
 Window = str | Sequence[Sequence[float]]  # a name in WINDOWS, or five landmarks in pixels of the input
 
 
+def no_features(recognizer: str) -> LeftOut:
+    """What becomes of learning through the features of a recognizer that gives no gradients."""
+    return LeftOut(f"left out: {recognizer} gives no gradients, so nothing can be learned through its features")
+
+
 class Recognizer(nn.Module):
     """A face-recognition network ξ, also usable as perceptual network φ.
 
