@@ -13,17 +13,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import typer
 
 from dfd.core.errors import DfdError
+from dfd.core.paths import (  # noqa: F401
+    ARCHIVE,
+    CLOSED_FORM,
+    DECODER,
+    EXPERIMENT,
+    FACES,
+    RECOGNIZER,
+    TEMPLATES,
+    TRANSFORMS,
+)
 
 log = logging.getLogger("stages")
-
-ARCHIVE = "data/raw/{}.tar"
-FACES = "data/faces/{}.h5"
-RECOGNIZER = "data/recognizers/{}.safetensors"
-TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
-DECODER = "data/decoders/{}.safetensors"  # variant
-CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # recognizer; linear, or quadratic
-EXPERIMENT = "data/experiments/{}/{}"  # experiment, what was learned in it: a folder
-TRANSFORMS = "data/transforms/{}.h5"  # recognizer
 
 
 def run(command: Callable) -> None:

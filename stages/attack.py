@@ -5,37 +5,31 @@ from pathlib import Path
 import numpy as np
 
 from dfd.core.artefacts import replacing, write_json, write_table
-from dfd.core.devices import pick_device
-from dfd.decoder.registry import load_decoder
-from dfd.faces.leakage import learned_from, refuse_leakage
-from dfd.faces.store import FaceStore
 from dfd.measures.estimates import People
-from dfd.params import load_params
-from dfd.recognizers.registry import load_recognizer
+from dfd.project import Project
 from dfd.studies.attack.attacks import ATTACKS
 from dfd.studies.attack.figures import attack_bars, attack_grid, attack_roc, attack_strength
 from dfd.studies.attack.settings import Attacks
 from dfd.studies.attack.targeted import attack_identification, targeted_table, why_not, with_most_photos
 from dfd.studies.attack.verification import attacked_pairs, roc_curves, tar_over_epsilon, verification_metrics
-from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+from stages import log, run
 
 
 def main(recognizer: str) -> None:
-    params = load_params()
+    project = Project()
+    params = project.params
     settings, dataset, seed = params.attacks, params.roles.verification, params.seed
-    faces, device = FaceStore(FACES.format(dataset)), pick_device(params.device)
-    rows = faces.rows("test")
-    rows = rows[with_most_photos(faces.identities(rows), settings.max_people, settings.photos)]
-    learned = learned_from([recognizer], params.train_recognizer, FACES, decoder=params.roles.decoders)
-    leaked = refuse_leakage(learned, faces, rows, params.roles.allow_leakage)
-    templates = TemplateStore(TEMPLATES.format(dataset, recognizer), faces).template[rows]
-    module = load_recognizer(RECOGNIZER.format(recognizer), device, params.faces.geometry)
+    faces = project.faces(dataset)
+    learned = project.learned([recognizer], decoder=params.roles.decoders)
+    most = lambda rows: rows[with_most_photos(faces.identities(rows), settings.max_people, settings.photos)]
+    tested = project.test_rows(faces, learned, most)
+    rows = tested.rows
+    templates, module = project.templates(faces, recognizer).template[rows], project.recognizer(recognizer)
     variants = [name for name, variant in params.variants.items() if variant.template == recognizer]
-    decoders = {name: load_decoder(DECODER.format(name), device) for name in variants}
+    decoders = {name: project.decoder(name) for name in variants}
 
-    people = People(faces.identities(rows), params.bootstrap, seed)
-    metrics: dict = {"n_faces": len(rows), "n_identities": len(people), "leaked_identities": leaked}
+    people = People(tested.identities, params.bootstrap, seed)
+    metrics: dict = {"n_faces": len(rows), "n_identities": len(people), "leaked_identities": tested.leaked}
     plots = Path(f"plots/attack/{recognizer}")
     if left_out := why_not(module, len(people)):
         log.info("%s: %s", recognizer, left_out)

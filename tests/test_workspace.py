@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 import dfd
 from dfd.core.errors import DfdError
+from dfd.core.paths import DECODER, FACES, RECOGNIZER, TEMPLATES
 from dfd.decoder.registry import build_decoder, decode, save_decoder
 from dfd.photos.archives import write_photos
 from dfd.photos.datasets import orl_photos
@@ -17,7 +18,6 @@ from dfd.photos.detection import Detector
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.templates.embedding import embed_faces
 from dfd.templates.store import write_templates
-from dfd.workspace import DECODER, FACES, RECOGNIZER, TEMPLATES
 
 ROOT = Path(__file__).parents[1]
 VGG = {"size": 32, "width": 0.05, "normalise": True}

@@ -22,6 +22,7 @@ from dfd.core.artefacts import read_config, replacing, write_json
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError
+from dfd.core.paths import DECODER, FACES, RECOGNIZER
 from dfd.decoder.adapted import adapted
 from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
@@ -52,7 +53,7 @@ from dfd.templates.files import (
 from dfd.templates.lookup import few, match, people_of
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
-from dfd.workspace import DECODER, FACES, RECOGNIZER, Workspace
+from dfd.workspace import Workspace
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 

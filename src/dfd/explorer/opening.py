@@ -10,6 +10,7 @@ import torch
 
 from dfd.core.artefacts import read_config
 from dfd.core.errors import DfdError
+from dfd.core.paths import FACES
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import admit
@@ -19,7 +20,7 @@ from dfd.templates.adapters import load_adapter
 from dfd.templates.files import TemplatesFile, read_templates_file
 from dfd.templates.lookup import match, people_of
 from dfd.templates.people import spread
-from dfd.workspace import FACES, Workspace
+from dfd.workspace import Workspace
 
 MOST = 50_000  # templates on a map; of more, as many spread evenly
 

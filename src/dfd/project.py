@@ -1,0 +1,119 @@
+"""The door to a project's artefacts, by name: what the pipeline wrote, and test rows that nothing learned from.
+
+What only some stages open is imported where it is opened: a stage depends on the rooms whose things it asks for, and runs
+again for a change in these alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dfd.core.devices import pick_device
+from dfd.core.paths import CLOSED_FORM, DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, TRANSFORMS
+from dfd.faces.leakage import Seen, learned_from, refuse_leakage
+from dfd.faces.store import FaceStore
+from dfd.params import Params, load_params
+from dfd.templates.store import Templates, TemplateStore
+
+if TYPE_CHECKING:
+    from dfd.decoder.base import Decoder
+    from dfd.recognizers.base import Recognizer
+    from dfd.templates.linear import LinearMap
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Test faces that may be measured: their rows in `faces`, and how many of their identities were seen in training,
+    which is more than none only where the params allow it."""
+
+    faces: FaceStore
+    rows: np.ndarray
+    leaked: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def identities(self) -> np.ndarray:
+        """The identity of each row, as strings (N,)."""
+        return self.faces.identities(self.rows)
+
+
+class Project:
+    """The project in the current folder: what the pipeline wrote, opened by name on the device of the params.
+
+    Whatever is opened raises DfdError where its file is missing, damaged or something else.
+    """
+
+    def __init__(self, params: Params | None = None):
+        self.params = load_params() if params is None else params
+
+    @cached_property
+    def device(self) -> torch.device:
+        return pick_device(self.params.device)
+
+    def faces(self, dataset: str) -> FaceStore:
+        """A data set's faces."""
+        return FaceStore(FACES.format(dataset))
+
+    def templates(self, dataset: str | FaceStore, recognizer: str) -> TemplateStore:
+        """The templates of a data set's faces, named or opened before, by a recognizer."""
+        faces = self.faces(dataset) if isinstance(dataset, str) else dataset
+        return TemplateStore(TEMPLATES.format(faces.name, recognizer), faces)
+
+    def recognizer(self, name: str) -> Recognizer:
+        """A recognizer, placed in faces of the params' geometry."""
+        from dfd.recognizers.registry import load_recognizer
+
+        return load_recognizer(RECOGNIZER.format(name), self.device, self.params.faces.geometry)
+
+    def recognizers(self) -> dict[str, Recognizer]:
+        """All of the params, by name."""
+        return {name: self.recognizer(name) for name in self.params.recognizers}
+
+    def decoder(self, name: str) -> Decoder:
+        """A variant's decoder, or an imported one."""
+        from dfd.decoder.registry import load_decoder
+
+        return load_decoder(DECODER.format(name), self.device)
+
+    def closed_form(self, recognizer: str, kind: str) -> Decoder:
+        """The `linear` or the `quadratic` decoder of a recognizer's templates."""
+        from dfd.decoder.registry import load_decoder
+
+        return load_decoder(CLOSED_FORM.format(recognizer, kind), self.device)
+
+    def maps(self, recognizer: str) -> dict[str, LinearMap]:
+        """By perturbation the map that undoes it in a recognizer's templates (Eq. 6)."""
+        from dfd.studies.equivariance.maps import read_transforms
+
+        return read_transforms(TRANSFORMS.format(recognizer))
+
+    def experiment(self, study: str, name: str) -> str:
+        """The folder of what was learned for an experiment."""
+        return EXPERIMENT.format(study, name)
+
+    def learned(self, recognizers: Iterable[str], **roles: str) -> dict[str, Seen]:
+        """By role whom something learned from: the recognizers with their teachers, and `roles`, {role: data set}."""
+        return learned_from(recognizers, self.params.train_recognizer, FACES, **roles)
+
+    def test_rows(
+        self,
+        store: FaceStore | Templates,
+        learned: Mapping[str, Seen],
+        choose: Callable[[np.ndarray], np.ndarray] = lambda rows: rows,
+    ) -> Tested:
+        """A data set's test faces, or those of their rows that `choose` returns, past the one rule that holds for all:
+
+        nobody whom something in the study learned from is tested. Raises DfdError for any such, unless the params allow it.
+        store: faces, or templates, of the faces that have one. learned: as above, of all that takes part.
+        """
+        faces = store if isinstance(store, FaceStore) else store.faces
+        rows = choose(store.rows("test"))
+        return Tested(faces, rows, refuse_leakage(learned, faces, rows, self.params.roles.allow_leakage))
