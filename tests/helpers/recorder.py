@@ -155,7 +155,8 @@ class Recorder:
 
         import dfd.params
 
-        load, get, dump = dfd.params.load_params, BaseModel.__getattribute__, BaseModel.model_dump
+        load, get = dfd.params.load_params, BaseModel.__getattribute__
+        dump, copy = BaseModel.model_dump, BaseModel.model_copy
         recorder = self
 
         def load_params(*arguments, **options):
@@ -172,16 +173,22 @@ class Recorder:
                 return value
             return get(model, key)
 
-        def model_dump(model, *arguments, **options):
+        def read_whole(model, without: Iterable[str]) -> None:
             where = recorder.names.get(id(model))
             if where is not None:
-                recorder.params |= {
-                    f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())
-                }
+                recorder.params |= {f"{where}{key}" for key in type(model).model_fields.keys() - set(without)}
+
+        def model_dump(model, *arguments, **options):
+            read_whole(model, options.get("exclude", ()))
             return dump(model, *arguments, **options)
+
+        def model_copy(model, *, update=None, deep=False):
+            read_whole(model, update or ())
+            return copy(model, update=update, deep=deep)
 
         self._patch(BaseModel, "__getattribute__", __getattribute__)
         self._patch(BaseModel, "model_dump", model_dump)
+        self._patch(BaseModel, "model_copy", model_copy)
         self._replace(dfd.params, "load_params", load_params)
 
     def _name(self, model, where: str) -> None:
