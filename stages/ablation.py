@@ -1,9 +1,8 @@
 """Measure what each part of the loss is worth (Table 1): the rows' decoders on the same faces, paired, also by seed."""
 
-from dfd.project import Project
-
 from dfd.core.left_out import told_apart
 from dfd.decoder.registry import decode, load_decoder
+from dfd.project import Project
 from dfd.studies.reconstruction.comparison import Comparison, against
 from stages import run
 
@@ -17,7 +16,7 @@ def main() -> None:
     template, seeds = project.params.entry("variants", settings.variant).template, settings.seeds
     folders, missing = told_apart({loss: project.experiment("ablation", loss) for loss in settings.losses})
     references = against(folders, FULL, *(other for other in OTHERS if other in settings.losses))
-    comparison = Comparison.of(project, references, missing)
+    comparison = Comparison.open(project, references, missing)
     for tested, templates in comparison.tested(project, [template]):
         decoders = {
             loss: [f"{folder}/decoder-{seed}.safetensors" for seed in seeds] for loss, folder in folders.items()

@@ -1,12 +1,12 @@
 """How many leaked pairs an attacker needs: other recognizers' templates, through adapters, by one decoder."""
 
 import numpy as np
-from dfd.project import Project
 
 from dfd.core.artefacts import write_json
 from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
 from dfd.measures.estimates import People
+from dfd.project import Project
 from dfd.recognizers.base import NO_IMAGES
 from dfd.studies.inversion.adapting import adapter_metrics, draw_pairs, leaked_pairs, opened_system
 from dfd.templates.people import first_photos
@@ -27,9 +27,9 @@ def main() -> None:
     for name in settings.recognizers:
         rows = np.intersect1d(stores[name].rows("test"), stores[template].rows("test"))
         if not len(rows):
-            found = LeftOut(f"{faces.name} has no test faces")
+            result = LeftOut(f"{faces.name} has no test faces")
         elif not all(recognizers[key].embeds_images for key in (name, template)):
-            found = NO_IMAGES
+            result = NO_IMAGES
         else:
             rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
             attacked = People(faces.identities(rows[: settings.max_faces]), params.bootstrap, params.seed)
@@ -38,14 +38,14 @@ def main() -> None:
                 for key in (name, template)
             )
             pairs = leaked_pairs(leaks[name], leaks[template], params.seed)
-            found = adapter_metrics(decoder, pairs, settings.pairs, system, native, params.seed)
-            found |= {"leaked_identities": tested.leaked}
-        nothing = isinstance(found, LeftOut)
-        metrics = found.metrics("own", *map(str, settings.pairs), note="adapters") if nothing else found
+            result = adapter_metrics(decoder, pairs, settings.pairs, system, native, params.seed)
+            result |= {"leaked_identities": tested.leaked}
+        nothing = isinstance(result, LeftOut)
+        metrics = result.metrics("own", *map(str, settings.pairs), note="adapters") if nothing else result
         write_json(f"metrics/adapters/{name}.json", metrics)
         title = f"Templates of {name}, decoded by {settings.decoder}\nthrough an adapter: unseen people of {faces.name}"
         accepted = f"accepted by {name} at {100 * params.evaluate.far:g} % FAR"
-        draw_pairs(f"plots/adapters/{name}", found, settings.pairs, title, accepted)
+        draw_pairs(f"plots/adapters/{name}", result, settings.pairs, title, accepted)
         log.info("%s: adapters of %s pairs into %s", name, ", ".join(map(str, settings.pairs)), settings.decoder)
 
 

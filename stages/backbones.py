@@ -1,8 +1,7 @@
 """Compare the variants on the same faces: whose templates, and whose φ (Fig. 3, Table 1)."""
 
-from dfd.project import Project
-
 from dfd.decoder.registry import decode
+from dfd.project import Project
 from dfd.studies.reconstruction.comparison import Comparison
 from stages import run
 
@@ -19,7 +18,7 @@ def main() -> None:
         ]
         for name, variant in variants.items()
     }
-    comparison = Comparison.of(project, references)
+    comparison = Comparison.open(project, references)
     for tested, templates in comparison.tested(project, [variant.template for variant in variants.values()]):
         images = {name: decode(decoder, templates[variants[name].template]) for name, decoder in decoders.items()}
         comparison.add(tested, templates, images)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from dfd.project import Project
-
 from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import decode, load_decoder
+from dfd.project import Project
 from dfd.studies.reconstruction.comparison import Comparison, against
 from dfd.studies.reconstruction.figures import draw_acceptance
 from stages import run
@@ -23,7 +22,7 @@ def main(variant: str) -> None:
     for name, folder in folders.items():  # also as they were after earlier phases of their training
         for file in sorted(Path(folder).glob("decoder*.safetensors")):
             decoders[file.stem.replace("decoder", name)] = load_decoder(file, project.device)
-    comparison = Comparison.of(project, against(decoders, OURS), perceptual=recognizers.perceptual)
+    comparison = Comparison.open(project, against(decoders, OURS), perceptual=recognizers.perceptual)
     acceptance = LeftOut(f"left out: {attacked_dataset} has no test faces").metrics(note="acceptance")
     for tested, templates in comparison.tested(project, [template]):
         images = {name: decode(decoder, templates[template]) for name, decoder in decoders.items()}

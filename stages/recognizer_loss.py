@@ -1,12 +1,11 @@
 """Compare what templates of a softmax and of an ArcFace recognizer hold, both trained on the same people (Fig. 4)."""
 
-from dfd.project import Project
-
 from dfd.core.left_out import told_apart
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.leakage import people_seen
 from dfd.learning.recognizers import split_people
 from dfd.measures.side_by_side import verification_by_recognizer
+from dfd.project import Project
 from dfd.recognizers.registry import load_recognizer
 from dfd.studies.reconstruction.comparison import Comparison, against
 from dfd.templates.embedding import embed_views
@@ -26,7 +25,7 @@ def main() -> None:
     taught, others = split_people(people, settings.train, params.seed)
     taught_people = people_seen(people, taught)
     reference = settings.objectives[0]
-    comparison = Comparison.of(project, against(decoders, reference), missing, settings.perceptual)
+    comparison = Comparison.open(project, against(decoders, reference), missing, settings.perceptual)
     learned, only = {"recognizers compared": taught_people}, {settings.dataset: others}
     for tested, templates in comparison.tested(project, learned=learned, only=only):
         theirs = {name: embed_views(recognizer, tested.faces, tested.rows) for name, recognizer in recognizers.items()}

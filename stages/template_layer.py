@@ -1,9 +1,8 @@
 """Compare what templates of different layers, and so of different sizes, hold (Fig. 5)."""
 
-from dfd.project import Project
-
 from dfd.core.left_out import told_apart
 from dfd.decoder.registry import decode, load_decoder
+from dfd.project import Project
 from dfd.studies.reconstruction.comparison import Comparison, against
 from dfd.templates.embedding import embed_views
 from stages import run
@@ -18,7 +17,7 @@ def main() -> None:
     }
     recognizer = project.recognizer(settings.recognizer)
     reference = settings.layers[0]
-    comparison = Comparison.of(project, against(decoders, reference), missing, settings.perceptual)
+    comparison = Comparison.open(project, against(decoders, reference), missing, settings.perceptual)
     for tested, templates in comparison.tested(project):
         images = {}
         for layer, decoder in decoders.items():

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pandas as pd
-from dfd.project import Project
 
 from dfd.learning.decoders import Networks, learn
 from dfd.learning.training import Conditions
+from dfd.project import Project
 from dfd.recognizers.base import no_features
 from stages import log, run
 
@@ -15,7 +15,7 @@ def main(loss: str) -> None:
     project = Project()
     params, ablation = project.params, project.params.experiments.ablation
     folder = project.experiment("ablation", loss)
-    losses = params.entry("experiments.ablation.losses", loss).of(params.loss)
+    losses = params.entry("experiments.ablation.losses", loss).applied_to(params.loss)
     variant = params.entry("variants", ablation.variant)
     perceptual = project.recognizer(variant.perceptual)
     if losses.takes_features and not perceptual.gives_gradients:

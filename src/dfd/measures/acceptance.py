@@ -44,10 +44,10 @@ def unattacked(templates: np.ndarray, identities: np.ndarray, far: float) -> dic
 
 
 class Attempts(NamedTuple):
-    """What a recognizer makes of K reconstructions: the cosine of each with the template of its own photo, own (K,); with
+    """What a recognizer makes of K reconstructions: the cosine of each with the template of its own photo, same (K,); with
     those of the other photos of its person, other (A,); and of which of the K each of these is, attack (A,)."""
 
-    own: np.ndarray
+    same: np.ndarray
     other: np.ndarray
     attack: np.ndarray
 
@@ -68,14 +68,14 @@ def attempts(
     faces = np.arange(len(templates)) if faces is None else faces
     groups = np.arange(len(templates)) if groups is None else groups
     attacks, photos = unit(reconstructions).astype(np.float32), unit(templates).astype(np.float32)
-    own = np.einsum("nd,nd->n", attacks, photos[faces])
+    same = np.einsum("nd,nd->n", attacks, photos[faces])
     other, attack = [np.empty(0, np.float32)], [np.empty(0, int)]
     for identity in np.unique(identities[faces]):
         tried, theirs = np.flatnonzero(identities[faces] == identity), np.flatnonzero(identities == identity)
         apart = groups[faces[tried]][:, None] != groups[theirs]
         other.append((attacks[tried] @ photos[theirs].T)[apart])
         attack.append(np.repeat(tried, apart.sum(1)))
-    return Attempts(own, np.concatenate(other), np.concatenate(attack))
+    return Attempts(same, np.concatenate(other), np.concatenate(attack))
 
 
 def accepted(
@@ -87,7 +87,7 @@ def accepted(
     comparison is accepted where the cosine reaches the threshold; without a template, NaN, on either side it is not.
     """
     tried = attempts(reconstructions, templates, identities)
-    scores = {"type_1": (tried.own, np.arange(len(tried.own))), "type_2": (tried.other, tried.attack)}
+    scores = {"type_1": (tried.same, np.arange(len(tried.same))), "type_2": (tried.other, tried.attack)}
     return {kind: Accepted((score >= threshold).astype(float), faces) for kind, (score, faces) in scores.items()}
 
 

@@ -94,13 +94,13 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
         recognizer.fit(state)
     except DfdError as error:
         raise DfdError(f"{weights}: {error}") from error
-    own = recognizer.state_dict()
-    optional = {*PREPROCESSING, *(name for name in own if name.endswith("num_batches_tracked"))}
-    wrong = [f"it has {name}, which the network lacks" for name in state if name not in own]
-    wrong += [f"it lacks {name}" for name in own if name not in state and name not in optional]
-    for name in own:
-        if name in state and state[name].shape != own[name].shape:
-            wrong.append(f"{name} is {_shape(state[name])} in it and {_shape(own[name])} in the network")
+    expected = recognizer.state_dict()
+    optional = {*PREPROCESSING, *(name for name in expected if name.endswith("num_batches_tracked"))}
+    wrong = [f"it has {name}, which the network lacks" for name in state if name not in expected]
+    wrong += [f"it lacks {name}" for name in expected if name not in state and name not in optional]
+    for name in expected:
+        if name in state and state[name].shape != expected[name].shape:
+            wrong.append(f"{name} is {_shape(state[name])} in it and {_shape(expected[name])} in the network")
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         reason = f"{'; '.join(wrong[:3])}{more}"
@@ -148,14 +148,14 @@ def refuse_other_options(config: dict, architecture: str, options: dict, where: 
     written = config.get("options")
     if config.get("architecture") != architecture or not isinstance(written, dict):
         raise DfdError(f"{where}: a file of the architecture {config.get('architecture')}, not of {architecture}")
-    own, asked = (
+    made, asked = (
         {name: json.loads(json.dumps(value)) for name, value in part.items() if name not in TRIFLES}
         for part in (written, options)
     )
     different = [
-        f"{name} is {own.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params"
-        for name in sorted(asked.keys() | own.keys())
-        if asked.get(name) != own.get(name)
+        f"{name} is {made.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params"
+        for name in sorted(asked.keys() | made.keys())
+        if asked.get(name) != made.get(name)
     ]
     if different:
         raise DfdError(f"{where}: made with other options: {'; '.join(different)}")

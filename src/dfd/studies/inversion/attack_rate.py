@@ -89,13 +89,13 @@ def attack_rates(attacked: Attacked, samples: int, seed: int) -> dict:
 def _rates(attacked: Attacked, point: Point, samples: int, seed: int) -> dict:
     if point.threshold is None:
         return dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate(point.left_out))
-    own, other, attack = attacked.attempts
-    own, other = own >= point.threshold, other >= point.threshold
-    rates = {"type_1": share(own, attacked.identities, samples, seed)}
+    same, other, attack = attacked.attempts
+    same, other = same >= point.threshold, other >= point.threshold
+    rates = {"type_1": share(same, attacked.identities, samples, seed)}
     if not len(other):
         return rates | dict.fromkeys(("type_2", "type_2_minus_type_1"), no_rate(NO_OTHERS))
     whose = attacked.identities[attack]
-    difference = People(whose, samples, seed).difference(other.astype(float), own[attack].astype(float))
+    difference = People(whose, samples, seed).difference(other.astype(float), same[attack].astype(float))
     return rates | {
         "type_2": share(other, whose, samples, seed),
         "type_2_minus_type_1": difference.metrics(),
@@ -104,8 +104,8 @@ def _rates(attacked: Attacked, point: Point, samples: int, seed: int) -> dict:
 
 def share(flags: np.ndarray, identities: np.ndarray, samples: int, seed: int) -> dict:
     """How many of the attempts (A,) of these identities (A,) are accepted, as metrics."""
-    found = People(identities, samples, seed).share(flags).metrics("value")
-    return found | {"accepted": int(flags.sum()), "n": len(flags)}
+    rate = People(identities, samples, seed).share(flags).metrics("value")
+    return rate | {"accepted": int(flags.sum()), "n": len(flags)}
 
 
 def no_rate(left_out: LeftOut, note: str = "sar") -> dict:
@@ -137,7 +137,7 @@ def rate_curve(pairs: Pairs, attempts: Attempts) -> pd.DataFrame:
             "fmr": 1 - below(impostor),
             "threshold": thresholds,
             "fnmr": below(genuine),
-            "type_1": reaching(attempts.own),
+            "type_1": reaching(attempts.same),
             "type_2": reaching(attempts.other),
         }
     ).drop_duplicates("threshold")

@@ -63,15 +63,15 @@ def attribute_metrics(
     metrics: dict = {"n_male": int(labels.male.sum()), "n_female": int((~labels.male).sum())}
     for measure, by_chance in chance.items():
         metrics[measure] = {"chance": float(by_chance.mean())}
-        for source, found in told.items():
-            if found is None:
+        for source, guess in told.items():
+            if guess is None:
                 metrics[measure][source] = Estimate(None, left_out=ONE_GENDER_TAUGHT).metrics(note="probe")
                 continue
-            right = (found.male == labels.male).astype(float) if measure == "gender" else np.abs(found.age - labels.age)
+            right = (guess.male == labels.male).astype(float) if measure == "gender" else np.abs(guess.age - labels.age)
             metrics[measure][source] = people.mean(right).metrics()
             metrics[measure][source]["minus_chance"] = people.difference(right, by_chance).metrics()
             if measure == "gender":
-                metrics[measure][source]["balanced"] = _balanced(found.male, labels.male, people)
+                metrics[measure][source]["balanced"] = _balanced(guess.male, labels.male, people)
     return metrics
 
 

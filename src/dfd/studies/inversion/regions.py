@@ -57,18 +57,18 @@ def region_fidelity(
 ) -> dict:
     """By region the PSNR (dB) of images (N, 3, S, S) to originals, as `psnr`, and `psnr_minus_mean_face`, paired: how much
     more is told than that it is a face. mean_face: (3, S, S); regions: see `region_maps`. A region without area, or equal somewhere, is null."""
-    found = {}
+    fidelity = {}
     for name, weights in regions.items():
         weights = weights.expand(len(images), -1, -1, -1)
-        own = psnr_within(images, originals, weights).numpy()
+        values = psnr_within(images, originals, weights).numpy()
         means = psnr_within(mean_face.expand_as(originals), originals, weights).numpy()
-        if not (np.isfinite(own).all() and np.isfinite(means).all()):
+        if not (np.isfinite(values).all() and np.isfinite(means).all()):
             nothing = Estimate(None, left_out=NO_AREA).metrics(note="region")
-            found[name] = {"psnr": nothing, "psnr_minus_mean_face": nothing}
+            fidelity[name] = {"psnr": nothing, "psnr_minus_mean_face": nothing}
             continue
-        found[name] = {
-            "psnr": people.mean(own).metrics(),
-            "psnr_minus_mean_face": people.difference(own, means).metrics(),
+        fidelity[name] = {
+            "psnr": people.mean(values).metrics(),
+            "psnr_minus_mean_face": people.difference(values, means).metrics(),
             "area": float(weights[0].mean()),
         }
-    return found
+    return fidelity

@@ -50,22 +50,22 @@ def source_attempts(
     images: Mapping[str, torch.Tensor], judges: Mapping[str, Judge], identities: np.ndarray, attacked: np.ndarray
 ) -> dict[str, dict[str, Attempts]]:
     """By source and judge that embeds images the attempts of images (K, 3, S, S) of the photos `attacked` (K,) of (N,)."""
-    found: dict[str, dict[str, Attempts]] = {}
+    tried: dict[str, dict[str, Attempts]] = {}
     for source, image in images.items():
-        found[source] = {}
+        tried[source] = {}
         for name, judge in judges.items():
             if judge.recognizer.embeds_images:
                 # The mean face is every face's: embedded once.
                 embedded = embed_images(judge.recognizer, image[:1] if source == MEAN_FACE else image).numpy()
                 embedded = np.broadcast_to(embedded, (len(image), embedded.shape[1]))
-                found[source][name] = attempts(embedded, judge.templates, identities, attacked)
-    return found
+                tried[source][name] = attempts(embedded, judge.templates, identities, attacked)
+    return tried
 
 
 def transfer(
     tried: Mapping[str, Attempts],
     judges: Mapping[str, Judge],
-    own: str,
+    template: str,
     identities: np.ndarray,
     samples: int,
     seed: int,
@@ -74,16 +74,23 @@ def transfer(
     `attack_rates`) of its attempts; the others' have `type_1_minus_self`, paired, at the same FMR. identities: (K,)."""
     row: dict = {}
     for name, judge in judges.items():
-        row[name] = {"self_judged": name == own}
+        row[name] = {"self_judged": name == template}
         if name not in tried:
             rates = dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate(NO_IMAGES))
             row[name] |= {key(fmr): rates for fmr in judge.points}
             continue
         row[name] |= attack_rates(Attacked(tried[name], identities, judge.points), samples, seed)
         for fmr, point in judge.points.items():
-            if name == own or own not in tried or None in (point.threshold, judges[own].points[fmr].threshold):
+            if (
+                name == template
+                or template not in tried
+                or None in (point.threshold, judges[template].points[fmr].threshold)
+            ):
                 continue
-            accepted = [tried[name].own >= point.threshold, tried[own].own >= judges[own].points[fmr].threshold]
+            accepted = [
+                tried[name].same >= point.threshold,
+                tried[template].same >= judges[template].points[fmr].threshold,
+            ]
             theirs, ours = (flags.astype(float) for flags in accepted)
             difference = People(identities, samples, seed).difference(theirs, ours)
             row[name][key(fmr)]["type_1_minus_self"] = difference.metrics()
@@ -112,13 +119,13 @@ def source_metrics(
     metrics: dict = {}
     for source in images:
         metrics[source] = {}
-        for name, own in values[source].items():
-            metrics[source][name] = _measured(people, own, None if source == DECODER else values[DECODER][name])
+        for name, quality in values[source].items():
+            metrics[source][name] = _measured(people, quality, None if source == DECODER else values[DECODER][name])
         if isinstance(lpips, LeftOut):
             metrics[source]["lpips"] = Estimate(None, left_out=lpips).metrics(note="lpips")
         metrics[source]["sar"] = {
-            judge: rates_at(points[judge], people, own, None if source == DECODER else tried[DECODER][judge])
-            for judge, own in tried[source].items()
+            judge: rates_at(points[judge], people, tries, None if source == DECODER else tried[DECODER][judge])
+            for judge, tries in tried[source].items()
         }
     return metrics
 
@@ -131,18 +138,18 @@ def _measured(people: People, values: np.ndarray, by_decoder: np.ndarray | None)
 
 
 def rates_at(
-    point: Point, people: People, own: Attempts, other: Attempts | None = None, difference: str = "minus_decoder"
+    point: Point, people: People, tries: Attempts, other: Attempts | None = None, difference: str = "minus_decoder"
 ) -> dict:
     """`type_1` and `type_2` of attempts at one point; with the paired `difference` from the `other` attempts, of the same
     faces in the same order. people: of the reconstructions. Null, with a note, as `attack_rates`."""
     rates: dict = {}
     for kind in ("type_1", "type_2"):
-        scores = [tried.own if kind == "type_1" else tried.other for tried in (own, other) if tried is not None]
+        scores = [tried.same if kind == "type_1" else tried.other for tried in (tries, other) if tried is not None]
         if point.threshold is None or not len(scores[0]):
             rates[kind] = no_rate(point.left_out or NO_OTHERS)
             continue
         flags = [score >= point.threshold for score in scores]
-        whose = people.identities if kind == "type_1" else people.identities[own.attack]
+        whose = people.identities if kind == "type_1" else people.identities[tries.attack]
         rates[kind] = share(flags[0], whose, people.samples, people.seed)
         if other is not None:
             among = People(whose, people.samples, people.seed)
@@ -156,7 +163,7 @@ def subgroup_rates(
     """By group `type_1` and `type_2` of its faces alone; groups: names to flags (K,). A group without faces is null."""
     metrics = {}
     for name, inside in groups.items():
-        parts = {"type_1": (tried.own, np.arange(len(tried.own))), "type_2": (tried.other, tried.attack)}
+        parts = {"type_1": (tried.same, np.arange(len(tried.same))), "type_2": (tried.other, tried.attack)}
         metrics[name] = {"n_faces": int(inside.sum()), "n_identities": len(np.unique(identities[inside]))}
         for kind, (scores, attack) in parts.items():
             kept = inside[attack]

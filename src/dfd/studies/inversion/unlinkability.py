@@ -63,12 +63,12 @@ def linkability(
         nothing = NO_PAIRS.metrics("value", "chance", note="linkability")
         return {f"bins_{bins}": nothing for bins in BINS} | counts
     rng = np.random.default_rng(seed)
-    found = {}
+    measures = {}
     for bins in BINS:
         by_lot = []
         for _ in range(SHUFFLES):
             lot = rng.permutation(genuine)
             by_lot.append(system_linkability(scores[lot], scores[~lot], bins))
         value = system_linkability(scores[genuine], scores[~genuine], bins)
-        found[f"bins_{bins}"] = {"value": value, "chance": float(np.mean(by_lot))}
-    return found | counts
+        measures[f"bins_{bins}"] = {"value": value, "chance": float(np.mean(by_lot))}
+    return measures | counts

@@ -131,7 +131,7 @@ class Comparison:
     pictures: dict = field(default_factory=dict)
 
     @classmethod
-    def of(
+    def open(
         cls,
         project: "Project",
         references: Mapping[str, Sequence[str]],

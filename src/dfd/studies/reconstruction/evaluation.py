@@ -119,7 +119,7 @@ def evaluate(
             metrics["cosine"][name] = _nothing("cosine", NO_IMAGES)
             continue
         values = {
-            source: F.cosine_similarity(found, judge.templates).numpy() for source, found in embedded[name].items()
+            source: F.cosine_similarity(vectors, judge.templates).numpy() for source, vectors in embedded[name].items()
         }
         metrics["cosine"][name] = _beside_baselines("cosine", values, faces.people)
         metrics["transfer"][name] = _acceptance(faces, judge, embedded[name]["decoder"])
@@ -159,8 +159,8 @@ def _acceptance(faces: Reconstructions, judge: Judge, embedded: torch.Tensor) ->
     """The judge before the attack, and how many of the attempts it accepts, of both types."""
     attacks = {"decoder": embedded.numpy()[faces.attempts]}
     templates, people = judge.templates.numpy()[faces.attempts], faces.people.among(faces.attempts)
-    found = attack_summary(attacks, templates, people, judge.unattacked, {"decoder": []})
-    return {"unattacked": judge.unattacked} | found["decoder"]
+    summary = attack_summary(attacks, templates, people, judge.unattacked, {"decoder": []})
+    return {"unattacked": judge.unattacked} | summary["decoder"]
 
 
 def _storage(faces: Reconstructions, judge: Judge, embedded: torch.Tensor | None) -> dict:

@@ -71,10 +71,10 @@ def comparison_table(metrics: Mapping[str, dict], reference: str) -> pd.DataFram
     rows = []
     for dataset, values in metrics.items():
         for decoder, measures in values["decoders"].items():
-            for measure, found in measures.items():
+            for measure, estimate in measures.items():
                 row = {"dataset": dataset, "decoder": decoder, "measure": measure}
-                row |= {"mean": found["mean"], "low": found["ci95_low"], "high": found["ci95_high"]}
-                minus = found.get(f"minus_{reference}", {})
+                row |= {"mean": estimate["mean"], "low": estimate["ci95_low"], "high": estimate["ci95_high"]}
+                minus = estimate.get(f"minus_{reference}", {})
                 row |= {
                     name: minus.get(key) for name, key in zip(MINUS, ("mean", "ci95_low", "ci95_high"), strict=True)
                 }

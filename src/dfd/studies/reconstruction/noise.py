@@ -73,13 +73,13 @@ def noise(images: torch.Tensor, photos: torch.Tensor) -> dict:
     least = {
         band: ROUNDING * float(weight.mean()) for band, weight in _weights(images.shape[-2:], images.device).items()
     }
-    found: dict = {}
+    ratios: dict = {}
     for name, (what, band) in MEASURES.items():
         if theirs[what][band] > least[band]:
-            found[name] = ours[what][band] / theirs[what][band]
+            ratios[name] = ours[what][band] / theirs[what][band]
         else:
-            found |= LeftOut(f"the photos have no {what} in this band: nothing to compare with").metrics(name)
-    return found
+            ratios |= LeftOut(f"the photos have no {what} in this band: nothing to compare with").metrics(name)
+    return ratios
 
 
 def _mean_energy(images: torch.Tensor) -> Mapping[str, float]:
