@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from dfd.core.devices import pick_device
-from dfd.core.paths import CLOSED_FORM, DECODER, EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, TRANSFORMS
-from dfd.faces.leakage import Seen, learned_from, refuse_leakage
+from dfd.core.paths import CLOSED_FORM, DECODER, EXPERIMENT, FACES, PERTURBED, RECOGNIZER, TEMPLATES, TRANSFORMS
+from dfd.faces.leakage import Seen, all_seen, learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
 from dfd.params import Params, load_params
 from dfd.templates.store import Templates, TemplateStore
@@ -24,6 +24,7 @@ from dfd.templates.store import Templates, TemplateStore
 if TYPE_CHECKING:
     from dfd.decoder.base import Decoder
     from dfd.recognizers.base import Recognizer
+    from dfd.studies.equivariance.perturbed import Perturbed
     from dfd.templates.linear import LinearMap
 
 
@@ -67,6 +68,11 @@ class Project:
         faces = self.faces(dataset) if isinstance(dataset, str) else dataset
         return TemplateStore(TEMPLATES.format(faces.name, recognizer), faces)
 
+    def template_stores(self, dataset: str | FaceStore, recognizers: Iterable[str]) -> dict[str, TemplateStore]:
+        """The same of several recognizers, by name, of one face store."""
+        faces = self.faces(dataset) if isinstance(dataset, str) else dataset
+        return {name: self.templates(faces, name) for name in recognizers}
+
     def recognizer(self, name: str) -> Recognizer:
         """A recognizer, placed in faces of the params' geometry."""
         from dfd.recognizers.registry import load_recognizer
@@ -83,17 +89,24 @@ class Project:
 
         return load_decoder(DECODER.format(name), self.device)
 
-    def closed_form(self, recognizer: str, kind: str) -> Decoder:
-        """The `linear` or the `quadratic` decoder of a recognizer's templates."""
+    def closed_form(self, recognizer: str) -> dict[str, Decoder]:
+        """The `linear` and the `quadratic` decoder of a recognizer's templates."""
         from dfd.decoder.registry import load_decoder
 
-        return load_decoder(CLOSED_FORM.format(recognizer, kind), self.device)
+        paths = {kind: CLOSED_FORM.format(recognizer, kind) for kind in ("linear", "quadratic")}
+        return {kind: load_decoder(path, self.device) for kind, path in paths.items()}
 
     def maps(self, recognizer: str) -> dict[str, LinearMap]:
         """By perturbation the map that undoes it in a recognizer's templates (Eq. 6)."""
         from dfd.studies.equivariance.maps import read_transforms
 
         return read_transforms(TRANSFORMS.format(recognizer))
+
+    def perturbed(self, recognizer: str, faces: FaceStore) -> Perturbed:
+        """A recognizer's templates of perturbed test faces of the data set that is verified on."""
+        from dfd.studies.equivariance.perturbed import read_perturbed
+
+        return read_perturbed(PERTURBED.format(recognizer), faces)
 
     def experiment(self, study: str, name: str) -> str:
         """The folder of what was learned for an experiment."""
@@ -102,6 +115,10 @@ class Project:
     def learned(self, recognizers: Iterable[str], **roles: str) -> dict[str, Seen]:
         """By role whom something learned from: the recognizers with their teachers, and `roles`, {role: data set}."""
         return learned_from(recognizers, self.params.train_recognizer, FACES, **roles)
+
+    def barred(self, learned: Mapping[str, Seen]) -> set[str]:
+        """The people whom the rule of `test_rows` keeps from being tested: those seen in training, unless the params allow it."""
+        return set() if self.params.roles.allow_leakage else all_seen(learned)
 
     def test_rows(
         self,

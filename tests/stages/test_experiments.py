@@ -348,6 +348,7 @@ def test_the_gains_of_maps(results):
 
 def test_one_recognizer_that_embeds_has_no_gain_to_compare(project, monkeypatch):
     monkeypatch.setattr(VGG16, "embeds_images", False)
+    fit_maps()
     stage("map_gains")
     notes = read("map_gains/orl")
     assert set(notes) == {"maps_note", "vgg_note", "resnet_note"} and "no two recognizers" in notes["maps_note"]

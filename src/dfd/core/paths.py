@@ -8,3 +8,4 @@ DECODER = "data/decoders/{}.safetensors"  # variant
 CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # recognizer; linear, or quadratic
 EXPERIMENT = "data/experiments/{}/{}"  # experiment, what was learned in it: a folder
 TRANSFORMS = "data/transforms/{}.h5"  # recognizer
+PERTURBED = "data/perturbed/{}.h5"  # recognizer: its templates of perturbed test faces

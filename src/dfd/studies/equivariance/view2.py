@@ -35,6 +35,24 @@ def too_few(pairs: pd.DataFrame) -> LeftOut | None:
     return LeftOut(f"left out: {reason} (pairs with people seen in training are not used)")
 
 
+def usable_pairs(
+    pairs: pd.DataFrame, keys: pd.Series, barred: Collection[str], seen: Collection[str]
+) -> tuple[dict, pd.DataFrame]:
+    """How many pairs show nobody of `barred`, how many are left out, and how many of `seen` are in the former; and these
+    pairs, none of them, with a note, where those whose photos have `keys` are too few.
+    """
+    used = pairs_without(pairs, barred)
+    counts = {
+        "n_pairs": len(used),
+        "pairs_left_out": len(pairs) - len(used),
+        "leaked_identities": len(people_in(used).intersection(seen)),
+    }
+    scored = used["first"].isin(keys) & used["second"].isin(keys)
+    if left_out := too_few(used[scored]):
+        return counts | left_out.metrics("accuracy", note="view2"), used[:0]
+    return counts, used
+
+
 def pair_scores(
     pairs: pd.DataFrame, keys: Sequence[str], templates: np.ndarray, others: np.ndarray | None = None
 ) -> np.ndarray:
