@@ -35,9 +35,8 @@ def main() -> None:
         for name, store in stores.items()
     }
     people = People(tested.identities, params.bootstrap, params.seed)
-    metrics = {"n_faces": len(tested), "n_identities": len(people), "leaked_identities": tested.leaked}
-    metrics |= gains_by_recognizer(compared, people)
-    write_json(f"metrics/map_gains/{faces.name}.json", metrics | notes)
+    metrics = tested.counts | gains_by_recognizer(compared, people) | notes
+    write_json(f"metrics/map_gains/{faces.name}.json", metrics)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from dfd.core.paths import RECOGNIZER
-from dfd.project import Project
-
 from dfd.decoder.settings import Decoder
 from dfd.learning.competitors import learn_as_published
 from dfd.learning.decoders import learn, open_networks
 from dfd.learning.training import Conditions
+from dfd.project import Project
 from stages import log, run
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dfd.project import Project
 
 from dfd.core.left_out import LeftOut
 from dfd.faces.examples import Examples
@@ -12,6 +11,7 @@ from dfd.learning.decoders import Networks, learn
 from dfd.learning.objectives import OBJECTIVES
 from dfd.learning.recognizers import identity_labels, split_people, train_recognizer
 from dfd.learning.training import Conditions
+from dfd.project import Project
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.templates.embedding import embed_faces
 from dfd.templates.store import Templates

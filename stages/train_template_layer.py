@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from dfd.project import Project
-
 from dfd.core.left_out import LeftOut
 from dfd.learning.decoders import Networks, learn
 from dfd.learning.training import Conditions
+from dfd.project import Project
 from dfd.recognizers.base import NO_IMAGES
 from dfd.templates.embedding import embed_faces
 from dfd.templates.store import Templates
