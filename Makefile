@@ -10,11 +10,27 @@ SETUP := .venv/.complete
 
 setup: $(SETUP)
 
-repro: $(SETUP)
-	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+# `dvc repro` runs one stage after another. What hangs on different recognizers or decoders need not wait for each other: it
+# runs side by side here, $(LANES) at a time, with the cores shared out (measured: docs/scale.md). On one GPU: make repro LANES=1.
+LANES ?= 2
+CORES := $(shell $(PYTHON) -c "import os; print(max(1, os.cpu_count() // $(LANES)))")
+STAGES := dvc stage list --name-only
+SIDE_BY_SIDE := OMP_NUM_THREADS=$(CORES) xargs -r -P $(LANES) -L 1 dvc --wait-for-lock repro
 
-paper: $(SETUP)
-	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro -P
+repro: export PATH := $(CURDIR)/$(BIN):$(PATH)
+repro: $(SETUP)
+	-dfd status
+	dvc repro embed
+	$(STAGES) | grep -E '^(fit_closed_form|fit_transforms)@' | $(SIDE_BY_SIDE)
+	$(STAGES) | sed -nE 's/^evaluate(_imported)?@(.*)/evaluate\1@\2 invert\1@\2/p' | $(SIDE_BY_SIDE)
+	$(STAGES) | grep -E '^((verify|attack|disentangle)@|occlude|cluster|aggregate)' | $(SIDE_BY_SIDE)
+	dvc repro
+
+paper: export PATH := $(CURDIR)/$(BIN):$(PATH)
+paper: repro
+	$(STAGES) experiments/dvc.yaml | grep -E ':train_' | $(SIDE_BY_SIDE)
+	$(STAGES) experiments/dvc.yaml | grep -E ':(ablation|backbones|recognizer_loss|template_layer|transfer|competitors@.*|adapters)$$' | $(SIDE_BY_SIDE)
+	dvc repro -P
 
 test: $(SETUP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest

@@ -1,9 +1,10 @@
 """Timings against named peers, on faces of the packaged generator: `python benchmarks/speed.py`.
 
-Each pair is measured in turns in one run, and the ratio is of the fastest of each: other load slows both.
+Each pair is measured in turns in one run, on one thread, in CPU seconds: medians of seven turns, which other load hardly changes.
 """
 
 import io
+import statistics
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ import facenet_pytorch
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from dfd.core.packages import package_file
@@ -26,13 +28,13 @@ CPU = torch.device("cpu")
 PHOTOS = [Image.open(io.BytesIO(data)) for _, data in synthetic_photos(64, seed=0)]
 
 
-def compare(what: str, ours: Callable, peer: Callable, turns: int = 5) -> None:
+def compare(what: str, ours: Callable, peer: Callable, turns: int = 7) -> None:
     times = {ours: [], peer: []}
     for function in (ours, peer) * (turns + 1):
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        times[function].append(time.perf_counter() - start)
-    mine, theirs = (min(values[1:]) for values in times.values())  # the first turn warms up
+        times[function].append(time.process_time() - start)
+    mine, theirs = (statistics.median(values[1:]) for values in times.values())  # the first turn warms up
     print(f"| {what} | {1000 * mine:.0f} ms | {1000 * theirs:.0f} ms | {theirs / mine:.2f} |")
 
 
@@ -41,7 +43,7 @@ def detection() -> None:
     plain = facenet_pytorch.MTCNN(keep_all=True, device=CPU, min_face_size=48)
     batch = np.stack([np.asarray(photo.resize((160, 160), Image.Resampling.BILINEAR)) for photo in PHOTOS])
     compare(
-        "64 photos detected at 160 px, against facenet-pytorch's MTCNN as it comes",
+        "64 photos detected at 160 px, against facenet-pytorch's MTCNN with the same smallest face",
         lambda: detector.detect(PHOTOS),
         lambda: plain.detect(batch, landmarks=True),
     )
@@ -57,7 +59,6 @@ def templates() -> None:
     )
     faces = np.stack([np.asarray(photo.resize((150, 150))) for photo in PHOTOS[:16]])
     images = (torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
-    ours.to(memory_format=torch.channels_last)
 
     def embed() -> None:
         with torch.inference_mode():
@@ -68,6 +69,16 @@ def templates() -> None:
         "16 templates of dlib's ResNet, against dlib",
         embed,
         lambda: [theirs.compute_face_descriptor(face) for face in faces],
+    )
+    with FlopCounterMode(display=False) as counter:
+        embed()
+    side = 2048  # of matrices whose product takes as many operations
+    rows = round(counter.get_total_flops() / (2 * side * side))
+    left, right = torch.rand(rows, side), torch.rand(side, side)
+    compare(
+        "the same, against as many operations in one product of matrices",
+        embed,
+        lambda: left @ right,
     )
 
 
@@ -107,7 +118,8 @@ def decoder_step() -> None:
 
 
 if __name__ == "__main__":
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    torch.set_num_threads(1)
+    print(f"PyTorch {torch.__version__}, one thread")
     print("| what | ours | peer | peer / ours |\n| --- | --- | --- | --- |")
     for benchmark in (detection, templates, similarity, decoder_step):
         benchmark()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_text
 from dfd.measures.estimates import People
 from dfd.project import Project
 from dfd.studies.attack.figures import draw
@@ -26,8 +26,7 @@ def main(recognizer: str) -> None:
     metrics, plots = tested.counts, Path(f"plots/attack/{recognizer}")
     if left_out := why_not(network, len(people)):
         log.info("%s: %s", recognizer, left_out)
-        with replacing(plots / "note.txt") as temporary:  # DVC misses a folder that is not there
-            temporary.write_text(f"{left_out}\n", encoding="utf-8")
+        write_text(plots / "note.txt", f"{left_out}\n")  # DVC misses a folder that is not there
         return write_json(f"metrics/attack/{recognizer}.json", metrics | left_out.metrics("attack"))
     if not variants:
         metrics["decoding_note"] = f"no variant decodes templates of {recognizer}: everything is before decoding"

@@ -29,7 +29,7 @@ def main(recognizer: str) -> None:
         faces.rows("validation")[: settings.held_out],
         views,
     )
-    write_transforms(TRANSFORMS.format(recognizer), fits)
+    write_transforms(TRANSFORMS.format(recognizer), fits, views=views)
     metrics = {name: {"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2} for name, fit in fits.items()}
     write_json(f"metrics/fit_transforms/{recognizer}.json", metrics)
     log.info("%d maps of %d-d templates by %s", len(fits), templates.dimension, recognizer)

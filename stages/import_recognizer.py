@@ -1,14 +1,14 @@
 """Read a recognizer's published weights, or its templates alone, into the project's own format; say what it can be used for."""
 
 from dfd.core.artefacts import write_json
+from dfd.core.paths import RECOGNIZER
 from dfd.params import load_params
 from dfd.recognizers.precomputed import Precomputed
 from dfd.recognizers.registry import import_recognizer, recognizer_facts, save_recognizer
 from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.files import read_keyed_templates
-from dfd.weights.downloads import fetch
-from dfd.weights.manifest import MANIFEST
-from stages import RECOGNIZER, log, run
+from dfd.weights.downloads import importing
+from stages import log, run
 
 
 def main(recognizer: str) -> None:
@@ -20,8 +20,8 @@ def main(recognizer: str) -> None:
         module = Precomputed({dataset: read_keyed_templates(path) for dataset, path in settings.templates.items()})
         options = module.options
     else:
-        source = str(fetch(weights)) if weights in MANIFEST else weights
-        module = import_recognizer(network.architecture, options, source)
+        with importing(weights) as source:
+            module = import_recognizer(network.architecture, options, source)
     save_recognizer(RECOGNIZER.format(recognizer), module, network.architecture, options)
     facts = recognizer_facts(module)
     write_json(f"metrics/import_recognizer/{recognizer}.json", facts)

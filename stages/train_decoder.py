@@ -7,6 +7,7 @@ from dfd.core.errors import DfdError
 from dfd.core.paths import DECODER, RECOGNIZER
 from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import save_decoder
+from dfd.learning import distributed
 from dfd.learning.decoders import learn, open_networks
 from dfd.learning.training import Conditions
 from dfd.project import Project
@@ -16,6 +17,8 @@ from stages import log, run
 def main(variant: str) -> None:
     project = Project()
     params = project.params
+    if distributed.started(params.train_decoder.processes, params.device, "train_decoder", variant):
+        return
     recognizers, loss = params.entry("variants", variant), params.loss_of(variant)
     conditions = Conditions(project.device, params.precision, params.seed, params.memory_gb)
     networks = open_networks(recognizers, loss, RECOGNIZER, conditions.device, params.faces.geometry)
@@ -27,6 +30,8 @@ def main(variant: str) -> None:
     templates = project.templates(params.roles.decoders, recognizers.template)
     checkpoint = Path(f".checkpoints/{variant}.pt")
     learned = learn(templates, networks, params.decoder, loss, params.train_decoder, conditions, checkpoint)
+    if distributed.rank():
+        return
 
     origin = provenance(
         learned.decoder, templates.faces, templates, learned.training.targets, len(learned.training.rows)

@@ -2,10 +2,11 @@
 
 import torch
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_table
 from dfd.core.errors import DfdError
 from dfd.core.paths import RECOGNIZER
 from dfd.faces.examples import Examples
+from dfd.learning import distributed
 from dfd.learning.objectives import OBJECTIVES
 from dfd.learning.recognizers import identity_labels, train_recognizer
 from dfd.learning.training import Conditions
@@ -21,6 +22,8 @@ def main(recognizer: str) -> None:
     project = Project()
     params = project.params
     settings = params.entry("train_recognizer", recognizer)
+    if distributed.started(settings.processes, params.device, "train_recognizer", recognizer):
+        return
     described = params.entry("recognizers", recognizer)
     conditions = Conditions(project.device, params.precision, params.seed, params.memory_gb)
     faces = project.faces(settings.dataset)
@@ -40,9 +43,10 @@ def main(recognizer: str) -> None:
     examples = Examples(faces, rows, network.view_size, targets, mirrored, params.memory_gb)
     head = OBJECTIVES[settings.objective](settings, network.dimension, examples.targets)
     history = train_recognizer(network, head, examples, settings, conditions)
+    if distributed.rank():
+        return
     save_recognizer(RECOGNIZER.format(recognizer), network, described.architecture, described.options)
-    with replacing(f"plots/train_recognizer/{recognizer}.csv") as temporary:
-        history.to_csv(temporary, index=False, float_format="%.6g")
+    write_table(f"plots/train_recognizer/{recognizer}.csv", history)
 
     templates = embed_views(network, tested.faces, tested.rows).numpy()
     pairs = cosine_pairs(templates, templates, tested.identities)

@@ -126,8 +126,8 @@ MISTAKES = {  # arguments of adapt, or all of them; what the line says
     "no key of a photo": (("{photos}", "{tmp}/others.npz"), "none of 24 keys is a photo's"),
     "no keys": (("{photos}", "{tmp}/keyless.npz"), "holds no `key`"),
     "NaN": (("{photos}", "{tmp}/nan.h5"), "finite"),
-    "constant": (("{photos}", "{tmp}/constant.npz"), "all 24 are the same"),
-    "zero": (("{photos}", "{tmp}/zero.npz"), "1 of 24 are zero"),
+    "constant": (("{photos}", "{tmp}/constant.npz"), "24 of its templates hold nothing but one number"),
+    "zero": (("{photos}", "{tmp}/zero.npz"), "1 of its templates hold nothing but one number"),
     "no file": (("{photos}", "{tmp}/none.npz"), "cannot be read"),
     "an unknown decoder": (("{photos}", "{tmp}/few.npz", "--decoder", "x"), "no x"),
     "another file type": (("{photos}", "{tmp}/few.npz", "--out", "a.npz"), "a.npz: adapters are kept in .safetensors"),
@@ -148,7 +148,7 @@ def test_a_mistake_is_one_line(dfd, project, photos, keys, tmp_path, mistake):
     write_templates_file(tmp_path / "zero.npz", keys, zero)
     write_templates_file(tmp_path / "nan.h5", keys, nan)
     np.savez(tmp_path / "keyless.npz", template=templates)
-    np.save(tmp_path / "wide.npy", np.ones((2, 7)))
+    np.save(tmp_path / "wide.npy", np.eye(2, 7))
     (tmp_path / "one/anna").mkdir(parents=True)
     for key in keys:
         shutil.copy(photos / key, tmp_path / "one/anna" / key.replace("/", "-"))

@@ -2,6 +2,8 @@
 
 import io
 import json
+import tempfile
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from dfd import cli
+from dfd.core.sources import note, states
+from dfd.decoder.provenance import admit
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
 from dfd.explorer.opening import open_space
 from dfd.faces.store import FaceStore
@@ -40,6 +44,7 @@ def project(tmp_path_factory) -> Path:
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["device"] = "cpu"
     params["recognizers"]["vgg"]["options"] = VGG
+    params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
@@ -154,6 +159,53 @@ def test_decode_gives_the_decoders_images(dfd, project, tmp_path):
             assert torch.equal(image(out / f"{name}.png"), wanted)
 
 
+def test_decode_writes_sheets_and_means(dfd, project, tmp_path, monkeypatch):
+    """Sheets of few faces here: as many of them as it takes, in the file's order, the last one with empty cells."""
+    decoder = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU)
+    vectors = torch.randn(7, decoder.dimension, generator=torch.Generator().manual_seed(0))
+    np.savez(tmp_path / "v.npz", emb=vectors.numpy(), key=[f"person {i}" for i in range(7)])
+    monkeypatch.setattr(cli, "SHEET", (2, 2))
+    given = ("decode", tmp_path / "v.npz", "--template", "emb", "--variant", "vgg-resnet")
+    code, said, _ = dfd(*given, "--sheet", "--out", tmp_path / "s")
+    assert code == 0 and "7 faces" in said
+    sheets = [image(path) for path in sorted((tmp_path / "s").iterdir())]
+    assert len(sheets) == 2 and sheets[0].shape == sheets[1].shape
+
+    assert dfd(*given, "--mean", "--out", tmp_path / "m")[0] == 0
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["mean.png"]
+    expected = (decode(decoder, vectors.mean(0, keepdim=True))[0] * 255).round().byte()
+    assert (image(tmp_path / "m/mean.png").int() - expected.int()).abs().max() <= 1
+
+    monkeypatch.setattr(cli, "MANY", 6)
+    code, _, err = dfd(*given, "--out", tmp_path / "all")
+    assert code == 0 and "7 images; --sheet writes" in err and len(list((tmp_path / "all").iterdir())) == 7
+
+
+def test_photos_are_in_no_file_while_they_are_looked_at(dfd, photos, tmp_path, monkeypatch):
+    """So that a killed dfd leaves none behind."""
+    folder, seen = tmp_path / "temporary", []
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    for name in ("find_faces", "embed_views"):
+        own = getattr(cli, name)
+        monkeypatch.setattr(cli, name, lambda *a, own=own, **k: (own(*a, **k), seen.append(list(folder.iterdir())))[0])
+    assert dfd("embed", photos, "--recognizer", "vgg", "--out", tmp_path / "t.npz")[0] == 0
+    assert seen == [[], []]
+
+
+def test_templates_of_faces_of_another_geometry_are_told(dfd, project, photos, tmp_path):
+    assert dfd("embed", photos, "--recognizer", "vgg", "--out", tmp_path / "t.npz")[0] == 0
+    file = read_templates_file(tmp_path / "t.npz")
+    assert file.geometry == "portrait"
+    decoder = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU)
+    decoder.config |= {"weights_sha256": file.weights_sha256, "recognizer": "vgg", "geometry": "portrait"}
+    assert admit(decoder, file, "x")[1] == []
+    assert (
+        "of the geometry aligned; x learned from portrait"
+        in admit(decoder, file._replace(geometry="aligned"), "x")[1][0]
+    )
+
+
 def test_embed_then_decode_is_reconstruct(dfd, photos, tmp_path):
     pattern = f"{photos}/anna/*.pgm"
     assert dfd("reconstruct", pattern, "--variant", "vgg-resnet", "--out", tmp_path / "both")[0] == 0
@@ -185,7 +237,69 @@ def test_a_folder_named_by_a_path_without_a_name(dfd, photos, tmp_path):
         assert content["key"].tolist() == ["anna/1.pgm", "anna/2.pgm"]
 
 
+def keys_of(dfd, file: Path, *photos) -> list[str]:
+    code, _, err = dfd("embed", *photos, "--recognizer", "vgg", "--out", file)
+    assert code == 0, err
+    with np.load(file) as content:
+        return content["key"].tolist()
+
+
+def test_photos_of_one_name_are_told_apart_by_their_folders(dfd, photos, tmp_path):
+    for name, source in (("x/faces/1.pgm", "1"), ("y/faces/1.pgm", "2"), ("y/2.pgm", "2")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((photos / f"anna/{source}.pgm").read_bytes())
+    several = [tmp_path / "y/faces/1.pgm", tmp_path / "x/faces/1.pgm", tmp_path / "y/2.pgm", tmp_path / "y/../y/2.pgm"]
+    assert keys_of(dfd, tmp_path / "a.npz", *several) == ["y/faces/1.pgm", "x/faces/1.pgm", "2.pgm"]
+    folders = [tmp_path / "x/faces", tmp_path / "y/faces"]
+    assert keys_of(dfd, tmp_path / "b.npz", *folders) == ["x/faces/1.pgm", "y/faces/1.pgm"]
+
+
+def test_a_link_keeps_its_own_name(dfd, photos, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/8cef2f58").write_bytes((photos / "anna/1.pgm").read_bytes())
+    (tmp_path / "anna.pgm").symlink_to("cache/8cef2f58")  # as DVC links its cache
+    assert keys_of(dfd, tmp_path / "t.npz", tmp_path / "anna.pgm") == ["anna.pgm"]
+
+
+def test_long_names_are_shortened_and_stay_apart(dfd, photos, tmp_path):
+    folder = tmp_path / ("f" * 200)
+    folder.mkdir()
+    for end in ("a", "b"):
+        (folder / ("é" * 122 + end + ".pgm")).write_bytes((photos / "anna/1.pgm").read_bytes())
+    assert dfd("reconstruct", folder, "--variant", "vgg-resnet", "--out", tmp_path / "out")[0] == 0
+    written = [path.name for path in (tmp_path / "out").iterdir()]
+    assert len(written) == 2 and all(name.startswith("f" * 200) and name.endswith(".png") for name in written)
+    assert max(len(name.encode()) for name in written) <= 255 - len("..partial")
+
+
+def test_a_zip_after_a_photo_leaves_it_a_photo(dfd, photos, tmp_path):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.write(photos / "anna/2.pgm", "Stranger/stranger.pgm")
+    (tmp_path / "anna.pgm").write_bytes((photos / "anna/1.pgm").read_bytes() + data.getvalue())
+    assert keys_of(dfd, tmp_path / "t.npz", tmp_path / "anna.pgm") == ["anna.pgm"]
+
+
+def test_changed_files_outside_the_project_are_told(dfd, project, tmp_path):
+    code, out, _ = dfd("status")
+    assert code == 0 and "no file outside" in out
+    weights = tmp_path / "w.h5"
+    weights.write_bytes(b"x")
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("released/vgg.safetensors", str(weights)))
+    note("import_recognizer", "vgg", states("import_recognizer", {"weights": str(weights)}))
+    weights.write_bytes(b"xy")
+    code, out, _ = dfd("status")
+    assert code == 1 and out.strip() == (
+        f"{weights} has changed since import_recognizer@vgg read it; "
+        "run `dvc repro -sf import_recognizer@vgg`, then `dvc repro`"
+    )
+    (project / "params.yaml").write_text(text)
+    assert dfd("status")[0] == 0
+
+
 MISTAKES = {
+    "a name that no photo can have": (("embed", "x" * 300, "--recognizer", "vgg", "--out", "t.h5"), ": no such photo"),
     "no such photo": (("embed", "nobody.jpg", "--recognizer", "vgg", "--out", "t.h5"), "nobody.jpg: no such photo"),
     "no face at all": (
         ("embed", "{photos}/wall.png", "--recognizer", "vgg", "--out", "t.h5"),
@@ -230,7 +344,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(dfd, project, photos, tmp_path, mistake):
     dimension = load_decoder(project / cli.DECODER.format("vgg-resnet"), CPU).dimension
-    np.save(tmp_path / "wide.npy", np.zeros((2, 7)))
+    np.save(tmp_path / "wide.npy", np.eye(2, 7))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     np.save(tmp_path / "nan.npy", np.full((1, dimension), np.nan))
@@ -251,11 +365,11 @@ def test_a_full_folder_of_params_is_needed(dfd, tmp_path, monkeypatch):
 def test_a_profile_is_shown_then_applied(dfd, project):
     before = (project / "params.yaml").read_text()
     (project / "profiles").mkdir()
-    (project / "profiles/small.yaml").write_text("decoder: {options: {channels: 40}}\n")
+    (project / "profiles/small.yaml").write_text("closed_form: {axes: 30}\n")
     code, out, _ = dfd("profile", "small")
-    assert code == 0 and "decoder.options.channels: 48 -> 40" in out and (project / "params.yaml").read_text() == before
+    assert code == 0 and "closed_form.axes: 35 -> 30" in out and (project / "params.yaml").read_text() == before
     assert dfd("profile", "small", "--apply")[0] == 0
-    assert YAML(typ="safe").load(project / "params.yaml")["decoder"]["options"]["channels"] == 40
+    assert YAML(typ="safe").load(project / "params.yaml")["closed_form"]["axes"] == 30
     (project / "params.yaml").write_text(before)
     code, _, err = dfd("profile", "large")
     assert code == 1 and "there are: small" in err
@@ -265,10 +379,11 @@ def test_weights_are_listed_and_verified(dfd, tmp_path, monkeypatch):
     monkeypatch.setenv("DFD_HOME", str(tmp_path))
     code, out, _ = dfd("weights", "list")
     assert code == 0 and all(name in out for name in cli.MANIFEST) and str(tmp_path) in out
-    name, entry = next(iter(cli.MANIFEST.items()))
-    (tmp_path / entry.file).write_bytes(b"put here by hand")
+    name, entry = "w", cli.MANIFEST["mobilefacenet"]._replace(url="https://x/w.h5", size=100, sha256=None)
+    monkeypatch.setitem(cli.MANIFEST, name, entry)
+    (tmp_path / entry.file).write_bytes(b"\x89HDF\r\n\x1a\n".ljust(100))  # put there by hand
     assert dfd("weights", "verify")[0] == 0 and "in the cache" in dfd("weights", "list")[1]
-    (tmp_path / entry.file).write_bytes(b"changed")
+    (tmp_path / entry.file).write_bytes(b"<html>".ljust(100))
     code, _, err = dfd("weights", "verify", name)
-    assert code == 1 and "first use" in err
+    assert code == 1 and "w.h5: no .h5 file" in err
     assert "no weights are called x" in dfd("weights", "fetch", "x")[2]

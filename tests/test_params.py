@@ -66,6 +66,7 @@ def test_numbers_are_read_as_numbers(changed, text, value):
     assert params.train_recognizer["vgg"].learning_rate == value
 
 
+ORL = {"source": "orl", "split": {"test": 1.0}}
 INVERTED_VGG = {
     "decoder.architecture": "inverted-vgg",
     "decoder.options": {
@@ -89,8 +90,28 @@ MISTAKES = {
     "a number for a section": ({"loss": 1.0}, "loss"),
     "below its range": ({"train_decoder.epochs": 0}, "train_decoder.epochs"),
     "above its range": ({"loss.perceptual_share": 1.5}, "loss.perceptual_share"),
+    "no process": ({"processes": 0}, "processes"),
+    "processes of another word": ({"processes": "all"}, "processes"),
     "averages of nothing new": ({"train_decoder.averaging": 1.0}, "train_decoder.averaging"),
     "a clip below zero": ({"train_decoder.clip": -1.0}, "train_decoder.clip"),
+    "a truth in words": ({"recognizers.vgg.options.normalise": "no"}, "recognizers.vgg.options.normalise"),
+    "a truth as width": ({"recognizers.vgg.options.width": True}, "recognizers.vgg.options.width"),
+    "no width": ({"recognizers.vgg.options.width": 0}, "recognizers.vgg.options.width"),
+    "a width of hardly any channel": ({"recognizers.vgg.options.width": 1e-300}, "recognizers.vgg.options.width"),
+    "too wide": ({"recognizers.vgg.options.width": 3}, "recognizers.vgg.options.width"),
+    "a size that cannot be halved": ({"recognizers.vgg.options.size": 65}, "recognizers.vgg.options.size"),
+    "nothing as size": ({"recognizers.vgg.options.size": None}, "recognizers.vgg.options.size"),
+    "all dropped out": ({"recognizers.vgg.options.dropout": 1.0}, "recognizers.vgg.options.dropout"),
+    "a scale of zero": ({"recognizers.vgg.options.scale": 0}, "recognizers.vgg.options.scale: a scale of 0"),
+    "two means": ({"recognizers.vgg.options.mean": [1, 2]}, "recognizers.vgg.options.mean: a number, or one for each"),
+    "no such window": ({"recognizers.vgg.options.window": "eye"}, "recognizers.vgg.options.window: dlib, arcface, box"),
+    "four points": ({"recognizers.vgg.options.window": [[1, 2]] * 4}, "recognizers.vgg.options.window"),
+    "an option of another recognizer": ({"recognizers.resnet.options.width": 1}, "recognizers.resnet.options.width"),
+    "a colour order in words": ({"recognizers.resnet.options.bgr": "false"}, "recognizers.resnet.options.bgr"),
+    "an option in an experiment": (
+        {"experiments.recognizer_loss.options.padding": "same"},
+        "experiments.recognizer_loss.options.padding",
+    ),
     "an option below its range": ({"decoder.options.channels": 0}, "decoder.options.channels"),
     "an option of another architecture": ({"decoder.options.width": 0.5}, "decoder.options.width"),
     "an option missing": ({"decoder.options.hidden": ...}, "decoder.options.hidden"),
@@ -113,6 +134,16 @@ MISTAKES = {
         {"datasets.orl": {"source": "celeba", "path": "a.zip", "split": {"test": 1.0}}},
         "`identities`",
     ),
+    "no colour": ({"faces.background": "nacre"}, "faces.background: 'nacre' is no colour"),
+    "a key of another source": (
+        {"datasets.orl.attributes": "x.csv"},
+        "datasets.orl: `attributes` is of no use to source orl",
+    ),
+    "a data set's name with a blank": ({"datasets.my photos": ORL}, "datasets.my photos"),
+    "a data set's name with a folder": ({"datasets.a/b": ORL}, "datasets.a/b"),
+    "a name that looks like an option": ({"datasets.-x": ORL}, "datasets.-x"),
+    "a recognizer's name with a colon": ({"recognizers.a:b": {"architecture": "vgg16"}}, "recognizers.a:b"),
+    "a variant's name with a blank": ({"variants.a b": {"template": "vgg", "perceptual": "vgg"}}, "variants.a b"),
     "folds of no pairs": ({"datasets.orl.test_folds": [9, 10]}, "datasets.orl: `test_folds`"),
     "fold zero": ({"datasets.orl.test_folds": [0], "datasets.orl.pairs": "pairs.txt"}, "datasets.orl.test_folds"),
     "leakage that is no truth value": ({"roles.allow_leakage": "no"}, "roles.allow_leakage"),

@@ -32,6 +32,7 @@ def project(tmp_path_factory, to_store) -> Path:
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["device"] = "cpu"
     params["recognizers"]["vgg"]["options"] = VGG
+    params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
     with open(folder / "params.yaml", "w", encoding="utf-8") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
@@ -62,7 +63,7 @@ def workspace(project, monkeypatch):
 
 def test_a_photo_in_memory_gives_nearly_the_template_that_the_pipeline_stores(workspace):
     """Nearly: the pipeline keeps crops as JPEG, and samples twice."""
-    stored = workspace.templates("orl", "vgg").template
+    stored = workspace.templates("orl", "vgg").template[:]
     template = workspace.template("1.pgm", "vgg")
     centred = stored - stored.mean(0)
     cosines = torch.nn.functional.cosine_similarity(template - stored.mean(0), centred)
@@ -100,6 +101,23 @@ def test_reconstruct_decodes_the_template(workspace, project):
 def test_what_is_no_photo_of_a_face_is_one_line(workspace, photo, message):
     with pytest.raises(DfdError, match=message):
         workspace.face(photo)
+
+
+def test_files_that_were_made_with_other_settings_are_refused(workspace):
+    """What the pipeline has not written anew since params.yaml changed."""
+    decoder = {"architecture": "linear", "size": 2 * SIZE, "options": {}}
+    for changes, message in (
+        ({"decoder": decoder}, r"dvc repro train_decoder@vgg-resnet.*: size is 28 in it, 56 in params"),
+        ({"decoder": decoder | {"architecture": "quadratic"}}, "a file of the architecture linear, not of quadratic"),
+    ):
+        params = workspace.params.model_validate(workspace.params.model_dump() | changes)
+        with pytest.raises(DfdError, match=message):
+            dfd.Workspace(params).decoder("vgg-resnet")
+    vgg = {"architecture": "vgg16", "options": VGG | {"layer": "conv5-avg"}}
+    params = workspace.params.model_dump()
+    params["recognizers"]["vgg"] = vgg
+    with pytest.raises(DfdError, match="layer is not set in it, conv5-avg in params"):
+        dfd.Workspace(workspace.params.model_validate(params)).pair("vgg-resnet")
 
 
 def test_unknown_names_are_told(workspace):

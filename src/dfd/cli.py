@@ -6,24 +6,30 @@ It runs in the project's folder, with its params.yaml.
 import contextlib
 import glob
 import json
+import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import h5py
 import numpy as np
 import torch
 import typer
 from PIL import Image
 
-from dfd.core.artefacts import read_config, replacing, write_json
+from dfd.core.artefacts import LONGEST_NAME, read_config, replacing, shortened, write_json, write_text
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
-from dfd.core.errors import DfdError
+from dfd.core.errors import DfdError, for_the_user
 from dfd.core.paths import DECODER, FACES, RECOGNIZER
+from dfd.core.sources import changed
+from dfd.core.vectors import few
 from dfd.decoder.adapted import adapted
+from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import admit, axes
 from dfd.decoder.registry import decode as decode_templates
 from dfd.explorer.opening import open_space
@@ -31,9 +37,9 @@ from dfd.explorer.server import Explorer
 from dfd.explorer.tables import write_table_with_images
 from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
-from dfd.photos.archives import is_archive, read_photos, write_photos
+from dfd.photos.archives import is_archive, read_photos
 from dfd.photos.detection import Detector
-from dfd.photos.preprocessing import preprocess
+from dfd.photos.preprocessing import find_faces
 from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
@@ -43,6 +49,8 @@ from dfd.studies.inversion.audit_page import page
 from dfd.templates.adapters import check_pairs, fit_adapter, load_adapter, save_adapter
 from dfd.templates.embedding import embed_views
 from dfd.templates.files import (
+    SOURCE,
+    TEMPLATE,
     WRITERS,
     TemplatesFile,
     by_suffix,
@@ -50,15 +58,20 @@ from dfd.templates.files import (
     read_templates_file,
     write_templates_file,
 )
-from dfd.templates.lookup import few, match, people_of
+from dfd.templates.lookup import match, people_of
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
 from dfd.workspace import Workspace
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
+NAME = LONGEST_NAME - len("..partial.png") - len("#99999")  # bytes of an image's name without the rest
+
 Photos = Annotated[list[str], typer.Argument(help="Photos, folders of photos, or globs in quotes.", metavar="PHOTO...")]
 Folder = Annotated[Path, typer.Option("--out", help="The folder that the images are written into.")]
+Name = Annotated[str, typer.Option("--template", help="The array or column that holds the templates.")]
+SHEET = (20, 20)  # faces in a sheet: rows, and in each of them
+MANY = 1000  # templates, of which a sheet is proposed
 
 
 @app.callback()
@@ -80,8 +93,7 @@ def reconstruct(
     names = list(dict.fromkeys(variant or project.decoders_at_hand()))
     pairs = {name: project.pair(name) for name in names}
     size = max(decoder.size for _, decoder in pairs.values())
-    with tempfile.TemporaryDirectory() as folder:
-        faces = _faces(photos, project.params, Path(folder))
+    with _faces(photos, project.params) as faces:
         rows = np.arange(len(faces))
         recognizers = dict.fromkeys(recognizer for recognizer, _ in pairs.values())
         templates = {recognizer: embed_views(recognizer, faces, rows) for recognizer in recognizers}
@@ -117,12 +129,11 @@ def embed(
         template, decoder = project.pair(variant)
         if template is not network:
             raise DfdError(f"{variant} decodes templates of {project.params.decoders[variant]}, not of {recognizer}")
-    with tempfile.TemporaryDirectory() as folder:
-        faces = _faces(photos, project.params, Path(folder))
+    with _faces(photos, project.params) as faces:
         rows = np.arange(len(faces))
         templates = embed_views(network, faces, rows)
         views = faces.views(rows, faces.size) if images else None
-    source = {"recognizer": recognizer, "weights_sha256": weights_sha256(network)}
+    source = dict(zip(SOURCE, (recognizer, weights_sha256(network), faces.geometry), strict=True))
     keys = faces.faces["key"].tolist()
     if images:
         decoded = None if decoder is None else decode_templates(decoder, templates)
@@ -141,7 +152,7 @@ def embed(
 def decode(
     templates: Annotated[
         Path,
-        typer.Argument(help=".npy, .npz, .h5 or .parquet: `template` (N, D) or one vector (D,), and `key` if any."),
+        typer.Argument(help=".npy, .npz, .h5, .parquet or .csv: `template` (N, D) or one (D,), and `key` if any."),
     ],
     out: Folder,
     variant: Annotated[
@@ -149,6 +160,9 @@ def decode(
         typer.Option(help="A decoder that params.yaml names. [the adapter's, or the first imported one that fits]"),
     ] = None,
     adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
+    template: Name = TEMPLATE,
+    mean: Annotated[bool, typer.Option("--mean", help="One face, of the mean of all the templates.")] = False,
+    sheet: Annotated[bool, typer.Option("--sheet", help="400 faces to an image, each above its key.")] = False,
 ) -> None:
     """Template to face: writes one image per template; says what makes templates doubtful."""
     project = Workspace()
@@ -157,7 +171,7 @@ def decode(
         variant = linear.config["to"]["decoder"]
     if variant is not None:
         project.decoder_file(variant)  # an unknown name is told before the templates are read
-    file = read_templates_file(templates)
+    file = read_templates_file(templates, template)
     name = variant or _fitting(project, file)
     decoder = project.decoder(name)
     if linear is not None:
@@ -166,17 +180,21 @@ def decode(
     if warnings:
         typer.echo(f"warning: {'; '.join(warnings)}", err=True)
     keys = [str(number) for number in range(len(file.template))] if file.key is None else file.key
-    for key, image in zip(_unique(keys), decode_templates(decoder, vectors)):
-        pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-        with replacing(out / f"{key}.png") as temporary:
-            Image.fromarray(pixels).save(temporary)
-    typer.echo(f"wrote {len(file.template)} faces to {out}" + ("" if variant else f", decoded by {name}"))
+    if mean:
+        keys, vectors = ["mean"], vectors.mean(0, keepdim=True)
+    if sheet:
+        _write_sheets(out, decoder, keys, vectors)
+    else:
+        if len(keys) > MANY:
+            typer.echo(f"{len(keys)} images; --sheet writes {SHEET[0] * SHEET[1]} faces to one", err=True)
+        _write_faces(out, decoder, keys, vectors)
+    typer.echo(f"wrote {len(keys)} faces to {out}" + ("" if variant else f", decoded by {name}"))
 
 
 @app.command(epilog="Example: dfd explore data/templates/orl/resnet.h5")
 def explore(
     templates: Annotated[
-        Path, typer.Argument(help="A template store, or templates of your own: .npy, .npz, .h5 or .parquet.")
+        Path, typer.Argument(help="A template store, or templates of your own: .npy, .npz, .h5, .parquet or .csv.")
     ],
     variant: Annotated[
         list[str] | None,
@@ -186,10 +204,11 @@ def explore(
         Path | None, typer.Option(help="The face store (.h5) with the photos of the templates' keys. [the store's own]")
     ] = None,
     adapter: Annotated[Path | None, typer.Option(help="A file of `dfd adapt`, for another system's templates.")] = None,
+    template: Name = TEMPLATE,
     port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8050,
 ) -> None:
     """A page on this machine alone: a map of templates; any of them, or any point between them, decoded."""
-    space, notes = open_space(Workspace(), templates, variant or (), faces, adapter)
+    space, notes = open_space(Workspace(), templates, variant or (), faces, adapter, template)
     for note in notes:
         typer.echo(f"warning: {note}", err=True)
     with Explorer(space, port) as server:
@@ -227,10 +246,14 @@ def release(
 def adapt(
     photos: Photos,
     templates: Annotated[
-        Path, typer.Argument(help=".npz, .h5 or .parquet: another system's `template` (N, D) of the photos `key` (N,).")
+        Path,
+        typer.Argument(
+            help=".npz, .h5, .parquet or .csv: another system's `template` (N, D) of the photos `key` (N,)."
+        ),
     ],
     decoder: Annotated[str, typer.Option(help="A decoder: of variants or import_decoder in params.yaml.")],
     out: Annotated[Path, typer.Option(help="A file .safetensors, for `dfd decode --adapter`.")],
+    template: Name = TEMPLATE,
 ) -> None:
     """Another system's templates of known photos to an adapter, which opens all its templates to a decoder.
 
@@ -241,10 +264,9 @@ def adapt(
         raise DfdError(f"{out}: adapters are kept in .safetensors files")
     project = Workspace()
     recognizer, network = project.pair(decoder)
-    file = read_keyed_templates_file(templates)
+    file = read_keyed_templates_file(templates, template)
     keys, vectors = file.key, file.template
-    with tempfile.TemporaryDirectory() as folder:
-        faces = _faces(photos, project.params, Path(folder))
+    with _faces(photos, project.params) as faces:
         theirs, rows, unmatched = _paired(templates, keys, faces)
         photo_keys = faces.faces["key"].iloc[rows].tolist()
         if unmatched:
@@ -276,13 +298,14 @@ def adapt(
 def audit(
     photos: Photos,
     templates: Annotated[
-        Path, typer.Argument(help=".npz, .h5 or .parquet: a system's `template` (N, D) of the photos `key` (N,).")
+        Path, typer.Argument(help=".npz, .h5, .parquet or .csv: a system's `template` (N, D) of the photos `key` (N,).")
     ],
     out: Annotated[Path, typer.Option(help="A file .html; the numbers are written beside it, as .json.")],
     decoder: Annotated[
         str | None, typer.Option(help="A decoder that params.yaml names. [the first imported one]")
     ] = None,
     faces: Annotated[bool, typer.Option(help="Show twenty of the photos and their reconstructions.")] = True,
+    template: Name = TEMPLATE,
 ) -> None:
     """What a system's templates give away: who accepts what is decoded from them, how like it is, and what would help.
 
@@ -296,10 +319,9 @@ def audit(
     _, module = project.pair(name)
     own = project.params.decoders[name]
     recognizers = {key: project.recognizer(key) for key in project.recognizers_at_hand()}
-    file = read_keyed_templates_file(templates)
+    file = read_keyed_templates_file(templates, template)
     left_out: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        store = _faces(photos, project.params, Path(folder), left_out)
+    with _faces(photos, project.params, left_out) as store:
         theirs, rows, unmatched = _paired(templates, file.key, store)
         left_out |= dict.fromkeys(unmatched, "a template of no face among the photos")
         people, vectors = people_of(store.faces["key"].iloc[rows].tolist()), torch.from_numpy(file.template[theirs])
@@ -308,8 +330,7 @@ def audit(
         judged = (recognizers, own, system, project.params.bootstrap, project.params.seed)
         found = run_audit(store, rows, people, vectors, module, *judged)
     text = page(found, f"What {file.recognizer or templates.stem} gives away, decoded by {name}", left_out, faces)
-    with replacing(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out, text)
     counts = {"n_left_out": len(left_out)}
     write_json(out.with_suffix(".json"), found.metrics | counts)
     typer.echo(f"wrote {out} and {out.with_suffix('.json')}")
@@ -329,8 +350,7 @@ def profile(
     for key, (old, new) in changes.items():
         typer.echo(f"{key}: {_shown(old)} -> {_shown(new)}")
     if apply and changes:
-        with replacing("params.yaml") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text("params.yaml", text)
     typer.echo(
         f"{len(changes)} changes" + (" written to params.yaml" if apply else "; --apply writes them to params.yaml")
     )
@@ -346,6 +366,14 @@ def results(
     """The metrics of a run on a data set in one file, and their tables in another."""
     write_results(load_params(), dataset, out)
     typer.echo(f"wrote {out / dataset}.json and {out / dataset}.md")
+
+
+@app.command(epilog="Example: dfd status && dvc status")
+def status() -> None:
+    """Which files outside the project, named in params.yaml, have changed since the pipeline read them; DVC does not watch them."""
+    lines = list(changed(load_params()))
+    typer.echo("\n".join(lines) or "no file outside the project has changed since the pipeline read it")
+    raise typer.Exit(1 if lines else 0)
 
 
 weights = typer.Typer(
@@ -376,6 +404,36 @@ def verify_weights(names: Names = None) -> None:
     """Check the files of the cache against their published SHA-256, or that of their first use."""
     for name in names or [name for name in MANIFEST if weights_path(name).is_file()]:
         typer.echo(f"{name}: {verify(name)}")
+
+
+def _write_faces(out: Path, decoder: Decoder, keys: Sequence[str], templates: torch.Tensor) -> None:
+    """One image for each template, decoded a few at a time: there may be more than memory holds faces of."""
+    names = _unique(keys)
+    for part in templates.split(SHEET[0] * SHEET[1]):
+        for image in decode_templates(decoder, part):
+            pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+            with replacing(out / f"{next(names)}.png") as temporary:
+                Image.fromarray(pixels).save(temporary)
+
+
+def _write_sheets(out: Path, decoder: Decoder, keys: Sequence[str], templates: torch.Tensor) -> None:
+    """Images `sheet-0001.png` and on, of the faces in the file's order, decoded a sheet at a time."""
+    rows, columns = SHEET
+    for start in range(0, len(keys), rows * columns):
+        faces = list(decode_templates(decoder, templates[start : start + rows * columns]))
+        names = list(keys[start : start + rows * columns])
+        width = min(columns, len(faces))
+        missing = -len(faces) % width
+        faces, names = faces + missing * [None], names + missing * [None]
+        cuts = [slice(first, first + width) for first in range(0, len(faces), width)]
+        number = start // (rows * columns) + 1
+        image_grid(
+            out / f"sheet-{number:04d}.png",
+            [("", faces[cut]) for cut in cuts],
+            None,
+            title=None,
+            captions=[names[cut] for cut in cuts],
+        )
 
 
 def _shown(value: object) -> str:
@@ -410,52 +468,68 @@ def _paired(path: Path, keys: list[str], faces: FaceStore) -> tuple[np.ndarray, 
     return np.flatnonzero(places >= 0), places[places >= 0], unmatched
 
 
-def _faces(photos: list[str], params: Params, folder: Path, left_out: dict[str, str] | None = None) -> FaceStore:
-    """The faces of the photos, found as the pipeline finds them; says which photos have none, and why in `left_out`."""
-    write_photos(folder / "photos.tar", _read(photos))
-    faces = params.faces
-    try:
-        index = preprocess(
-            folder / "photos.tar",
-            folder / "faces.h5",
-            detector=Detector(tuple(faces.detection_sides), faces.min_face, pick_device(params.device)),
-            shares={"test": 1.0},
-            seed=params.seed,
-            **faces.model_dump(exclude={"detection_sides", "min_face"}),
-        )
-    except DfdError as error:  # it names the archive, a temporary file
-        raise DfdError(str(error).replace(str(folder / "photos.tar"), ", ".join(photos))) from error
-    for photo in index[index["row"].isna()].itertuples():
-        typer.echo(f"{photo.key}: left out ({photo.reason})", err=True)
-        if left_out is not None:
-            left_out[photo.key] = photo.reason
-    return FaceStore(folder / "faces.h5")
+@contextlib.contextmanager
+def _faces(photos: list[str], params: Params, left_out: dict[str, str] | None = None) -> Iterator[FaceStore]:
+    """The faces of the photos, found as the pipeline finds them; says which photos have none, and why in `left_out`.
+
+    They lie in a file without a name, which is gone with the process, however that ends: nobody's photos stay behind.
+    """
+    settings, name = params.faces, ", ".join(photos)
+    with tempfile.TemporaryFile() as nameless, h5py.File(nameless, "w") as file:
+        try:
+            index = find_faces(
+                _read(photos),
+                name,
+                file,
+                detector=Detector(tuple(settings.detection_sides), settings.min_face, pick_device(params.device)),
+                shares={"test": 1.0},
+                seed=params.seed,
+                **settings.model_dump(exclude={"detection_sides", "min_face"}),
+            )
+        except OSError as error:
+            raise DfdError(f"{tempfile.gettempdir()}: could not be written ({error}); free disk space there") from error
+        for photo in index[index["row"].isna()].itertuples():
+            typer.echo(f"{photo.key}: left out ({photo.reason})", err=True)
+            if left_out is not None:
+                left_out[photo.key] = photo.reason
+        yield FaceStore(name, (file, index))
 
 
 def _read(photos: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Every photo named, as (path, bytes): files, all files below folders, and what globs match."""
+    """Every photo named, as (key, bytes): files, all files below folders, and what globs match, each path once."""
+    paths: dict[str, Path] = {}
     for photo in photos:
-        paths = (
-            [Path(photo)] if Path(photo).exists() else [Path(path) for path in sorted(glob.glob(photo, recursive=True))]
-        )
-        if not paths:
+        named = [photo] if os.path.exists(photo) else sorted(glob.glob(photo, recursive=True))
+        if not named:
             raise DfdError(f"{photo}: no such photo or folder, and no glob that matches one")
-        for path in paths:
-            # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
-            key = path.resolve().name.lstrip(".") or "photos"
+        paths |= {os.path.abspath(path): Path(path) for path in named}
+    for key, path in zip(_keys(list(paths)), paths.values(), strict=True):
+        try:
             if path.is_dir() or is_archive(path):
                 yield from ((f"{key}/{name}", data) for name, data in read_photos(path))
-                continue
-            try:
+            else:
                 yield key, path.read_bytes()
-            except OSError as error:
-                raise DfdError(f"{path}: cannot be read ({error.strerror}); fix its permissions") from error
+        except OSError as error:
+            raise DfdError(f"{path}: cannot be read ({error.strerror}); fix its permissions") from error
+
+
+def _keys(paths: list[str]) -> list[str]:
+    """Of each path its name, with as many of its folders as tell it from the others; links are not resolved: a photo keeps
+    the name that it was given."""
+    # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
+    parts = [[part.lstrip(".") or "photos" for part in Path(path).parts[1:]] or ["photos"] for path in paths]
+    ends = Counter(end for own in parts for end in _ends(own))
+    return ["/".join(next((end for end in _ends(own) if ends[end] == 1), own[-1:])) for own in parts]
+
+
+def _ends(parts: list[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(parts[-count:]) for count in range(1, len(parts) + 1))
 
 
 def _unique(keys: Iterable[str]) -> Iterator[str]:
     """A name for a file for each key, whatever it holds: no folder, nothing hidden, none twice."""
     taken: set[str] = set()
-    for key in (re.sub(r"[^\w.#-]+", "_", key).lstrip(".") or "_" for key in keys):
+    for key in (shortened(re.sub(r"[^\w.#-]+", "_", key).lstrip(".") or "_", NAME) for key in keys):
         name, copy = key, 1
         while name in taken:
             copy += 1
@@ -468,8 +542,10 @@ def main() -> None:
     """Run `dfd`; an error that its user can mend is one line and exit code 1."""
     try:
         app()
-    except DfdError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        if (line := for_the_user(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -13,13 +13,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dfd.core.errors import DfdError
-from dfd.core.settings import Count, NonNegative, Settings, problems, validated
-from dfd.decoder.settings import OPTIONS, ClosedForm, Decoder, ImportDecoder
+from dfd.core.settings import Count, Name, Processes, Seed, Settings, problems, validated
+from dfd.decoder.settings import OPTIONS as DECODER_OPTIONS
+from dfd.decoder.settings import ClosedForm, Decoder, ImportDecoder
 from dfd.faces.settings import Faces
 from dfd.findings.settings import Findings
 from dfd.learning.phases import PHASES
 from dfd.learning.settings import Loss, TrainDecoder, TrainRecognizer, Variant
 from dfd.photos.settings import Dataset
+from dfd.recognizers.settings import OPTIONS as RECOGNIZER_OPTIONS
 from dfd.recognizers.settings import PRECOMPUTED, ImportRecognizer, Recognizer
 from dfd.studies.attack.settings import Attacks
 from dfd.studies.disentangling.settings import Disentangling
@@ -56,19 +58,20 @@ class Experiments(Settings):
 
 
 class Params(Settings):
-    seed: Annotated[int, Field(ge=0)]
-    device: str
+    seed: Seed
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")]
     precision: Literal["auto", "float32", "bfloat16"]
-    memory_gb: NonNegative
-    bootstrap: Annotated[int, Field(ge=100)]
-    datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
+    memory_gb: Annotated[float, Field(ge=0, le=1e6)]
+    processes: Processes
+    bootstrap: Annotated[int, Field(ge=100, le=10**6)]
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     roles: Roles
     faces: Faces
-    recognizers: Annotated[dict[str, Recognizer], Field(min_length=1)]
+    recognizers: Annotated[dict[Name, Recognizer], Field(min_length=1)]
     import_recognizer: dict[str, ImportRecognizer]
     train_recognizer: dict[str, TrainRecognizer]
-    variants: dict[str, Variant]
-    import_decoder: dict[str, ImportDecoder]
+    variants: dict[Name, Variant]
+    import_decoder: dict[Name, ImportDecoder]
     closed_form: ClosedForm
     decoder: Decoder
     loss: Loss
@@ -148,6 +151,8 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _decoders_have_one_origin(self):
+        if not self.decoders:
+            raise ValueError("variants and import_decoder are both empty; name a decoder to train or to import")
         for key in self.variants:
             if key in self.import_decoder:
                 raise ValueError(
@@ -201,13 +206,15 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _options_are_of_the_architecture(self):
-        """Of decoders, ours and the competitors."""
-        decoders = {"decoder": (self.decoder.architecture, self.decoder.options)}
+        """Of decoders, ours and the competitors, and of recognizers."""
+        named = {"decoder": self.decoder, "experiments.recognizer_loss": self.experiments.recognizer_loss}
+        named |= {f"recognizers.{name}": recognizer for name, recognizer in self.recognizers.items()}
+        networks = [(where, network.architecture, network.options) for where, network in named.items()]
         for name, competitor in self.experiments.competitors.decoders.items():
-            decoders[f"experiments.competitors.decoders.{name}"] = (name, competitor.options)
-        for where, (architecture, options) in decoders.items():
-            if architecture in OPTIONS:
-                validated(OPTIONS[architecture], options, f"{where}.options")
+            networks.append((f"experiments.competitors.decoders.{name}", name, competitor.options))
+        for where, architecture, options in networks:
+            if architecture in (known := DECODER_OPTIONS | RECOGNIZER_OPTIONS):
+                validated(known[architecture], options, f"{where}.options")
         return self
 
     @model_validator(mode="after")
@@ -277,7 +284,7 @@ def _merge(values: dict, patch: dict, where: str, changes: dict[str, tuple[Any, 
 def _read(path: str | Path, yaml: YAML):
     try:
         return yaml.load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, ValueError, YAMLError, RecursionError) as error:
         raise DfdError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 

@@ -104,10 +104,13 @@ class Project:
         return {kind: load_decoder(path, self.device) for kind, path in paths.items()}
 
     def maps(self, recognizer: str) -> dict[str, LinearMap]:
-        """By perturbation the map that undoes it in a recognizer's templates (Eq. 6)."""
+        """By perturbation of the params the map that undoes it in a recognizer's templates (Eq. 6)."""
         from dfd.studies.equivariance.maps import read_transforms
+        from dfd.studies.equivariance.perturbations import perturbations
 
-        return read_transforms(TRANSFORMS.format(recognizer))
+        settings = self.params.transforms
+        views = perturbations(settings.rotate, settings.translate, settings.scale)
+        return read_transforms(TRANSFORMS.format(recognizer), views)
 
     def perturbed(self, recognizer: str, faces: FaceStore) -> Perturbed:
         """A recognizer's templates of perturbed test faces of the data set that is verified on."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dfd.core.artefacts import FORMAT, file_sha256, read_module, replacing, save_state, state_sha256
+from dfd.core.artefacts import FORMAT, file_sha256, read_module, save_state, state_sha256, write_text
 from dfd.core.errors import DfdError
 from dfd.decoder.provenance import decoder_facts
 from dfd.decoder.registry import load_decoder
@@ -119,8 +119,7 @@ def _card(out: Path, lines: list[str], figures: list[str], settings: Mapping) ->
     )
     figures = figures or ["No figures were measured where this file was made."]
     text = [f"# {out.stem}", "", *lines, file, "", "## Figures", "", *figures, "", USE, f"## Licence\n\n{licence}"]
-    with replacing(out.with_suffix(".md")) as temporary:
-        temporary.write_text("\n".join(text) + "\n", encoding="utf-8")
+    write_text(out.with_suffix(".md"), "\n".join(text) + "\n")
 
 
 def _data(dataset: str, settings: Mapping, faces: Path, n_faces: int | None, n_people: int | None) -> str:

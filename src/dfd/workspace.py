@@ -25,8 +25,7 @@ from dfd.recognizers.registry import PUBLISHED, import_recognizer, refuse_other_
 from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
-from dfd.weights.downloads import fetch
-from dfd.weights.manifest import MANIFEST
+from dfd.weights.downloads import importing
 
 Photo = str | Path | Image.Image | np.ndarray
 
@@ -60,7 +59,7 @@ class Workspace(Project):
         settings = self.params.faces
         name = photo if isinstance(photo, str | Path) else "the photo"
         try:
-            image = _opened(photo, settings.max_megapixels, settings.min_side)
+            image = _opened(photo, settings.max_megapixels, settings.min_side, settings.background)
             window = find_window(
                 image,
                 self._detector,
@@ -91,9 +90,16 @@ class Workspace(Project):
     def decoder(self, name: str) -> Decoder:
         """A variant's decoder, or an imported one: as the pipeline wrote it, or else as it was released.
 
-        Raises DfdError for an unknown name, and where there is neither file.
+        Raises DfdError for an unknown name, where there is neither file, and for a variant that was trained with other
+        settings of `decoder` than the params'.
         """
-        return load_decoder(self.decoder_file(name), self.device)
+        path = self.decoder_file(name)
+        decoder = load_decoder(path, self.device)
+        if name in self.params.variants:
+            asked = self.params.decoder
+            where = f"{path}, which `dvc repro train_decoder@{name}` writes anew"
+            refuse_other_options(decoder.config, asked.architecture, asked.all_options(), where)
+        return decoder
 
     def decoder_file(self, name: str) -> Path:
         """Where a decoder is read from, whether or not it is there. Raises DfdError for an unknown name."""
@@ -152,9 +158,9 @@ class Workspace(Project):
                 read_config(path), network.architecture, network.options, f"{path}, which `dvc repro` writes anew"
             )
         elif name in self.params.import_recognizer:
-            weights = self.params.import_recognizer[name].weights
-            source = str(fetch(weights)) if weights in MANIFEST else weights
-            module = import_recognizer(network.architecture, network.options, source).place(self.params.faces.geometry)
+            with importing(self.params.import_recognizer[name].weights) as source:
+                module = import_recognizer(network.architecture, network.options, source)
+            module.place(self.params.faces.geometry)
             return module.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         return super().recognizer(name)
 
@@ -167,14 +173,14 @@ class Workspace(Project):
         return recognizer, decoder
 
 
-def _opened(photo: Photo, max_megapixels: float, min_side: int) -> Image.Image:
+def _opened(photo: Photo, max_megapixels: float, min_side: int, background: str) -> Image.Image:
     """The photo as upright RGB. Raises Rejected, and DfdError for a file that cannot be read and no array of an image."""
     if isinstance(photo, str | Path):
         try:
             data = Path(photo).expanduser().read_bytes()
         except OSError as error:
             raise DfdError(f"{photo}: {error.strerror}") from error
-        return decode_photo(data, max_megapixels, min_side)
+        return decode_photo(data, max_megapixels, min_side, background)
     if isinstance(photo, Image.Image):
         return ImageOps.exif_transpose(photo).convert("RGB")
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dfd.core.artefacts import file_sha256, read_module, replacing, save_module, write_json, write_table
+from dfd.core.artefacts import file_sha256, read_module, replacing, save_module, shortened, write_json, write_table
 from dfd.core.errors import DfdError
 
 CONFIG = {"architecture": "x", "options": {"b": 1, "a": [1.5, "é"]}}
@@ -65,6 +65,20 @@ def test_a_file_in_the_place_of_a_folder_is_explained(tmp_path):
     with pytest.raises(DfdError, match="b.json"):
         write_json(tmp_path / "b.json", {})
     assert sorted(os.listdir(tmp_path)) == ["b.json", "metrics"]
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    for name in ("é" * 125 + ".json", "x" * 255):
+        write_json(tmp_path / name, {"a": 1})
+    assert sorted(len(os.fsencode(path.name)) for path in tmp_path.iterdir()) == [255, 255]
+    with pytest.raises(DfdError, match="could not be written.*shorten its name"):
+        write_json(tmp_path / ("x" * 256), {"a": 1})
+
+
+def test_a_shortened_name_is_told_from_its_like():
+    assert shortened("anna.jpg", 100) == "anna.jpg" and shortened("é" * 50, 100) == "é" * 50
+    long = [shortened("é" * 60 + end, 100) for end in ("a", "b")]
+    assert long[0] != long[1] and all(name.startswith("é" * 45 + "-") and len(name.encode()) <= 100 for name in long)
 
 
 def test_file_sha256(tmp_path):

@@ -21,10 +21,13 @@ def test_auto_takes_the_best_there_is(no_accelerator, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert pick_device("auto").type == pick_device("mps").type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("auto").type == "cuda" and pick_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(DfdError, match="device: cuda:2 is not available"):
+        pick_device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "gpu", "", "meta", "cpu:x", "xpu"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "gpu", "", "meta", "cpu:x", "cpu:7", "xpu"])
 def test_an_absent_device_is_named(no_accelerator, name):
     with pytest.raises(DfdError, match=f"device: {name} is not available"):
         pick_device(name)

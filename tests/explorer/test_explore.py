@@ -38,6 +38,7 @@ def project(tmp_path_factory, orl_store) -> Path:
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["device"] = "cpu"
     params["import_decoder"] = {}
+    params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
@@ -148,7 +149,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(dfd, tmp_path, mistake):
-    np.save(tmp_path / "wide.npy", np.ones((2, 7)))
+    np.save(tmp_path / "wide.npy", np.eye(2, 7))
     np.save(tmp_path / "fine.npy", np.random.default_rng(0).normal(size=(3, D)))
     np.save(tmp_path / "nan.npy", np.array([[0.0] * D, [np.nan] * D]))
     arguments, message = MISTAKES[mistake]
@@ -158,7 +159,7 @@ def test_a_mistake_is_one_line(dfd, tmp_path, mistake):
 
 def test_no_decoder_at_hand_is_told(tmp_path, monkeypatch):
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    np.save(tmp_path / "enc.npy", np.ones((2, D)))
+    np.save(tmp_path / "enc.npy", np.eye(2, D))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DfdError, match="no decoder is here"):
         open_space(Workspace(), Path("enc.npy"))

@@ -1,7 +1,10 @@
 """Examples for training: mirrored ones, any order, and the same batches from memory and from disk."""
 
+from multiprocessing import get_context
+
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from dfd.core.errors import DfdError
 from dfd.faces import examples as module
@@ -45,9 +48,14 @@ def test_an_epoch_is_every_face_once_mirrored_or_not(orl_store, targets):
     assert sorted(plain.shuffled().tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("opened_before", [True, False])
-def test_from_memory_and_from_disk_alike(orl_store, targets, opened_before, monkeypatch):
-    monkeypatch.setattr(module, "LOADERS", 2)
+@pytest.mark.parametrize("opened_before, start", [(True, None), (False, None), (True, "spawn")])
+def test_from_memory_and_from_disk_alike(orl_store, targets, opened_before, start, monkeypatch):
+    """start: how macOS and Windows start the workers, and Python 3.14; what they get is pickled."""
+    monkeypatch.setattr(module, "LOADERS", 1 if start else 2)
+    if start:
+        monkeypatch.setattr(
+            DataLoader, "multiprocessing_context", property(lambda _: get_context(start), lambda *_: None)
+        )
     if opened_before:
         orl_store.crops([0])
     order = torch.randperm(6, generator=torch.Generator().manual_seed(1))

@@ -148,6 +148,20 @@ def test_an_index_of_something_else_is_named(store):
         FaceStore(store.path)
 
 
+def test_an_index_of_another_run_is_named(store):
+    """A stage killed between the two files it writes leaves one from before; both have as many faces."""
+    before = store.path.with_suffix(".parquet").read_bytes()
+    with h5py.File(store.path, "a") as file:
+        file.attrs["fill"] = "black"
+    with pytest.raises(DfdError, match=r"faces\.parquet is of another; run `dvc repro -f preprocess@faces`"):
+        FaceStore(store.path)
+    write_index(store.path.with_suffix(".parquet"), store.index)
+    assert len(FaceStore(store.path)) == len(store)
+    store.path.with_suffix(".parquet").write_bytes(before)
+    with pytest.raises(DfdError, match="is of another"):
+        FaceStore(store.path)
+
+
 def test_of_real_faces(orl_store):
     assert len(orl_store) == 20 and orl_store.size == 112
     assert orl_store.rows("test").tolist() == list(range(20))

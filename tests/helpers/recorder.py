@@ -15,6 +15,8 @@ WRITTEN = (
     "docs/results/",
 )  # where stages write, and what is shipped for them
 
+UNDECLARED = {"processes"}  # params that change how fast a stage is, and nothing that it writes
+
 
 def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[str], set[tuple[str, str]]]:
     """What stages read without declaring it, as lines; and (stage, param or dep) that none of its runs read.
@@ -37,7 +39,7 @@ def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[st
             ("params", record["params"], stage.get("params", [])),
             ("deps", files, stage["deps"]),
         ):
-            for one in names:
+            for one in names - UNDECLARED:
                 mark = "." if kind == "params" else "/"
                 covering = {other for other in declared if _pattern(other, below=mark).fullmatch(one)}
                 # A section that is gone through is read whole; a folder that is listed, only to find what is in it.

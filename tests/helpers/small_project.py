@@ -126,7 +126,7 @@ def fit_maps() -> None:
     for name in project.params.recognizers:
         store = project.templates(faces, name)
         moments = Moments(store.dimension, store.dimension)
-        moments.add(store.template, store.template)
+        moments.add(store.template[:], store.template[:])
         fit = fit_ridge(moments, moments)
         write_transforms(TRANSFORMS.format(name), dict.fromkeys(views, fit))
         perturbed = embed_perturbed(project.recognizer(name), faces, store.rows("test"), verified)

@@ -5,15 +5,18 @@ import pytest
 import torch
 
 from dfd.decoder.inverted_vgg import InvertedVGG
+from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import load_decoder
 from dfd.decoder.residual import ResidualDecoder
 from dfd.decoder.settings import Decoder
+from dfd.faces import examples
 from dfd.learning.decoders import Networks, fresh_decoder, learn, learning_examples, open_networks, stamp
 from dfd.learning.losses import TERMS
 from dfd.learning.settings import PERCEPTUAL, Loss, TrainDecoder, Variant
 from dfd.learning.training import Conditions
 from dfd.recognizers.registry import build_recognizer, save_recognizer
-from dfd.templates.store import Templates
+from dfd.templates import linear
+from dfd.templates.store import Templates, TemplateStore, write_templates
 
 CPU = torch.device("cpu")
 INVERTED_VGG = Decoder(
@@ -118,10 +121,34 @@ def test_a_variants_networks(tmp_path, identity, white_box):
     assert open_networks(variant, PIXEL, files, CPU, "portrait").identity is None
 
 
+RESIDUAL = Decoder(architecture="residual", size=14, options={"hidden": 16, "rank": 8, "channels": 16, "axes": 3})
+
+
+@pytest.mark.parametrize("decoder", [INVERTED_VGG, RESIDUAL], ids=lambda decoder: decoder.architecture)
+def test_templates_that_stay_in_their_file_teach_the_same(templates, decoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(linear, "ROWS", 16)  # sums are of so many rows, in memory or not
+    monkeypatch.setattr(examples, "LOADERS", 1)
+    attributes = {"recognizer": "a", "layer": "b", "weights_sha256": "c"}
+    arrays = templates.template.numpy(), templates.mirrored.numpy()
+    write_templates(tmp_path / "t.h5", templates.faces, *arrays, attributes)
+    learned = []
+    for number, memory_gb in enumerate((1.0, 0.0)):
+        stored, conditions = TemplateStore(tmp_path / "t.h5", templates.faces), Conditions(CPU, "float32", 0, memory_gb)
+        of = stored, Networks(NoGradients()), decoder, PIXEL, SETTINGS, conditions, tmp_path / f"{number}.pt"
+        learned.append(learn(*of))
+        origin = provenance(learned[-1].decoder, stored.faces, stored, learned[-1].training.targets, 1)
+        learned[-1].save(tmp_path / str(number))
+        (tmp_path / str(number) / "origin").write_text(str(origin))
+    assert [isinstance(found.training.targets, torch.Tensor) for found in learned] == [True, False]
+    for name in ("decoder.safetensors", "history.csv", "origin"):
+        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
+    marks = [torch.load(tmp_path / f"{number}.pt", weights_only=True)["stamp"] for number in range(2)]
+    assert marks[0] == marks[1]  # so that a training goes on with other memory
+
+
 def test_the_residual_decoder_is_trained_from_where_regression_ends(lesson, phi, tmp_path):
-    residual = Decoder(architecture="residual", size=14, options={"hidden": 16, "rank": 8, "channels": 16, "axes": 3})
-    learned = lesson(Networks(phi), PIXEL, residual, SETTINGS.model_copy(update={"learning_rate": 1e-9}))
-    fresh = fresh_decoder(residual, training=learned.training, validation=learned.validation, seed=0)
+    learned = lesson(Networks(phi), PIXEL, RESIDUAL, SETTINGS.model_copy(update={"learning_rate": 1e-9}))
+    fresh = fresh_decoder(RESIDUAL, training=learned.training, validation=learned.validation, seed=0)
     assert isinstance(learned.decoder, ResidualDecoder) and fresh.skip[-1].weight.abs().max() > 0
     templates = learned.validation.targets
     with torch.no_grad():

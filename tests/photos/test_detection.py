@@ -37,6 +37,10 @@ def test_places_are_in_the_photos_own_pixels(detector, photos):
     assert ((small.landmarks >= 0) & (small.landmarks <= (92, 112))).all()
 
 
+def test_on_an_apple_machine_it_runs_on_the_cpu():
+    assert Detector((96, 640), 0.3, torch.device("mps")).network.device == torch.device("cpu")
+
+
 def test_nothing_to_detect(detector):
     assert detector.detect([]) == []
     (none,) = detector.detect([Image.new("RGB", (16, 3000))])  # a strip: its shorter side cannot be enlarged as far

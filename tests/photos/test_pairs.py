@@ -92,3 +92,43 @@ def test_the_published_list_is_downloaded_and_checked(monkeypatch, written):
     assert len(read_pairs("published")) == 2
     [(name, url, sha256)] = asked
     assert name == "pairs.txt" and url.startswith("https://") and len(sha256) == 64
+
+
+# Own lists
+
+OWN = """first,second,genuine,fold
+anna/1.png,anna/my photo 2.jpg,true,1
+anna/1.png,"more/ben, jr/x.jpg",0,1
+anna/1.png,anna/3.jpg,1,2
+top.jpg,anna/1.png,False,2
+"""
+
+
+def test_own_pairs_are_of_keys(written):
+    pairs = read_pairs(written("\ufeff" + OWN))
+    assert list(pairs.columns) == ["fold", "first", "second", "genuine"]
+    assert pairs["fold"].tolist() == [1, 1, 2, 2] and pairs["genuine"].tolist() == [True, False, True, False]
+    assert pairs["second"].tolist()[:2] == ["anna/my photo 2.jpg", "more/ben, jr/x.jpg"]
+    assert people_of(written(OWN), [1]) == {"anna", "ben, jr"} and people_of(written(OWN), [2]) == {"anna", "top"}
+
+
+def test_pairs_of_no_fold_are_dealt_to_ten_in_turn(written):
+    lines = [f"a/{n}.jpg,b/{n}.jpg,{n % 2}" for n in range(50)]
+    pairs = read_pairs(written("\n".join(["first, second, genuine", *lines])))
+    counts = pairs.groupby(["fold", "genuine"]).size()
+    assert counts.index.get_level_values(0).nunique() == 10 and counts.between(2, 3).all() and len(counts) == 20
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("first,second\na,b\n", "line 1.*genuine is missing"),
+        (OWN.replace("true", "same"), "line 2 is not two keys, true or false, a fold"),
+        (OWN.replace(",1,2", ",1,"), "line 4 is not"),
+        (OWN.replace(",1,2", ",1"), "line 4 is not"),
+        (OWN.replace("top.jpg", ""), "line 5 is not"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_told(written, text, told):
+    with pytest.raises(DfdError, match=rf"pairs\.txt: {told}"):
+        read_pairs(written(text))

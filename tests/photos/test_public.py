@@ -43,7 +43,9 @@ CONTAINERS = pytest.mark.parametrize("write", [as_folder, as_zip, as_tgz])
 
 
 def settings(source: str, **values) -> SimpleNamespace:
-    return SimpleNamespace(**{"source": source, "path": None, "identities": None, "attributes": None} | values)
+    return SimpleNamespace(
+        **{"source": source, "path": None, "identities": None, "attributes": None, "mapping": None} | values
+    )
 
 
 def names(source: str, path, **values) -> list[str]:
@@ -168,6 +170,40 @@ def test_celebas_identities_are_its_lists(tmp_path, write, source, kind, prefix,
     assert "lacks 2 of 5 photos" in caplog.text
 
 
+HQ = ["CelebAMask-HQ/CelebA-HQ-img/0.jpg", "CelebAMask-HQ/CelebA-HQ-img/1.jpg", "CelebAMask-HQ/CelebA-HQ-img/2.jpg"]
+HQ_MORE = ["CelebAMask-HQ/CelebAMask-HQ-mask-anno/0/00000_hair.png", "CelebAMask-HQ/CelebA-HQ-to-CelebA-mapping.txt"]
+
+
+@pytest.fixture
+def hq(tmp_path) -> dict[str, str]:
+    """The lists of CelebAMask-HQ and of CelebA: its photo 1 is of nobody whom CelebA's lists."""
+    return {
+        "mapping": text(tmp_path / "m.txt", "idx    orig_idx    orig_file", "0  119613  119614.jpg", "1 7 000008.jpg", "2 8 000009.jpg"),
+        "identities": text(tmp_path / "people.txt", "119614.jpg 2880", "000009.jpg 17", "000001.jpg 3"),
+    }  # fmt: skip
+
+
+def test_celebamask_hq_is_read_as_published(tmp_path, hq, caplog):
+    caplog.set_level(logging.INFO)
+    path = as_zip(tmp_path / "hq", HQ + HQ_MORE)
+    assert names("celeba-hq", path, **hq) == ["2880/0.jpg", "unlisted-1/1.jpg", "17/2.jpg"]
+    assert "left out 2 files" in caplog.text and "lacks 1 of 3 photos" in caplog.text
+    table = text(tmp_path / "a.txt", "3", "Male Young", "0.jpg  -1  1", "1.jpg  1 1", "2.jpg 1 -1")
+    found = genders(settings("celeba-hq", attributes=table, **hq))
+    assert found == {"2880/0.jpg": "female", "unlisted-1/1.jpg": "male", "17/2.jpg": "male"}
+
+
+def test_the_wrong_one_of_celebas_lists_is_told(tmp_path, hq):
+    path = as_zip(tmp_path / "hq", HQ)
+    with pytest.raises(DfdError, match=r"m\.txt: says which photo is which; give it as `mapping`"):
+        names("celeba-hq", path, identities=hq["mapping"])
+    with pytest.raises(DfdError, match=r"people\.txt: line 1 is not a number and CelebA's photo"):
+        names("celeba-hq", path, identities=hq["identities"], mapping=hq["identities"])
+    others = text(tmp_path / "others.txt", "000777.jpg 1")
+    with pytest.raises(DfdError, match=r"others\.txt: names none of the photos in .*m\.txt"):
+        names("celeba-hq", path, identities=others, mapping=hq["mapping"])
+
+
 ATTRIBUTES = {
     "as published": [
         "3",
@@ -204,6 +240,13 @@ def test_genders_are_optional_and_not_for_every_source(tmp_path):
         genders(settings("orl", attributes="x.csv"))
     table = text(tmp_path / "g.csv", "image,gender", "anna/1.jpg,f", "ben,m")
     assert genders(settings("folder", attributes=table)) == {"anna/1.jpg": "female", "ben": "male"}
+
+
+@pytest.mark.parametrize("source", ["folder", "lfw", "vggface2", "celeba"])
+def test_a_path_that_no_file_can_have_is_missing(source, tmp_path):
+    people = text(tmp_path / "people.txt", "000001.jpg 2880")
+    with pytest.raises(DfdError, match="no such file or folder"):
+        names(source, "x" * 300, identities=people)
 
 
 @pytest.mark.parametrize("source", ["folder", "lfw", "vggface2", "celeba"])

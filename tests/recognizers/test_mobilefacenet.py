@@ -201,10 +201,8 @@ def test_what_does_not_fit_is_named(random_file, tmp_path):
         torch.save({"epoch": 1, "net_state_dict": content}, tmp_path / name)
         with pytest.raises(DfdError, match=rf"{name} do not fit mobilefacenet.*{message}"):
             import_recognizer("mobilefacenet", {}, str(tmp_path / name))
-    with pytest.raises(
-        DfdError, match=r"w\.pth: weights of mobilefacenet are imported from \.ckpt or \.safetensors files"
-    ):
-        import_recognizer("mobilefacenet", {}, str(tmp_path / "w.pth"))
+    with pytest.raises(DfdError, match=r"w\.h5: weights of mobilefacenet are imported from \.pth or .* files"):
+        import_recognizer("mobilefacenet", {}, str(tmp_path / "w.h5"))
     with pytest.raises(DfdError, match="size"):  # its last layer takes a map of 7 × 6 whole
         import_recognizer("mobilefacenet", {"size": 112}, random_file)
 

@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from dfd.core.errors import DfdError
-from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
-from dfd.recognizers.registry import build_recognizer, import_recognizer
+from dfd.recognizers.pytorch_files import (
+    OXFORD_OPTIONS,
+    WRAPPERS,
+    read_oxford_resnet50,
+    read_oxford_vgg16,
+    read_state,
+    under_prefix,
+)
+from dfd.recognizers.registry import PREPROCESSING, build_recognizer, import_recognizer
 
 
 def random_state(shapes, bias=True, seed=0):
@@ -114,7 +122,7 @@ def test_vgg16_computes_what_oxfords_does(tmp_path, convolutional):
     content = dict(state)
     if convolutional:  # as in the Caffe network: fc6 is a convolution over the whole map
         content["fc6.weight"] = content["fc6.weight"].view(256, 32, 2, 2)
-    options = {"size": 64, "width": 1 / 16} | OXFORD_OPTIONS["vgg16", ".pth"]
+    options = {"size": 64, "width": 1 / 16} | OXFORD_OPTIONS["vgg16"]
     recognizer = import_recognizer("vgg16", options, written(tmp_path / "vgg_face_dag.pth", content))
     assert_same(recognizer, (129.186279296875, 104.76238250732422, 93.59396362304688), oxford_vgg16, state)
 
@@ -122,7 +130,7 @@ def test_vgg16_computes_what_oxfords_does(tmp_path, convolutional):
 @pytest.mark.parametrize("side", [64, 72])
 def test_resnet50_computes_what_oxfords_does(tmp_path, side):
     state = resnet_state()
-    options = {"size": side, "width": 1 / 16} | OXFORD_OPTIONS["resnet50", ".pth"]
+    options = {"size": side, "width": 1 / 16} | OXFORD_OPTIONS["resnet50"]
     recognizer = import_recognizer("resnet50", options, written(tmp_path / "resnet50_ft_dag.pth", state))
     assert_same(recognizer, (131.0912, 103.8827, 91.4953), oxford_resnet50, state)
 
@@ -130,7 +138,7 @@ def test_resnet50_computes_what_oxfords_does(tmp_path, side):
 def test_options_that_oxfords_files_want_are_missed_aloud(tmp_path, caplog):
     path = written(tmp_path / "resnet50_ft_dag.pth", resnet_state())
     options = {"size": 64, "width": 1 / 16}
-    import_recognizer("resnet50", options | OXFORD_OPTIONS["resnet50", ".pth"], path)
+    import_recognizer("resnet50", options | OXFORD_OPTIONS["resnet50"], path)
     assert not caplog.records
     import_recognizer("resnet50", options | {"bgr": False}, path)
     assert "resnet50_ft_dag.pth" in caplog.text and "'padding': 'caffe'" in caplog.text and "'bgr'" not in caplog.text
@@ -157,15 +165,61 @@ def test_what_does_not_fit_is_named(tmp_path):
         import_recognizer("resnet50", small, written(tmp_path / "i.pth", incomplete))
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "net_state_dict"])
-@pytest.mark.parametrize("suffix", [".pth", ".ckpt"])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".bin"])
 def test_the_weights_of_a_checkpoint_are_read_from_beside_its_epoch(tmp_path, wrapper, suffix):
     state = vgg_state()
     for content in (state, {"epoch": 68, wrapper: state}, {wrapper: state, "lr": 0.1, "history": [1.0, 2.0]}):
         found = read_state(written(tmp_path / f"a{suffix}", content))
         assert found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
-    options = {"size": 64, "width": 1 / 16} | OXFORD_OPTIONS["vgg16", ".pth"]
+    options = {"size": 64, "width": 1 / 16} | OXFORD_OPTIONS["vgg16"]
     import_recognizer("vgg16", options, written(tmp_path / "b.pth", {"epoch": 1, wrapper: state}))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "backbone.", "model.backbone."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_prefix_is_no_part_of_the_names(tmp_path, caplog, prefix, suffix):
+    """As of DataParallel, of Lightning (which keeps its classifier beside the network), of Hugging Face's files."""
+    small = {"size": 32, "width": 1 / 16}
+    recognizer = build_recognizer("iresnet", small)
+    content = {
+        f"{prefix}{name}": tensor for name, tensor in recognizer.state_dict().items() if name not in PREPROCESSING
+    }
+    path = tmp_path / f"weights{suffix}"
+    write = save_file if suffix == ".safetensors" else torch.save
+    write(content, path)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(import_recognizer("iresnet", small, str(path))(images), recognizer(images))
+    assert not caplog.text
+    write(content | {"head.kernel": torch.ones(3)}, path)
+    if prefix:
+        torch.testing.assert_close(import_recognizer("iresnet", small, str(path))(images), recognizer(images))
+        assert f"under {prefix} are taken; left out: head.kernel" in caplog.text
+    else:
+        with pytest.raises(DfdError, match=r"it has head\.kernel, which the network lacks"):
+            import_recognizer("iresnet", small, str(path))
+
+
+def test_a_prefix_of_oxfords_layers_too(tmp_path):
+    state = {f"module.{name}": tensor for name, tensor in vgg_state().items()}
+    assert read_oxford_vgg16(written(tmp_path / "v.pth", state))["head.weight"].shape == (11, 256)
+
+
+def test_a_half_empty_file_keeps_its_names(tmp_path):
+    names = ["conv1.weight", "conv2.weight", "conv3.weight"]
+    state = {"layer1.0.conv1.weight": torch.ones(1), "conv2.weight": torch.ones(1)}
+    assert under_prefix(state, names) == state and under_prefix({}, names) == {}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 0.0])
+def test_weights_that_give_no_templates_are_refused(tmp_path, value):
+    recognizer = build_recognizer("iresnet", small := {"size": 32, "width": 1 / 16})
+    state = {name: tensor for name, tensor in recognizer.state_dict().items() if name not in PREPROCESSING}
+    for name in ("fc.weight", "fc.bias"):
+        state[name] = torch.full_like(state[name], value)
+    with pytest.raises(DfdError, match=r"w\.pth(: damaged, NaN or infinity in fc\.weight|, shown noise: )"):
+        import_recognizer("iresnet", small, written(tmp_path / "w.pth", state))
 
 
 class Code:
@@ -205,7 +259,7 @@ def test_other_files_are_named(tmp_path):
         path.write_bytes(data)
         with pytest.raises(DfdError, match=r"bad\.pth: (not a PyTorch file|refused: damaged)"):
             read_state(path)
-    wrapped = ({"epoch": 3, "model": vgg_state()}, {"epoch": 3, "state_dict": {}}, {"net_state_dict": {"epoch": 3}})
+    wrapped = ({"epoch": 3, "theirs": vgg_state()}, {"epoch": 3, "state_dict": {}}, {"net_state_dict": {"epoch": 3}})
     for content in ({}, torch.zeros(3), [torch.zeros(3)], *wrapped):
         with pytest.raises(DfdError, match=r"bad\.pth: not a state dict"):
             read_state(written(path, content))

@@ -1,16 +1,28 @@
 """What holds for every architecture, on small versions of each; names, errors and files."""
 
+import functools
+import inspect
+import json
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from damage import damages
+from keras_files import vgg_layers
+from keras_files import write as keras_file
+from safetensors.torch import save_file
 
 from dfd.core.artefacts import save_module
 from dfd.core.errors import DfdError
+from dfd.faces.geometry import WINDOWS
+from dfd.recognizers import registry, settings
 from dfd.recognizers.registry import (
     ARCHITECTURES,
     IMPORTERS,
+    PREPROCESSING,
     PUBLISHED,
     build_recognizer,
     import_recognizer,
@@ -50,6 +62,12 @@ def relative(x: torch.Tensor, y: torch.Tensor) -> float:
     return float((x - y).norm() / y.norm())
 
 
+def test_settings_know_every_architecture_its_options_and_every_window():
+    assert settings.OPTIONS.keys() == ARCHITECTURES.keys() and settings.WINDOWS == tuple(WINDOWS)
+    for name, architecture in ARCHITECTURES.items():
+        assert settings.OPTIONS[name].model_fields.keys() == inspect.signature(architecture).parameters.keys(), name
+
+
 def test_every_architecture_has_a_small_version_here():
     assert {*SMALL, "onnx"} == ARCHITECTURES.keys()  # which is nothing without a file: see test_onnx_model.py
 
@@ -78,6 +96,15 @@ def test_images_of_any_size_are_resized(architecture):
     for images in (noise(1, 40), noise(1, 200)):
         resized = torch.nn.functional.interpolate(images, recognizer.size, mode="bilinear", antialias=True)
         assert relative(recognizer(images), recognizer(resized)) < 1e-5
+
+
+@torch.no_grad()
+def test_red_and_blue_can_be_exchanged(architecture):
+    """The mean of each channel stays the network's own."""
+    bgr = architecture not in ("vgg16", "resnet50")  # the other way round than by default
+    recognizer, images = ARCHITECTURES[architecture](**SMALL[architecture], bgr=bgr), noise(1, 8)
+    fed = images.flip(1) if bgr else images
+    assert torch.equal(recognizer.preprocess(images), (fed * 255 - recognizer.mean) * recognizer.scale)
 
 
 def test_a_gradient_reaches_every_parameter(architecture):
@@ -193,6 +220,7 @@ def test_published_weights():
     assert list(PUBLISHED) == ["dlib-face-recognition"]
     recognizer = import_recognizer("dlib-resnet", {}, "dlib-face-recognition")
     assert recognizer.dimension == 128 and recognizer.blocks["5_1"].conv2.bias.abs().max() > 0
+    assert import_recognizer("dlib-resnet", {"bgr": True}, "dlib-face-recognition").channels.tolist() == [2, 1, 0]
     small = import_recognizer("dlib-resnet", {"layer": "pool", "tap": "conv2_3_3x3"}, "dlib-face-recognition")
     assert small.dimension == 256 and torch.equal(small.conv1.weight, recognizer.conv1.weight)
     with pytest.raises(DfdError, match=r"vggface.*dlib-face-recognition"):
@@ -201,13 +229,46 @@ def test_published_weights():
         import_recognizer("vgg16", PLAIN_VGG, "dlib-face-recognition")
 
 
+def of_every_format(folder: Path) -> Iterator[tuple[str, dict, Path]]:
+    """(architecture, options, file) of weights in each format that is read."""
+    vgg = build_recognizer("vgg16", PLAIN_VGG)
+    save_recognizer(folder / "own.safetensors", vgg, "vgg16", PLAIN_VGG)
+    state = {name: tensor for name, tensor in vgg.state_dict().items() if name not in PREPROCESSING}
+    state = {name.removeprefix("convolutions."): tensor for name, tensor in state.items()}  # as Oxford calls them
+    torch.save({"state_dict": state}, folder / "zip.pth")
+    torch.save(state, folder / "pickle.ckpt", _use_new_zipfile_serialization=False)
+    save_file(state, folder / "theirs.safetensors")
+    yield from (
+        ("vgg16", PLAIN_VGG, folder / name)
+        for name in ("own.safetensors", "zip.pth", "pickle.ckpt", "theirs.safetensors")
+    )
+    keras_file(folder / "keras.h5", vgg_layers())
+    yield "vgg16", {"size": 64, "width": 1 / 16}, folder / "keras.h5"
+
+
+def test_damaged_weights_are_read_or_told_in_one_line(tmp_path, monkeypatch):
+    networks = functools.cache(lambda architecture, options: build_recognizer(architecture, json.loads(options)))
+    monkeypatch.setattr(registry, "build_recognizer", lambda name, options: networks(name, json.dumps(options)))
+    for number, (architecture, options, path) in enumerate(of_every_format(tmp_path)):
+        whole, bad = path.read_bytes(), path.with_name(f"bad{path.suffix}")
+        assert import_recognizer(architecture, options, str(path))
+        for damaged in damages(whole, seed=number):
+            bad.write_bytes(damaged)
+            try:
+                import_recognizer(architecture, options, str(bad))
+            except DfdError as error:
+                assert str(bad) in str(error) and "\n" not in str(error)
+
+
 def test_the_files_of_users(tmp_path):
     assert {name for name, _ in IMPORTERS} == ARCHITECTURES.keys()
     with pytest.raises(DfdError, match=r"missing\.h5: no such weights file"):
         import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "missing.h5"))
-    with pytest.raises(DfdError, match=r"vgg16 are imported from \.h5 or \.keras or \.pth or \.safetensors files"):
+    with pytest.raises(
+        DfdError, match=r"vgg16 are imported from \.h5 or \.keras or \.pth or .* or \.safetensors files"
+    ):
         import_recognizer("vgg16", PLAIN_VGG, str(tmp_path / "weights.onnx"))
-    with pytest.raises(DfdError, match=r"weights\.h5: weights of inception-resnet-v1 are imported from \.pt or "):
+    with pytest.raises(DfdError, match=r"weights\.h5: weights of inception-resnet-v1 are imported from \.pth or "):
         import_recognizer("inception-resnet-v1", {}, str(tmp_path / "weights.h5"))
     (tmp_path / "folder.h5").mkdir()
     with pytest.raises(DfdError, match=r"folder\.h5: no such weights file"):

@@ -109,7 +109,7 @@ class Project:
     def export(self, dataset: str, without: int, path: str) -> None:
         """The templates that `vgg` gave, in a file of the user's: some missing, some of other photos, in another order."""
         store = self.templates(dataset, "vgg")
-        keys, vectors = store.faces.faces["key"].tolist(), store.template.numpy()
+        keys, vectors = store.faces.faces["key"].tolist(), store.template[:].numpy()
         rows = np.setdiff1d(
             np.arange(len(keys)), store.faces.rows("train" if dataset == "synthetic" else "test")[:without]
         )

@@ -85,8 +85,6 @@ CHANGES = {
     "bfloat16": (lambda e: e.bfloat16().float(), "rounded"),
     "five decimals": (lambda e: (e.double() * 1e5).round() / 1e5, "rounded"),
     "three decimals": (lambda e: (e.double() * 1e3).round() / 1e3, "rounded"),
-    "zeros": (lambda e: 0 * e, "zero"),
-    "one number": (lambda e: 0 * e + 0.1, "constant"),
 }
 
 
@@ -176,10 +174,9 @@ def test_restored_templates_are_the_posterior_mean():
 
 def test_single_bad_rows_are_named(training, unseen):
     templates = unseen.clone()
-    templates[3], templates[7], templates[9] = 0, 1, 100 * templates[9]
+    templates[[3, 9]] *= 100
     found = {doubt.cause: str(doubt) for doubt in doubts(templates.numpy(), *training, None)}
-    assert found.keys() == {"zero", "constant", "outliers"}
-    assert "row 3 holds" in found["zero"] and "row 7 holds" in found["constant"] and "row 9 lies" in found["outliers"]
+    assert found.keys() == {"outliers"} and "rows 3, 9 lie far" in found["outliers"]
 
 
 def test_a_decoder_of_normalised_templates_says_what_is_not_normalised(unseen):

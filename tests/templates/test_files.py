@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from damage import damages
 
 from dfd.core.errors import DfdError
 from dfd.templates.files import read_keyed_templates, read_templates_file, write_templates_file
@@ -46,6 +47,74 @@ def test_what_others_write(tmp_path):
     assert keys is None and vectors.shape == (1, 5)
 
 
+@pytest.mark.parametrize("kind", ["<f8", ">f8", ">f4", "<f2", ">f2", "i1", ">i2", "u1", "F"])
+def test_numbers_of_any_type_and_order(tmp_path, kind):
+    """Of either order of bytes; one after the other by columns, as Fortran keeps them; quantised."""
+    array = np.asfortranarray(VECTORS) if kind == "F" else (VECTORS * 20).astype(kind)
+    np.savez(tmp_path / "x.npz", template=array, key=KEYS)
+    np.save(tmp_path / "x.npy", array)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["template"], file["key"] = array, KEYS
+    for name in ("x.npz", "x.npy", "x.h5"):
+        file = read_templates_file(tmp_path / name)
+        assert file.template.dtype == np.float32 and file.stored == array.dtype
+        np.testing.assert_array_equal(file.template, array.astype(np.float32))
+
+
+def test_the_array_of_templates_may_have_any_name(tmp_path):
+    np.savez(tmp_path / "x.npz", VECTORS, ids=KEYS)
+    pd.DataFrame({"embedding": VECTORS.tolist(), "who": KEYS}).to_parquet(tmp_path / "x.parquet")
+    pd.DataFrame({"embedding": VECTORS.tolist(), "key": KEYS}).to_csv(tmp_path / "x.csv")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["set/feature"] = VECTORS
+    names = {"x.npz": "arr_0", "x.parquet": "embedding", "x.csv": "embedding", "x.h5": "set/feature"}
+    for file, name in names.items():
+        np.testing.assert_array_equal(read_templates_file(tmp_path / file, name).template, VECTORS.astype(np.float32))
+        with pytest.raises(
+            DfdError, match=rf"{file}: .*(it holds .*{name}.*|a column of lists) with --template|--template"
+        ):
+            read_templates_file(tmp_path / file)
+        with pytest.raises(DfdError, match=rf"{file}: holds no (array|column) `x`.* it holds .*{name}.*--template"):
+            read_templates_file(tmp_path / file, "x")
+
+
+def test_tables_as_text(tmp_path):
+    """With and without names of columns, with keys, with pandas' numbers of rows, with lists in cells."""
+    columns = pd.DataFrame(VECTORS, columns=[f"f{i}" for i in range(5)])
+    columns.to_csv(tmp_path / "rows.csv")
+    columns.to_csv(tmp_path / "plain.csv", index=False, header=False)
+    np.savetxt(tmp_path / "savetxt.csv", VECTORS, delimiter=",")
+    for name in ("rows.csv", "plain.csv", "savetxt.csv"):
+        file = read_templates_file(tmp_path / name)
+        assert file.key is None
+        np.testing.assert_array_equal(file.template, VECTORS.astype(np.float32))
+    columns.assign(key=KEYS).to_csv(tmp_path / "keys.csv", index=False, encoding="utf-8-sig")
+    columns.assign(key=["007", "1e3", "NA"]).to_csv(tmp_path / "numbers.csv", index=False)
+    pd.DataFrame({"key": KEYS, "template": VECTORS.tolist()}).to_csv(tmp_path / "lists.csv")
+    for name, keys in (("keys.csv", KEYS), ("lists.csv", KEYS), ("numbers.csv", ["007", "1e3", "NA"])):
+        found, vectors = read_keyed_templates(tmp_path / name)
+        assert found == keys, name
+        np.testing.assert_array_equal(vectors, VECTORS.astype(np.float32))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "h5", "parquet", "csv"])
+def test_a_damaged_file_is_read_or_told_in_one_line(tmp_path, suffix):
+    """Forty ways of each: cut short, numbers changed, parts overwritten or left out, another format under the name."""
+    path = tmp_path / f"templates.{suffix}"
+    if suffix == "npy":
+        np.save(path, VECTORS)
+    elif suffix == "csv":
+        pd.DataFrame({"key": KEYS, "template": VECTORS.tolist()}).to_csv(path)
+    else:
+        write_templates_file(path, KEYS, VECTORS, {"recognizer": "r"})
+    for damaged in damages(path.read_bytes()):
+        path.write_bytes(damaged)
+        try:
+            assert np.isfinite(read_templates_file(path).template).all()
+        except DfdError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+
+
 def ragged_h5(path):
     with h5py.File(path, "w") as file:
         file["key"] = KEYS
@@ -80,7 +149,15 @@ MISTAKES = {
     "no such file": ("npz", lambda path: None, "no such file"),
     "no such HDF5 file": ("h5", lambda path: None, "no such file"),
     "no such Parquet file": ("parquet", lambda path: None, "no such file"),
-    "another format": ("csv", lambda path: path.write_text("key,template"), "kept in .npy, .npz, .h5, .hdf5, .parquet"),
+    "another format": ("txt", lambda path: path.write_text("1 2 3"), "kept in .npy, .npz, .h5, .hdf5, .parquet, .csv"),
+    "a table without rows": ("csv", lambda path: path.write_text("key,template"), "no table (N, D)"),
+    "a pickle": ("pkl", lambda path: path.write_bytes(b"\x80\x04."), "pickled objects could run code"),
+    "a zero row": (
+        "npz",
+        arrays(key=KEYS, template=VECTORS * [[1], [0], [1]]),
+        f"repeated, first that of {KEYS[1]} (row 1",
+    ),
+    "a constant row": ("npz", arrays(template=np.full((2, 5), 1e6)), "2 of its templates hold nothing but one number"),
     "no HDF5": ("h5", lambda path: path.write_bytes(b"x" * 99), "cannot be read"),
     "no Parquet": ("parquet", lambda path: path.write_bytes(b"x" * 99), "cannot be read"),
     "an empty file": ("npz", lambda path: path.write_bytes(b""), "cannot be read"),

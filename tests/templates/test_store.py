@@ -22,9 +22,9 @@ def written(orl_store, tmp_path):
 def test_round_trip(written, orl_store):
     path, template, mirrored = written
     store = TemplateStore(path, orl_store)
-    assert store.template.dtype == torch.float32 and store.dimension == 6
-    np.testing.assert_array_equal(store.template, template)
-    np.testing.assert_array_equal(store.mirrored, mirrored)
+    assert store.template[:].dtype == torch.float32 and store.dimension == 6
+    np.testing.assert_array_equal(store.template[:], template)
+    np.testing.assert_array_equal(store.mirrored[:], mirrored)
     expected = ATTRIBUTES | {"dimension": 6, "faces_fingerprint": orl_store.fingerprint}
     assert {name: store.attributes[name] for name in expected} == expected
     with h5py.File(path) as file:

@@ -9,7 +9,7 @@ import pytest
 
 from dfd.core.errors import DfdError
 from dfd.weights import downloads
-from dfd.weights.downloads import fetch, verify, weights_path
+from dfd.weights.downloads import MAGIC, fetch, importing, verify, weights_path
 from dfd.weights.manifest import MANIFEST, Weights
 
 DATA = bytes(range(256)) * 4000
@@ -80,11 +80,46 @@ def test_a_file_of_another_digest_is_refused(server):
             fetch("w")
 
 
-def test_an_unknown_digest_is_pinned_on_first_use(server):
+def test_an_unknown_digest_is_pinned_by_the_first_import(server):
     assert fetch("w") and verify("w") == SHA256
+    with pytest.raises(DfdError, match="no weights"), importing("w"):
+        raise DfdError("no weights")
     weights_path("w").write_bytes(DATA[:-1] + b"x")
-    with pytest.raises(DfdError, match="first use"):
+    fetch("w")  # nothing was pinned by what could not be imported
+    weights_path("w").write_bytes(DATA)
+    with importing("w") as path:
+        assert path == str(weights_path("w"))
+    weights_path("w").write_bytes(DATA[:-1] + b"x")
+    for _ in range(2):
+        with pytest.raises(DfdError, match=r"first use, .*delete the line w in .*sha256\.json"):
+            fetch("w")
+    downloads._pin_file().unlink()  # as told: nobody is locked out for ever
+    with importing("w"):
+        pass
+    assert verify("w") != SHA256
+
+
+def test_any_other_weights_are_paths_already(server):
+    with importing("~/mine.pth") as path:
+        assert path == "~/mine.pth"
+    assert not server[0]
+
+
+PAGE = b"<!DOCTYPE html><title>Quota exceeded</title>"
+
+
+@pytest.mark.parametrize("content", [PAGE, DATA[: len(DATA) // 2], PAGE.ljust(len(DATA)), b""])
+def test_a_page_or_a_part_in_place_of_weights_is_told_and_not_pinned(server, content):
+    server[2](file="w.h5")
+    weights_path("w").parent.mkdir(parents=True)
+    weights_path("w").write_bytes(content)
+    with pytest.raises(DfdError, match=r"w\.h5: (damaged, .* bytes|no \.h5 file).*delete the file, and fetch it again"):
         fetch("w")
+    assert not downloads._pin_file().exists()
+    weights_path("w").write_bytes(MAGIC[".h5"][0] + DATA)
+    with importing("w"):
+        pass
+    assert downloads._pin_file().exists()
 
 
 def test_without_a_network_the_error_says_what_to_do(server):
@@ -111,7 +146,7 @@ def test_unknown_and_missing_weights(server):
 
 def test_damaged_pins_are_an_error(server):
     fetch("w")
-    downloads._pin_file().write_text("{")
+    downloads._pin_file().write_text("{", encoding="utf-8")
     with pytest.raises(DfdError, match="damaged"):
         verify("w")
 

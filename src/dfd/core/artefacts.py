@@ -15,8 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 
+LONGEST_NAME = 255  # bytes, of the file systems in use
 UNWRITABLE = (
+    errno.ENAMETOOLONG,
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),  # a file stands where a folder should be, or a folder where a file
 )
@@ -30,6 +33,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    if len(os.fsencode(temporary.name)) > LONGEST_NAME:  # where the file's own is not
+        temporary = path.with_name(f".{shortened(path.stem, 100)}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -38,11 +43,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if getattr(error, "errno", None) in UNWRITABLE or any(
             os.strerror(number) in str(error) for number in UNWRITABLE
         ):
-            raise DfdError(f"{path}: could not be written ({error}); free disk space or fix its permissions") from error
+            raise DfdError(
+                f"{path}: could not be written ({error}); free disk space, fix its permissions or shorten its name"
+            ) from error
         raise
     finally:
         with contextlib.suppress(OSError):  # its folder may not exist: that is the error to report
             temporary.unlink()
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most `most` bytes (UTF-8): a longer one is cut, and told from its like by a digest of all of it."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= most:
+        return name
+    return f"{encoded[: most - 9].decode('utf-8', 'ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 def file_sha256(path: str | Path) -> str:
@@ -56,14 +71,18 @@ def write_json(path: str | Path, values: dict) -> None:
 
     Raises ValueError for NaN, infinity or a list: `dvc metrics diff` cannot compare them.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as .csv, without its index, numbers with 6 significant digits."""
+    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text, on every machine as the same bytes: UTF-8, and lines that end as they do in `text`."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _rounded(value, where: str):
@@ -78,6 +97,7 @@ def _rounded(value, where: str):
     raise ValueError(f"{where}: {type(value).__name__} is no metric")
 
 
+DIGESTED = 4096  # rows of what is not in memory, at once
 FORMAT = 1  # of weights files; one with a higher number is of a newer version of this project
 
 
@@ -128,11 +148,14 @@ def read_config(path: str | Path) -> dict:
     return config
 
 
-def state_sha256(state: dict[str, torch.Tensor]) -> str:
+def state_sha256(state: dict[str, torch.Tensor | Rows]) -> str:
     """A digest of the names, types, shapes and numbers of a state dict, in whatever order and on whatever device."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
-        numbers = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {numbers.dtype} {list(numbers.shape)}\n".encode())
-        digest.update(numbers.numpy())  # not its bytes, a second copy of what may be most of the memory
+        parts = [tensor] if isinstance(tensor, torch.Tensor) else tensor.split(DIGESTED)
+        for number, part in enumerate(parts):
+            numbers = part.detach().cpu().contiguous()
+            if number == 0:
+                digest.update(f"{name} {numbers.dtype} {list(tensor.shape)}\n".encode())
+            digest.update(numbers.numpy())  # not its bytes, a second copy of what may be most of the memory
     return digest.hexdigest()

@@ -18,7 +18,8 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device is None or not present.get(device.type, False):
+    counts = {"cuda": torch.cuda.device_count() if present["cuda"] else 0}  # of the others there is one
+    if device is None or not present.get(device.type, False) or (device.index or 0) >= counts.get(device.type, 1):
         raise DfdError(f"device: {name} is not available here; use one of auto, cpu, cuda, mps")
     return device
 

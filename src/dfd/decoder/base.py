@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from dfd.core.devices import float32
+from dfd.core.rows import Rows
 from dfd.faces.examples import Examples, mean_face
 from dfd.templates.linear import soft_whitening
 
@@ -34,7 +35,7 @@ class Decoder(nn.Module):
         """Take from examples, before any training, what is no weight: centre and scale of templates, the mean face."""
         self.set_statistics(training.targets, mean_face(training))
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         """The same from training templates (M, D) and the mean training face (3, size, size)."""
         raise NotImplementedError
 
@@ -56,7 +57,7 @@ class Whitening(nn.Module):
         self.register_buffer("matrix", torch.eye(dimension))
         self.register_buffer("variances", torch.ones(dimension))
 
-    def learn(self, templates: torch.Tensor) -> None:
+    def learn(self, templates: torch.Tensor | Rows) -> None:
         """Take mean and axes from training templates (M, D)."""
         for buffer, learned in zip(
             (self.mean, self.matrix, self.variances), soft_whitening(templates, FLOOR), strict=True

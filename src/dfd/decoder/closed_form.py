@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dfd.core.rows import Rows
 from dfd.decoder.base import Decoder
 from dfd.faces.examples import Examples
 from dfd.templates.linear import Fit, Moments, fit_ridge, whitening
@@ -24,7 +25,7 @@ class LinearDecoder(Decoder):
         super().__init__(dimension, size)
         self.affine = nn.Linear(dimension, 3 * size**2)
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         self.mean_face.copy_(mean_face)
 
     def features(self, templates: torch.Tensor) -> torch.Tensor:
@@ -53,7 +54,7 @@ class QuadraticDecoder(LinearDecoder):
         self.register_buffer("template_mean", torch.zeros(dimension))
         self.register_buffer("whitening", torch.eye(dimension))
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         super().set_statistics(templates, mean_face)
         mean, matrix = whitening(templates)
         self.template_mean.copy_(mean)

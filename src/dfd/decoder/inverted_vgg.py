@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.decoder.base import Decoder, Whitening
 
 CONVOLUTIONS = (3, 3, 3, 2, 2)  # of the five stages: VGG's 2, 2, 3, 3, 3 backwards
@@ -81,7 +82,7 @@ class InvertedVGG(Decoder):
         # Training starts near the mean face, far from the grey levels that a unit-variance output would have.
         nn.init.normal_(self.to_rgb.weight, std=0.01)
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         self.whitening.learn(templates)
         self.mean_face.copy_(mean_face)
 

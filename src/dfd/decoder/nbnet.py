@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.decoder.base import Decoder
+from dfd.templates.linear import deviation, mean
 
 SIDE, CHANNELS, LAYERS, GROWTH = 5, 256, 32, 8  # of the first map; channels and layers halve with every doubling
 EPSILON = 1e-4  # of the published batch normalisations
@@ -77,21 +79,16 @@ class NbNet(Decoder):
                 nn.init.normal_(layer.weight, std=0.02)
         nn.init.zeros_(self.to_rgb.bias)
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         """Take centre and scale from training templates (M, D); the mean face is kept, but has no part in decoding."""
         self.mean_face.copy_(mean_face)
-        self.template_mean.copy_(templates.mean(0))
-        self.template_scale.copy_(spread(templates))
+        self.template_mean.copy_(mean(templates))
+        self.template_scale.copy_(deviation(templates).clamp_min(1e-12))
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         x = ((templates - self.template_mean) / self.template_scale)[:, :, None, None]
         x = self.stages(self.first(x).contiguous(memory_format=torch.channels_last))
         return shrunk_to((torch.tanh(self.to_rgb(x)) + 1) / 2, self.size)
-
-
-def spread(templates: torch.Tensor) -> torch.Tensor:
-    """The root of the mean variance of templates (M, D) along an axis, a scalar > 0."""
-    return (templates - templates.mean(0)).square().mean().sqrt().clamp_min(1e-12)
 
 
 def shrunk_to(images: torch.Tensor, size: int) -> torch.Tensor:

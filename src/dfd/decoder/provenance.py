@@ -7,6 +7,7 @@ import torch
 
 from dfd.core.artefacts import FORMAT
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.decoder.base import Decoder
 from dfd.faces.leakage import Seen, people_seen, person_hash
 from dfd.faces.store import FaceStore
@@ -16,7 +17,7 @@ from dfd.templates.store import TemplateStore
 
 
 def provenance(
-    decoder: Decoder, faces: FaceStore, templates: TemplateStore, training: torch.Tensor, n_faces: int
+    decoder: Decoder, faces: FaceStore, templates: TemplateStore, training: torch.Tensor | Rows, n_faces: int
 ) -> dict:
     """What a decoder's header says of its training.
 
@@ -115,7 +116,7 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
         admitted = seen.restored(admitted, rounded.noise)
     if templates.weights_sha256 is not None and "weights_sha256" in config:
         if templates.weights_sha256 == config["weights_sha256"]:
-            return admitted, []
+            return admitted, _other_geometry(templates, config, name)
         raise DfdError(
             f"{templates.path}: templates of {templates.recognizer or 'a recognizer'} with the weights "
             f"{templates.weights_sha256[:12]}…; {name} decodes those of {config['recognizer']} with "
@@ -125,3 +126,14 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
         return admitted, []
     doubted = doubts(np.asarray(vectors), config["training_templates"], seen, rounded)
     return admitted, [f"{templates.path}: {doubt}" for doubt in doubted]
+
+
+def _other_geometry(templates: TemplatesFile, config: Mapping, name: str) -> list[str]:
+    """That templates are of faces cut otherwise than those that the decoder learned, where both say so; else nothing.
+
+    Behind an adapter they may be: it learned from such templates.
+    """
+    geometry = config.get("geometry", templates.geometry)
+    if templates.geometry in (None, geometry) or "adapter" in config:
+        return []
+    return [f"{templates.path}: of faces of the geometry {templates.geometry}; {name} learned from {geometry} ones"]

@@ -72,5 +72,10 @@ def load_decoder(path: str | Path, device: torch.device) -> Decoder:
 
 @torch.inference_mode()
 def decode(decoder: Decoder, templates: torch.Tensor, batch: int = 64) -> torch.Tensor:
-    """Faces (N, 3, size, size) in [0, 1], on the CPU, from templates (N, D)."""
+    """Faces (N, 3, size, size) in [0, 1], on the CPU, from templates (N, D). Raises DfdError where it decodes no such."""
+    if templates.shape[1] != decoder.dimension:
+        raise DfdError(
+            f"a decoder of templates of {decoder.dimension} numbers, and these have {templates.shape[1]}: one of the two was "
+            "made with other params; run `dvc repro`"
+        )
     return torch.cat([decoder(part.to(decoder.device)).float().clamp(0, 1).cpu() for part in templates.split(batch)])

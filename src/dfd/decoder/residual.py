@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.decoder.base import NOISE, Decoder, Whitening
 from dfd.decoder.closed_form import products
 from dfd.faces.examples import Examples, mean_face
@@ -91,7 +92,7 @@ class ResidualDecoder(Decoder):
             nn.init.zeros_(start.weight)
             nn.init.zeros_(start.bias)
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         self.whitening.learn(templates)
         self.mean_face.copy_(mean_face)
 

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 from dfd.decoder.base import Decoder
-from dfd.decoder.nbnet import shrunk_to, spread
+from dfd.decoder.nbnet import shrunk_to
+from dfd.templates.linear import deviation, mean
 
 # (channels, stride, padding) of the 4×4 transposed convolutions; the seventh, for more than 112 pixels, is ours
 STAGES = ((512, 1, 0), (256, 2, 1), (128, 2, 1), (64, 2, 2), (32, 2, 2), (16, 2, 3), (16, 2, 1))
@@ -60,11 +62,11 @@ class ResidualDeconvolution(Decoder):
         self.stages = nn.Sequential(*layers)
         self.to_rgb = nn.Conv2d(inputs, 3, 3, padding=1)
 
-    def set_statistics(self, templates: torch.Tensor, mean_face: torch.Tensor) -> None:
+    def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:
         """Take centre and scale from training templates (M, D); the mean face is kept, but has no part in decoding."""
         self.mean_face.copy_(mean_face)
-        self.template_mean.copy_(templates.mean(0))
-        self.template_scale.copy_(spread(templates))
+        self.template_mean.copy_(mean(templates))
+        self.template_scale.copy_(deviation(templates).clamp_min(1e-12))
 
     def forward(self, templates: torch.Tensor) -> torch.Tensor:
         x = ((templates - self.template_mean) / self.template_scale)[:, :, None, None]

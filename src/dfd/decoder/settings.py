@@ -4,27 +4,30 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dfd.core.settings import Count, Positive, Settings, Text
+from dfd.core.settings import Settings, Text, Units, Width
+
+Channels = Annotated[int, Field(ge=4, le=4096)]
+Axes = Annotated[int, Field(ge=0, le=100)]  # whose products are features: 100 make 5,050
 
 
 class ResidualOptions(Settings):
-    hidden: Count
-    rank: Count
-    channels: Count
-    axes: Annotated[int, Field(ge=0)]
+    hidden: Units
+    rank: Units
+    channels: Channels
+    axes: Axes
 
 
 class InvertedVGGOptions(Settings):
-    width: Positive
-    hidden: Count
-    channels: Annotated[list[Count], Field(min_length=5, max_length=5)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    width: Width
+    hidden: Units
+    channels: Annotated[list[Channels], Field(min_length=5, max_length=5)]
+    dropout: Annotated[float, Field(ge=0, le=0.9)]
     normalise: Literal["none", "batch", "group"]
     output: Literal["linear", "bounded"]
 
 
 class CompetitorOptions(Settings):
-    width: Positive
+    width: Width
 
 
 # architecture -> its options in params, beside the size
@@ -40,7 +43,7 @@ class Decoder(Settings):
     """size: of its faces, in pixels. options: of the architecture, beside the size."""
 
     architecture: str
-    size: Count
+    size: Annotated[int, Field(ge=14, le=1024)]
     options: dict[str, Any] = {}
 
     def all_options(self) -> dict[str, Any]:
@@ -49,7 +52,7 @@ class Decoder(Settings):
 
 
 class ClosedForm(Settings):
-    axes: Annotated[int, Field(ge=0)]
+    axes: Axes
 
 
 class ImportDecoder(Settings):

@@ -11,13 +11,14 @@ import torch
 from dfd.core.artefacts import read_config
 from dfd.core.errors import DfdError
 from dfd.core.paths import FACES
+from dfd.core.vectors import refuse_degenerate
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import admit
 from dfd.explorer.space import Space, png
 from dfd.faces.store import FaceStore
 from dfd.templates.adapters import load_adapter
-from dfd.templates.files import TemplatesFile, read_templates_file
+from dfd.templates.files import TEMPLATE, TemplatesFile, read_templates_file
 from dfd.templates.lookup import match, people_of
 from dfd.templates.people import spread
 from dfd.workspace import Workspace
@@ -33,14 +34,16 @@ def open_space(
     names: Sequence[str] = (),
     faces: Path | None = None,
     adapter: Path | None = None,
+    template: str = TEMPLATE,
 ) -> tuple[Space, list[str]]:
     """The templates of a file, or of one of the pipeline's stores, and notes for whoever opened it.
 
     names: of decoders; without any, all at hand that take such templates. faces: the face store with the photos of the
-    templates' keys; by default that which a store was made from. adapter: a file of `dfd adapt`.
+    templates' keys; by default that which a store was made from. adapter: a file of `dfd adapt`. template: the name of
+    the file's array or column of templates.
     Raises DfdError where no decoder is at hand or fits, and as `read_templates_file`.
     """
-    file, store = _read(path)
+    file, store = _read(path, template)
     notes = [] if len(file.template) <= MOST else [f"{path}: showing {MOST:,} of {len(file.template):,} templates"]
     rows = spread(np.arange(len(file.template)), MOST)
     keys = [str(row) for row in rows] if file.key is None else [file.key[row] for row in rows]
@@ -60,18 +63,19 @@ def open_space(
     return Space(path.name if not store else f"{path.parent.name}, {path.stem}", torch.from_numpy(file.template), keys, people, decoders, photo), notes  # fmt: skip
 
 
-def _read(path: Path) -> tuple[TemplatesFile, bool]:
+def _read(path: Path, template: str) -> tuple[TemplatesFile, bool]:
     """A file's templates, and whether it is one of the pipeline's stores, whose rows may have none."""
     if path.suffix in (".h5", ".hdf5") and path.is_file() and h5py.is_hdf5(path):
         with h5py.File(path) as file:
             if "faces_fingerprint" in file.attrs:
                 templates, keys = file["template"][:], [key.decode() for key in file["key"][:]]
-                rows = np.flatnonzero(np.isfinite(templates).all(1))
+                rows = np.flatnonzero(~np.isnan(templates).all(1))
                 if not len(rows):
                     raise DfdError(f"{path}: no face of this store has a template")
+                refuse_degenerate(templates[rows], [keys[row] for row in rows], str(path))
                 source = (str(file.attrs[name]) for name in ("recognizer", "weights_sha256"))
                 return TemplatesFile(path, [keys[row] for row in rows], templates[rows], templates.dtype, *source), True
-    return read_templates_file(path), False
+    return read_templates_file(path, template), False
 
 
 def _decoders(

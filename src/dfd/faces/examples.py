@@ -1,5 +1,6 @@
 """Faces with what is to be learned from or about them, in batches for training."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dfd.core.errors import DfdError
+from dfd.core.rows import PickedRows, Rows
 from dfd.faces.store import FaceStore
 
 LOADERS = 4  # worker processes, where the faces do not fit in memory
@@ -15,8 +17,9 @@ LOADERS = 4  # worker processes, where the faces do not fit in memory
 class Examples(Dataset):
     """Pairs (face, target) of some rows: the faces as they are, then, if they have targets too, the faces mirrored.
 
-    targets, mirrored: (N, …) for the whole store: templates, or labels. Faces are kept as uint8 in memory where `memory_gb` allows.
-    Raises DfdError for no rows.
+    targets, mirrored: (N, …) for the whole store: templates, or labels. Templates that are in a file, and the faces, as
+    uint8, are kept in memory where `memory_gb` allows both, else both are read anew for every batch. `targets` then has
+    those of the examples as `Rows`, else as a tensor. Raises DfdError for no rows.
     """
 
     def __init__(
@@ -24,8 +27,8 @@ class Examples(Dataset):
         faces: FaceStore,
         rows: Sequence[int],
         size: int,
-        targets: torch.Tensor,
-        mirrored: torch.Tensor | None,
+        targets: torch.Tensor | Rows,
+        mirrored: torch.Tensor | Rows | None,
         memory_gb: float,
     ):
         if len(rows) == 0:
@@ -33,13 +36,13 @@ class Examples(Dataset):
                 f"{faces.path}: no face to learn from, or none with a template; give this split of the data set a larger share"
             )
         self.faces, self.rows, self.size = faces, np.asarray(rows), size
-        parts = [targets] if mirrored is None else [targets, mirrored]
-        # Filled in place: three million 4096-d templates are 50 GB, which no step may hold twice.
-        self.targets = targets.new_empty((len(parts) * len(rows), *targets.shape[1:]))
-        for part, own in zip(parts, self.targets.split(len(rows)), strict=True):
-            torch.index_select(part, 0, torch.from_numpy(self.rows), out=own)
+        self.targets = PickedRows([targets] if mirrored is None else [targets, mirrored], self.rows)
+        stored = 0 if isinstance(targets, torch.Tensor) else math.prod(self.targets.shape) * targets.dtype.itemsize
+        fits = stored + len(rows) * 3 * size**2 <= memory_gb * 1e9
+        if fits or not stored:
+            self.targets = self.targets.in_memory()
         self.images = None
-        if len(rows) * 3 * size**2 <= memory_gb * 1e9:
+        if fits:
             self.images = torch.cat([self._read(part) for part in np.array_split(self.rows, -(-len(rows) // 256))])
 
     def __len__(self) -> int:
@@ -61,14 +64,26 @@ class Examples(Dataset):
         order = torch.randperm(len(self.rows))
         return order + len(self.rows) * torch.randint(len(self) // len(self.rows), order.shape)
 
-    def batches(self, order: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        """The examples in this order; the last batch is left out if it holds a single one (batch normalisation)."""
-        parts = [part.tolist() for part in order.split(batch_size) if len(part) > 1 or len(order) == 1]
-        if self.images is not None:
+    def batches(
+        self, order: torch.Tensor, batch_size: int, process: int = 0, processes: int = 1
+    ) -> Iterator[tuple[torch.Tensor, ...]]:
+        """The examples in this order, of each batch the share of one of so many processes.
+
+        The last batch is left out if it holds less than two for each of them (batch normalisation).
+        """
+        whole = (part for part in order.split(batch_size) if len(part) >= 2 * processes or len(part) == len(order))
+        shares = (part.tensor_split(processes)[process] for part in whole)
+        parts = (part.tolist() for part in shares if len(part))
+        if self.images is not None and isinstance(self.targets, torch.Tensor):
             return map(self.__getitems__, parts)
         # A generator of its own, from which the workers' seeds are drawn: training draws the same as with faces in memory.
-        settings = {"collate_fn": lambda batch: batch, "num_workers": LOADERS, "generator": torch.Generator()}
+        settings = {"collate_fn": _as_it_is, "num_workers": LOADERS, "generator": torch.Generator()}
         return iter(DataLoader(self, batch_sampler=parts, **settings))
+
+
+def _as_it_is(batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """A function of the module, not a lambda: where workers are spawned (macOS, Windows, Python 3.14) it is pickled."""
+    return batch
 
 
 def mean_face(examples: Examples) -> torch.Tensor:

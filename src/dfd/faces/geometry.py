@@ -135,6 +135,31 @@ def seen_window(window: str | Sequence[Sequence[float]], size: tuple[int, int], 
     return placed
 
 
+def crop_window(window: str, size: tuple[int, int], geometry: str) -> np.ndarray:
+    """The window of a geometry in a photo of (width, height) that is itself a face's window, one in WINDOWS; of a photo
+    that is not square, the square around it is. In `box` the face is taken to lie where boxes lie on average.
+    """
+    side = max(size)
+    pixels = np.array([[side / 2, 0, (size[0] - 1) / 2], [0, side / 2, (size[1] - 1) / 2]])
+    return after(after(pixels, inverse(WINDOWS[window]((side, side)))), FRAMES[geometry])
+
+
+def given_window(place: np.ndarray, geometry: str) -> np.ndarray:
+    """The window of a geometry about a face whose landmarks (5, 2) or box (4,) are given. Where the geometry is placed
+    by the other of the two, this lies where it does on average."""
+    if len(place) == 4:
+        aligned = after(box_window(place, None), inverse(FRAMES["box"]))
+    else:
+        aligned = aligned_window(None, place)
+    return after(aligned, FRAMES[geometry])
+
+
+def usual_landmarks(window: np.ndarray, geometry: str) -> np.ndarray:
+    """Where the landmarks (5, 2) of a face lie on average, in the photo's pixels: ArcFace's, for its window (2, 3) of a geometry."""
+    arcface = after(window, after(inverse(FRAMES[geometry]), WINDOWS["arcface"]((112, 112))))
+    return ((np.array(ARCFACE) + 0.5) / 56 - 1) @ arcface[:, :2].T + arcface[:, 2]
+
+
 def _window_name(window: str | Sequence) -> str:
     return window if isinstance(window, str) else "its own points"
 

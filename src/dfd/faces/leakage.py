@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,11 @@ from dfd.core.errors import DfdError
 from dfd.faces.store import FaceStore
 
 TRAINING = ("train", "validation")  # the splits that a training sees: one teaches, the other chooses
+
+
+def identity_of(key: str) -> str:
+    """Whom the photo with this key shows: its folder's name; a photo in none is its own."""
+    return PurePosixPath(key).parent.name or PurePosixPath(key).stem
 
 
 def trained_on(recognizer: str, settings: Mapping) -> dict[str, str]:

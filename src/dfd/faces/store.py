@@ -1,10 +1,11 @@
 """The face store: encoded context crops in HDF5, and an index with one row per photo found in Parquet."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -54,15 +55,17 @@ class FaceWriter:
 class FaceStore:
     """A data set's faces, read lazily; every image that leaves is RGB float32 in [0, 1], (N, 3, H, W).
 
-    path: the .h5 file, its index beside it as .parquet. Raises DfdError where either is missing or no face store.
+    path: the .h5 file, its index beside it as .parquet. opened: both, of a store that has no files: path is its name, and
+    it lasts while the file is open. Raises DfdError where either is missing or no face store.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, opened: tuple[h5py.File, pd.DataFrame] | None = None):
         self.path = Path(path)
         self.name = self.path.stem
+        self._file, self._process = opened[0] if opened else None, os.getpid()  # that opened it
         try:
-            self.index = pd.read_parquet(self.path.with_suffix(".parquet"))
-            with h5py.File(self.path) as file:
+            self.index = opened[1] if opened else pd.read_parquet(self.path.with_suffix(".parquet"))
+            with contextlib.nullcontext(opened[0]) if opened else h5py.File(self.path) as file:
                 self.attributes = {name: value for name, value in file.attrs.items()}
                 self.size = int(file.attrs["size"])
                 self.context = float(file.attrs["context"])
@@ -73,8 +76,12 @@ class FaceStore:
             raise DfdError(
                 f"{self.path}: not a face store ({error}); run `dvc repro preprocess@{self.name}`"
             ) from error
-        self._file: h5py.File | None = None
-        self._process = 0  # that opened it
+        # A kill between the writing of the two leaves one from before. Older indexes do not say whose they are.
+        digest = _digest(self.offsets, self.attributes)
+        if self.index.attrs.get("store", digest) != digest:
+            raise DfdError(
+                f"{self.path}: its index {self.name}.parquet is of another; run `dvc repro -f preprocess@{self.name}`"
+            )
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -85,10 +92,7 @@ class FaceStore:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the keys, the crops' sizes and the attributes: what a template store must match."""
-        digest = hashlib.sha256("\n".join(self.faces["key"]).encode())
-        digest.update(self.offsets.tobytes())
-        digest.update(json.dumps({k: str(v) for k, v in sorted(self.attributes.items())}).encode())
-        return digest.hexdigest()
+        return _digest(self.offsets, self.attributes, "\n".join(self.faces["key"]))
 
     def rows(self, split: str) -> np.ndarray:
         """The rows of a split (`train`, `validation`, `test`)."""
@@ -104,14 +108,15 @@ class FaceStore:
         """The context crops of `rows`, (N, 3, S, S) in [0, 1]."""
         return self._decoded(rows).float() / 255
 
-    def _decoded(self, rows: Sequence[int]) -> torch.Tensor:
+    def encoded(self, rows: Sequence[int]) -> list[bytes]:
+        """The context crops of `rows` as they are stored, JPEG."""
         if self._file is None or self._process != os.getpid():  # a loader worker, forked or spawned, opens its own
             self._file, self._process = h5py.File(self.path), os.getpid()
         data = self._file["crops"]
-        decoded = [
-            np.asarray(Image.open(io.BytesIO(data[self.offsets[row] : self.offsets[row + 1]].tobytes())))
-            for row in rows
-        ]
+        return [data[self.offsets[row] : self.offsets[row + 1]].tobytes() for row in rows]
+
+    def _decoded(self, rows: Sequence[int]) -> torch.Tensor:
+        decoded = [np.asarray(Image.open(io.BytesIO(crop))) for crop in self.encoded(rows)]
         return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
 
     def views(self, rows: Sequence[int], size: int | tuple[int, int], matrix: np.ndarray = PLAIN) -> torch.Tensor:
@@ -129,6 +134,16 @@ class FaceStore:
 
 
 def write_index(path: str | Path, index: pd.DataFrame) -> None:
-    """Write the index beside its face store."""
+    """Write the index beside its face store, which is there already, and in the index' attributes whose it is."""
+    with h5py.File(Path(path).with_suffix(".h5")) as file:
+        index.attrs["store"] = _digest(file["offsets"][:], file.attrs)
     with replacing(path) as temporary:
         index.to_parquet(temporary, index=False)
+
+
+def _digest(offsets: np.ndarray, attributes: Mapping, keys: str = "") -> str:
+    """Of the crops' sizes and the attributes of a face store; of the faces' keys too where they are given."""
+    digest = hashlib.sha256(keys.encode())
+    digest.update(offsets.tobytes())
+    digest.update(json.dumps({name: str(value) for name, value in sorted(attributes.items())}).encode())
+    return digest.hexdigest()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import write_table, write_text
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 
 COLUMNS = [
@@ -115,8 +115,6 @@ def _cell(text: str) -> str:
 def write_findings(folder: str | Path, page: str | Path, found: Mapping) -> None:
     """Write findings.csv and findings.md into a folder, and the page of the docs."""
     folder = Path(folder)
-    with replacing(folder / "findings.csv") as temporary:
-        findings_table(found).to_csv(temporary, index=False, float_format="%.6g")
+    write_table(folder / "findings.csv", findings_table(found))
     for path, text in {folder / "findings.md": findings_markdown(found), Path(page): findings_page(found)}.items():
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(path, text)

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from dfd.core.artefacts import replacing, state_sha256
+from dfd.core.artefacts import state_sha256, write_table
 from dfd.decoder.base import Decoder
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.decoder.settings import Decoder as DecoderSettings
 from dfd.faces.examples import Examples, on_device
+from dfd.learning import distributed
 from dfd.learning.losses import ReconstructionLoss, balanced_gain
 from dfd.learning.settings import Loss, TrainDecoder, Variant
 from dfd.learning.training import Conditions, train
@@ -60,8 +61,7 @@ class Learned(NamedTuple):
         self.save_history(Path(folder) / "history.csv")
 
     def save_history(self, path: str | Path) -> None:
-        with replacing(path) as temporary:
-            self.history.to_csv(temporary, index=False, float_format="%.6g")
+        write_table(path, self.history)
 
     def best(self) -> pd.Series:
         """The validation losses of the epoch whose weights were kept."""
@@ -96,7 +96,9 @@ def fresh_decoder(settings: DecoderSettings, training: Examples, validation: Exa
     """A decoder with weights drawn from `seed`, which knows its training data's statistics."""
     torch.manual_seed(seed)
     decoder = build_decoder(settings.architecture, training.targets.shape[1], settings.all_options())
-    decoder.learn_statistics(training, validation)
+    if distributed.rank() == 0:
+        decoder.learn_statistics(training, validation)
+    distributed.share(decoder)
     return decoder.to(memory_format=torch.channels_last)
 
 
@@ -150,13 +152,16 @@ def learn(
     training, validation = learning_examples(templates, decoder.size, conditions.memory_gb)
     learning = fresh_decoder(decoder, training, validation, conditions.seed)
     balanced = loss.takes_features and loss.features == "balanced"
-    gain = balanced_gain(networks.perceptual, sample(training, device)) if balanced else 1.0
+    gain = 1.0
+    if balanced:
+        gain = distributed.from_first(lambda: balanced_gain(networks.perceptual, sample(training, device)))
     terms = ReconstructionLoss(
         networks.perceptual, loss.weights(), gain, loss.perceptual_share, networks.identity, networks.white_box
     )
     config = rebuilt_from(decoder, training)
     seen = [networks.perceptual] * loss.takes_features + [networks.identity] * (networks.identity is not None)
     decides = {"decoder": config, "loss": loss.model_dump(), "gain": gain, "settings": settings.model_dump()}
-    mark = stamp(training, validation, seen, conditions, decides | {"white_box": networks.white_box})
+    decides |= {"white_box": networks.white_box}
+    mark = distributed.from_first(lambda: stamp(training, validation, seen, conditions, decides))
     history = train(learning, terms, training, validation, settings, conditions, checkpoint, mark, betas=BETAS)
     return Learned(learning, config, history, gain, training, validation)

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dfd.core.rows import Rows
+from dfd.templates.linear import deviation, mean
+
 
 class Softmax(nn.Module):
     """Cross-entropy of a linear classifier; targets are labels (B,)."""
@@ -45,11 +48,11 @@ class ArcFace(nn.Module):
 class Distil(nn.Module):
     """Squared error of a linear head against a teacher's standardised templates (B, T), averaged over T."""
 
-    def __init__(self, dimension: int, teacher: torch.Tensor):
+    def __init__(self, dimension: int, teacher: torch.Tensor | Rows):
         super().__init__()
         self.head = nn.Linear(dimension, teacher.shape[1])
-        self.register_buffer("mean", teacher.mean(0))
-        self.register_buffer("std", (teacher - teacher.mean(0)).square().mean().sqrt())
+        self.register_buffer("mean", mean(teacher))
+        self.register_buffer("std", deviation(teacher))
 
     def forward(self, templates: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return (self.head(templates) - (targets - self.mean) / self.std).square().mean(1)

@@ -13,6 +13,7 @@ from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples, on_device
 from dfd.faces.store import FaceStore
+from dfd.learning import distributed
 from dfd.learning.objectives import Triplet
 from dfd.learning.settings import RecognizerTraining
 from dfd.learning.training import Conditions
@@ -31,11 +32,14 @@ def train_recognizer(
 ) -> pd.DataFrame:
     """Train `recognizer` in place and return the history: `phase`, `epoch` (from 1), `loss` (the epoch's mean).
 
-    Adam; the learning rate goes up and down to zero once per phase. Raises DfdError where a triplet phase finds no
-    identity with two faces.
+    Adam; the learning rate goes up and down to zero once per phase. Of several processes (`dfd.learning.distributed`)
+    each compares in a triplet phase the faces of its own share. Raises DfdError where that finds no identity with two
+    faces.
     """
     device, precision, seed, _ = conditions
     batch_size, learning_rate = settings.batch_size, settings.learning_rate
+    process, processes = distributed.rank(), distributed.size()
+    distributed.refuse_small(batch_size, len(examples.rows), "train_recognizer")
     recognizer.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
     phases = [("objective", objective.to(device), settings.epochs)]
     if settings.triplet_epochs:
@@ -53,19 +57,23 @@ def train_recognizer(
             start = time.perf_counter()
             torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch)
             order = examples.shuffled() if phase == "objective" else grouped_order(examples.targets, len(examples.rows))
+            if process:  # it has the same order, but dropout of its own
+                torch.manual_seed(seed * 10_000 + 1000 * len(phase) + epoch + (process << 40))
             total, seen = 0.0, 0
-            progress = tqdm(
-                examples.batches(order, batch_size), f"{phase} {epoch}/{count}", steps, leave=False, disable=None
-            )
+            batches = examples.batches(order, batch_size, process, processes)
+            progress = tqdm(batches, f"{phase} {epoch}/{count}", steps, leave=False, disable=None)
             for _, targets, images in progress:
                 with autocast(device, precision):
                     templates = recognizer(on_device(images, device))
                 losses = criterion(templates.float(), targets.to(device))
                 optimizer.zero_grad()
                 losses.mean().backward()
+                distributed.average(parameters, len(losses))
                 optimizer.step()
                 scheduler.step()
                 total, seen = total + float(losses.detach().sum()), seen + len(losses)
+            distributed.share(recognizer, criterion)
+            total, seen = (sum(part) for part in zip(*distributed.gathered((total, seen)), strict=True))
             history.append({"phase": phase, "epoch": epoch, "loss": total / seen})
             log.info("%s %d: loss %.4f, %.0f faces/s", phase, epoch, total / seen, seen / (time.perf_counter() - start))
     recognizer.eval().requires_grad_(False)
@@ -87,7 +95,15 @@ def grouped_order(labels: torch.Tensor, photos: int) -> torch.Tensor:
 
 
 def identity_labels(faces: FaceStore, rows: np.ndarray) -> torch.Tensor:
-    """Labels (N,) of all faces of a store: 0, 1, … for the identities among `rows`, in alphabetical order, else −1."""
+    """Labels (N,) of all faces of a store: 0, 1, … for the identities among `rows`, in alphabetical order, else −1.
+
+    Raises DfdError where nobody has two faces among `rows`, from which alone it can be learned what tells people apart.
+    """
+    if not len(_several(faces.identities(rows))):
+        raise DfdError(
+            f"{faces.path}: none of its people has two photos to learn from, which a recognizer's objectives softmax and "
+            "arcface need; name another `dataset`, or `objective: distil`"
+        )
     known = {identity: label for label, identity in enumerate(np.unique(faces.identities(rows)))}
     return torch.tensor([known.get(identity, -1) for identity in faces.identities(np.arange(len(faces)))])
 

@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from dfd.core.settings import Count, NonNegative, Positive, Settings
+from dfd.core.settings import Batch, LearningRate, NonNegative, Processes, Rounds, Settings, Unique
 
 PERCEPTUAL = ("perceptual", "local_perceptual")  # the terms of Eq. 2 that need φ
+ArcFaceMargin = Annotated[float, Field(ge=0, le=1.57)]  # radians
+ArcFaceScale = Annotated[float, Field(ge=1, le=1000)]
 
 
 class Variant(Settings):
@@ -31,7 +33,7 @@ class Loss(Settings):
     local_perceptual: NonNegative
     chroma: NonNegative
     identity: NonNegative
-    perceptual_share: Annotated[float, Field(gt=0, le=1)]
+    perceptual_share: Annotated[float, Field(ge=0.01, le=1)]
     features: Literal["balanced", "raw"]
 
     def weights(self) -> dict[str, float]:
@@ -52,7 +54,7 @@ class Loss(Settings):
 class LossTerms(Settings):
     """A part of the losses: a row of Table 1."""
 
-    terms: Annotated[list[Literal["pixel", "gradient", "perceptual"]], Field(min_length=1)]
+    terms: Annotated[list[Literal["pixel", "gradient", "perceptual"]], Field(min_length=1), Unique]
     local: bool
 
     def applied_to(self, loss: Loss) -> Loss:
@@ -67,24 +69,25 @@ class LossTerms(Settings):
 
 
 class TrainDecoder(Settings):
-    epochs: Count
-    patience: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
+    epochs: Rounds
+    patience: Rounds
+    batch_size: Batch
+    learning_rate: LearningRate
     weight_decay: NonNegative
     schedule: Literal["one-cycle", "constant", "halving"]
-    averaging: Annotated[float, Field(ge=0, lt=1)]
+    averaging: Annotated[float, Field(ge=0, le=0.99999)]
     clip: NonNegative
+    processes: Processes = 1
 
 
 class CompetitorTraining(Settings):
     """How a competitor was published to learn (`dfd.learning.phases`)."""
 
-    perceptual_epochs: Annotated[int, Field(ge=0)] = 0
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
-    perceptual_learning_rate: Positive | None = None
-    beta1: Annotated[float, Field(ge=0, lt=1)]
+    perceptual_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
+    batch_size: Batch
+    learning_rate: LearningRate
+    perceptual_learning_rate: LearningRate | None = None
+    beta1: Annotated[float, Field(ge=0, le=0.9999)]
     schedule: Literal["one-cycle", "constant", "halving"]
 
     def refuse_unfit(self, phases: Sequence[str], epochs: int) -> None:
@@ -120,13 +123,13 @@ class RecognizerTraining(Settings):
     """How a recognizer learns from a data set's faces."""
 
     objective: Literal["softmax", "arcface", "distil"]
-    margin: NonNegative
-    arcface_scale: Positive
-    epochs: Count
-    triplet_epochs: Annotated[int, Field(ge=0)]
-    triplet_margin: Positive
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
+    margin: ArcFaceMargin
+    arcface_scale: ArcFaceScale
+    epochs: Rounds
+    triplet_epochs: Annotated[int, Field(ge=0, le=100_000)]
+    triplet_margin: Annotated[float, Field(gt=0, le=4)]  # squared distances of normalised templates end at 4
+    batch_size: Batch
+    learning_rate: LearningRate
 
     @model_validator(mode="after")
     def _triplets_have_labels(self):
@@ -140,3 +143,4 @@ class TrainRecognizer(RecognizerTraining):
 
     dataset: str
     teacher: str
+    processes: Processes = 1

@@ -18,6 +18,7 @@ from dfd.core.artefacts import replacing
 from dfd.core.devices import autocast
 from dfd.core.errors import DfdError
 from dfd.faces.examples import Examples, on_device
+from dfd.learning import distributed
 from dfd.learning.settings import TrainDecoder
 
 log = logging.getLogger(__name__)
@@ -61,11 +62,14 @@ def train(
     epochs. weight_decay: of matrices and kernels, not of biases and norms. averaging: the share of the old in the running
     mean of the weights (less at first), which alone is validated and kept; 0: the weights themselves. clip: the gradient's greatest norm
     for a loss in squared grey levels, over 255²: as if images and loss were in [0, 1]; 0: unlimited. A killed training
-    goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Raises
+    goes on from `checkpoint`, if that carries the same `stamp`, and ends with the weights of an uninterrupted one. Of
+    several processes (`dfd.learning.distributed`) each calls this with the same arguments, and ends with the same. Raises
     DfdError where no epoch has a finite validation loss.
     """
     device, precision, seed, _ = conditions
     epochs, batch_size, learning_rate = settings.epochs, settings.batch_size, settings.learning_rate
+    process, processes = distributed.rank(), distributed.size()
+    distributed.refuse_small(batch_size, len(training.rows), "train_decoder")
     decoder.to(device, memory_format=torch.channels_last)
     groups = [
         {"params": [weight for weight in decoder.parameters() if (weight.ndim > 1) == decays], "weight_decay": decay}
@@ -97,10 +101,13 @@ def train(
         torch.manual_seed(
             seed * 10_000 + epoch
         )  # dropout and order depend on the epoch alone: a resumed run repeats them
+        order = training.shuffled()
+        if process:  # it has the same order, but dropout and noise of its own
+            torch.manual_seed(seed * 10_000 + epoch + (process << 40))
         decoder.train()
         sums = _Sums()
         progress = tqdm(
-            training.batches(training.shuffled(), batch_size),
+            training.batches(order, batch_size, process, processes),
             f"epoch {epoch}/{epochs}",
             steps,
             leave=False,
@@ -113,6 +120,7 @@ def train(
             total = loss.total(terms)
             optimizer.zero_grad()
             total.backward()
+            distributed.average(decoder.parameters(), len(templates))
             if settings.clip:
                 nn.utils.clip_grad_norm_(decoder.parameters(), 255**2 * settings.clip)
             optimizer.step()
@@ -121,6 +129,7 @@ def train(
             if scheduler:
                 scheduler.step()
             sums.add(terms, total)
+        distributed.share(decoder, average)
         history.append({"epoch": epoch, "split": "train"} | sums.means())
         torch.manual_seed(seed)  # what a loss draws at random is the same for every epoch's validation
         history.append({"epoch": epoch, "split": "validation"} | _validate(
@@ -133,7 +142,8 @@ def train(
             "epoch %d: training loss %.4g, validation loss %.4g, %.0f faces/s",
             epoch, history[-2]["total"], current, len(training.rows) / (time.perf_counter() - start),
         )  # fmt: skip
-        _save_checkpoint(checkpoint, stamp, parts, history, best)
+        if process == 0:
+            _save_checkpoint(checkpoint, stamp, parts, history, best)
     if not best["epoch"]:
         raise DfdError("train_decoder: no epoch had a finite validation loss; lower learning_rate")
     decoder.load_state_dict(best["state"])
@@ -165,7 +175,8 @@ def _validate(
 ) -> dict[str, float]:
     decoder.eval()
     sums = _Sums()
-    for _, templates, images in examples.batches(torch.arange(len(examples)), batch_size):
+    process, processes = distributed.rank(), distributed.size()
+    for _, templates, images in examples.batches(torch.arange(len(examples)), batch_size, process, processes):
         with autocast(device, precision):
             templates = templates.to(device)
             terms = loss.terms(decoder(templates).float(), on_device(images, device), templates)
@@ -174,7 +185,7 @@ def _validate(
 
 
 class _Sums:
-    """Means over all images that a term saw in an epoch, whatever the batches' sizes."""
+    """Means over all images that a term saw in an epoch, in all processes, whatever the batches' sizes."""
 
     def __init__(self):
         self.sums, self.counts = {}, {}
@@ -186,7 +197,9 @@ class _Sums:
             self.counts[name] = self.counts.get(name, 0) + len(values)
 
     def means(self) -> dict[str, float]:
-        return {name: float(value) / self.counts[name] for name, value in self.sums.items()}
+        own = {name: (float(value), self.counts[name]) for name, value in self.sums.items()}
+        every = [part for part in distributed.gathered(own) if part]  # a process may have had no validation face
+        return {name: sum(p[name][0] for p in every) / sum(p[name][1] for p in every) for name in every[0]}
 
 
 def _save_checkpoint(path: Path, stamp: str, parts: dict, history: list[dict], best: dict) -> None:

@@ -63,8 +63,8 @@ def unit(templates: np.ndarray) -> np.ndarray:
     return templates / np.where(norms > 0, norms, 1)
 
 
-class Curve:
-    """The steps of a ROC, and whose pairs they accept, so that identities can be weighed anew for each replicate.
+class Steps:
+    """The steps of a ROC, one per distinct score, and how many pairs each accepts.
 
     thresholds: (S,) inf, then the distinct scores, falling. n_false, n_true: (S,) impostor and genuine pairs accepted.
     """
@@ -78,44 +78,27 @@ class Curve:
         for name, present in (("genuine", genuine.any()), ("impostor", not genuine.all())):
             if not present:
                 raise ValueError(f"no {name} pairs among {len(scores)} pairs: verification needs genuine and impostors")
-        # Codes without gaps: the bootstrap draws among the identities that occur.
-        occurs = (np.bincount(first, minlength=second.max() + 1) + np.bincount(second, minlength=first.max() + 1)) > 0
-        codes = np.cumsum(occurs, dtype=np.int32) - 1
-        self.n_identities = int(occurs.sum())
-        true, false = np.flatnonzero(genuine), np.flatnonzero(~genuine)
-        true, false = true[np.argsort(-scores[true])], false[np.argsort(-scores[false])]
-        self.true_identity = codes[first[true]]
-        self.false_first, self.false_second = codes[first[false]], codes[second[false]]
-        self.thresholds = np.append(np.unique(scores), np.float32(np.inf))[::-1]
-        self.n_false, self.n_true = (_reaching(scores[order], self.thresholds) for order in (false, true))
+        # Sorted once, and dropped before what takes as much: of 87 million scores each copy is 0.35 GB.
+        rising = np.sort(scores)
+        new = np.append(True, rising[1:] != rising[:-1])
+        rising = rising[new]
+        lower = np.flatnonzero(new).astype(np.int32)
+        del new
+        reached = np.append(np.int32(len(scores)) - lower, np.int32(0))
+        del lower
+        places = np.searchsorted(rising, np.sort(scores[genuine]))  # of each genuine pair among the distinct scores
+        fewer = np.arange(len(places), -1, -1, dtype=np.int32)
+        n_true = np.repeat(fewer, np.diff(places, prepend=-1, append=len(rising)))
+        self.thresholds = np.append(rising, rising.dtype.type(np.inf))[::-1]
+        reached -= n_true
+        self.n_false, self.n_true = reached[::-1], n_true[::-1]
         # For the AUC: how many impostor pairs score above each genuine pair, and how many at least as high.
-        step = len(self.thresholds) - 1 - np.searchsorted(self.thresholds[::-1], scores[true])
+        step = len(rising) - places[::-1]
         self.above, self.at_least = self.n_false[step - 1], self.n_false[step]
 
-    def accepted(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weight of the n best impostor pairs (P_impostor + 1,) and genuine pairs (P_genuine + 1,), n = 0, 1, …
-
-        weights: (n_identities,) int32. A genuine pair weighs as much as its identity, an impostor pair the product of
-        both: what occurs in a sample of people who are drawn with replacement.
-        """
-        false = np.zeros(len(self.false_first) + 1, np.int64)
-        first, second = np.empty((2, CUMULATED), np.int32)
-        for start in range(
-            0, len(self.false_first), CUMULATED
-        ):  # blocks that stay in the cache: half the time for millions
-            part = slice(start, min(start + CUMULATED, len(self.false_first)))
-            size = part.stop - start
-            np.take(weights, self.false_first[part], out=first[:size], mode="clip")  # without mode, `out` is copied
-            np.take(weights, self.false_second[part], out=second[:size], mode="clip")
-            sums = false[start + 1 : part.stop + 1]
-            np.cumsum(first[:size] * second[:size], out=sums)
-            sums += false[start]
-        true = np.zeros(len(self.true_identity) + 1, np.int64)
-        np.cumsum(weights[self.true_identity], out=true[1:])
-        return false, true
-
     def unweighted(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.accepted(np.ones(self.n_identities, np.int32))
+        """How many the n best impostor pairs (P_impostor + 1,) and genuine pairs (P_genuine + 1,) are, n = 0, 1, …"""
+        return tuple(np.arange(n[-1] + 1, dtype=np.int32) for n in (self.n_false, self.n_true))
 
     def last_step(self, false: np.ndarray, far: float) -> int:
         """The step with the lowest threshold that accepts no more than `far` of the impostor pairs."""
@@ -163,8 +146,46 @@ class Curve:
         return min(errors(step - 1), errors(step)) / 2
 
     def auc(self, false: np.ndarray, true: np.ndarray) -> float:
-        lost = np.diff(true) @ (false[self.above] + false[self.at_least]) / 2
+        lost = np.diff(true) @ (false[self.above].astype(np.int64) + false[self.at_least]) / 2
         return 1 - lost / (float(true[-1]) * float(false[-1]))
+
+
+class Curve(Steps):
+    """A ROC, and whose pairs it accepts, so that identities can be weighed anew for each replicate."""
+
+    def __init__(self, pairs: Pairs):
+        super().__init__(pairs)
+        scores, genuine, first, second = (np.asarray(column) for column in pairs)
+        # Codes without gaps: the bootstrap draws among the identities that occur.
+        occurs = (np.bincount(first, minlength=second.max() + 1) + np.bincount(second, minlength=first.max() + 1)) > 0
+        codes = np.cumsum(occurs, dtype=np.int32) - 1
+        self.n_identities = int(occurs.sum())
+        true, false = np.flatnonzero(genuine), np.flatnonzero(~genuine)
+        true, false = true[np.argsort(-scores[true])], false[np.argsort(-scores[false])]
+        self.true_identity = codes[first[true]]
+        self.false_first, self.false_second = codes[first[false]], codes[second[false]]
+
+    def accepted(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of the n best impostor pairs (P_impostor + 1,) and genuine pairs (P_genuine + 1,), n = 0, 1, …
+
+        weights: (n_identities,) int32. A genuine pair weighs as much as its identity, an impostor pair the product of
+        both: what occurs in a sample of people who are drawn with replacement.
+        """
+        false = np.zeros(len(self.false_first) + 1, np.int64)
+        first, second = np.empty((2, CUMULATED), np.int32)
+        for start in range(
+            0, len(self.false_first), CUMULATED
+        ):  # blocks that stay in the cache: half the time for millions
+            part = slice(start, min(start + CUMULATED, len(self.false_first)))
+            size = part.stop - start
+            np.take(weights, self.false_first[part], out=first[:size], mode="clip")  # without mode, `out` is copied
+            np.take(weights, self.false_second[part], out=second[:size], mode="clip")
+            sums = false[start + 1 : part.stop + 1]
+            np.cumsum(first[:size] * second[:size], out=sums)
+            sums += false[start]
+        true = np.zeros(len(self.true_identity) + 1, np.int64)
+        np.cumsum(weights[self.true_identity], out=true[1:])
+        return false, true
 
     def measures(self, weights: np.ndarray, fars: Sequence[float]) -> list[float]:
         """TAR at each FAR, EER and AUC; NaN where the weights leave no genuine or no impostor pairs."""
@@ -174,19 +195,14 @@ class Curve:
         return [*(self.tar(false, true, far) for far in fars), self.eer(false, true), self.auc(false, true)]
 
 
-def _reaching(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many of the scores, which fall, reach each threshold."""
-    return (len(scores) - np.searchsorted(scores[::-1], thresholds)).astype(np.int32)
-
-
 def roc(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(FAR, TAR, threshold), each (S,), both rates rising from 0 to 1: the ROC's steps, one per distinct score.
 
     The first step has threshold inf and accepts nothing. Raises ValueError without genuine or without impostor pairs,
     as do all functions below.
     """
-    curve = Curve(pairs)
-    return curve.n_false / curve.n_false[-1], curve.n_true / curve.n_true[-1], curve.thresholds
+    steps = Steps(pairs)
+    return steps.n_false / steps.n_false[-1], steps.n_true / steps.n_true[-1], steps.thresholds
 
 
 def roc_table(pairs: Pairs, points: int = 500) -> pd.DataFrame:
@@ -194,12 +210,16 @@ def roc_table(pairs: Pairs, points: int = 500) -> pd.DataFrame:
 
     Of more than `points` steps those remain that come next below `points` values of FAR, evenly spaced in log FAR.
     """
-    far, tar, threshold = roc(pairs)
-    steps = np.flatnonzero((far > 0) & np.isfinite(threshold))
+    every = Steps(pairs)
+    n_false, n_true = every.n_false, every.n_true
+    steps = np.arange(np.searchsorted(n_false, 1), len(n_false), dtype=np.int32)
     if len(steps) > points:
-        wanted = np.geomspace(far[steps[0]], 1, points)
-        steps = np.unique(np.searchsorted(far, wanted, side="right") - 1)
-    return pd.DataFrame({"far": far[steps], "tar": tar[steps], "threshold": threshold[steps]})
+        wanted = np.geomspace(n_false[steps[0]] / n_false[-1], 1, points)
+        # Rates of the steps looked at alone: those of all would take more memory than all else.
+        steps = [bisect_right(n_false, far, key=lambda count: count / n_false[-1]) - 1 for far in wanted]
+        steps = np.unique(steps)
+    rates = {"far": n_false[steps] / n_false[-1], "tar": n_true[steps] / n_true[-1]}
+    return pd.DataFrame(rates | {"threshold": every.thresholds[steps]})
 
 
 def tar_at_far(pairs: Pairs, far: float) -> dict:
@@ -208,7 +228,7 @@ def tar_at_far(pairs: Pairs, far: float) -> dict:
     threshold: the lowest that keeps that FAR; None, with a `threshold_note`, where that is above every score.
     With fewer than 1/far impostor pairs it is the TAR without any false acceptance, and `note` says so.
     """
-    return Curve(pairs).tar_at_far(far)
+    return Steps(pairs).tar_at_far(far)
 
 
 def eer(pairs: Pairs) -> float:
@@ -217,11 +237,11 @@ def eer(pairs: Pairs) -> float:
     Where no step has both equal, it is the midpoint of FMR and FNMR at one of the two steps beside the crossing, the
     one with the smaller sum (FVC2000: Maio et al., PAMI 2002).
     """
-    curve = Curve(pairs)
-    return float(curve.eer(*curve.unweighted()))
+    steps = Steps(pairs)
+    return float(steps.eer(*steps.unweighted()))
 
 
 def auc(pairs: Pairs) -> float:
     """The area under the ROC, in [0, 1]: how often a genuine pair outscores an impostor pair, a tie counting half."""
-    curve = Curve(pairs)
-    return float(curve.auc(*curve.unweighted()))
+    steps = Steps(pairs)
+    return float(steps.auc(*steps.unweighted()))

@@ -25,7 +25,7 @@ DATASETS = {
     "lfw": lambda settings, seed: public.lfw_photos(settings.path),
     "vggface2": lambda settings, seed: public.vggface2_photos(settings.path),
     "celeba": lambda settings, seed: public.celeba_photos(settings.path, settings.identities),
-    "celeba-hq": lambda settings, seed: public.celeba_photos(settings.path, settings.identities),
+    "celeba-hq": lambda settings, seed: public.celeba_photos(settings.path, settings.identities, settings.mapping),
 }
 
 # source -> settings -> {`<identity>/<file>` or identity: `male` or `female`}, from the file `attributes`
@@ -34,7 +34,7 @@ GENDERS = {
     "lfw": lambda settings: public.lfw_genders(settings.attributes),
     "vggface2": lambda settings: public.vggface2_genders(settings.attributes),
     "celeba": lambda settings: public.celeba_genders(settings.attributes, settings.identities),
-    "celeba-hq": lambda settings: public.celeba_genders(settings.attributes, settings.identities),
+    "celeba-hq": lambda settings: public.celeba_genders(settings.attributes, settings.identities, settings.mapping),
 }
 
 

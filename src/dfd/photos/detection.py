@@ -9,6 +9,7 @@ from PIL import Image
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.packages import package_file
+from dfd.photos.cascade import find_faces
 
 MAX_SIDE = 2048  # pixels: a strip of a photo is not enlarged beyond this
 
@@ -36,10 +37,16 @@ class Detector:
     """
 
     def __init__(self, sides: tuple[int, int], min_face: float, device: torch.device):
+        if device.type == "mps":  # which lacks operations that MTCNN is made of
+            device = torch.device("cpu")
         self.sides = sides
         self.min_face = min_face
+        self.device = device
         # Channels last: faster on a CPU (benchmarks/speed.py), where max-pooling is much of its time otherwise.
         self.network = facenet_pytorch.MTCNN(keep_all=True, device=device).to(memory_format=torch.channels_last)
+
+    def __reduce__(self) -> tuple:
+        return Detector, (self.sides, self.min_face, self.device)
 
     @staticmethod
     def weights_sha256() -> str:
@@ -56,9 +63,8 @@ class Detector:
             batch = np.stack([np.asarray(photos[i].resize(size, Image.Resampling.BILINEAR)) for i in members])
             # Just below 1: MTCNN fails where rounding makes the smallest face larger than the photo.
             self.network.min_face_size = min(self.min_face, 0.9999) * min(size)
-            for index, faces in zip(
-                members, zip(*self.network.detect(batch, landmarks=True), strict=True), strict=True
-            ):
+            pixels = torch.from_numpy(batch).to(self.network.device)
+            for index, faces in zip(members, find_faces(self.network, pixels), strict=True):
                 found[index] = _detections(*faces, scale=np.divide(photos[index].size, size))
         return found
 
@@ -68,13 +74,13 @@ class Detector:
         return tuple(max(24, round(side * scale)) for side in photo.size)
 
 
-def _detections(boxes, probabilities, landmarks, scale: np.ndarray) -> Detections:
-    if boxes is None:  # MTCNN returns None for a photo without a face, and object arrays otherwise
-        return Detections(*(np.empty(shape, np.float32) for shape in ((0, 4), (0,), (0, 5, 2))))
+def _detections(boxes: torch.Tensor, landmarks: torch.Tensor, scale: np.ndarray) -> Detections:
+    boxes, landmarks = boxes.numpy(), landmarks.numpy()
+    order = np.argsort((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))[::-1]
     return Detections(
-        (boxes.astype(np.float32) * np.tile(scale, 2)).astype(np.float32),
-        probabilities.astype(np.float32),
-        (landmarks.astype(np.float32) * scale).astype(np.float32),
+        (boxes[order, :4] * np.tile(scale, 2)).astype(np.float32),
+        boxes[order, 4],
+        (landmarks[order] * scale).astype(np.float32),
     )
 
 

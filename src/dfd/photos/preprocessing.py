@@ -1,9 +1,12 @@
 """From an archive of photos to a face store: decode, detect, choose, align, crop; every photo is accounted for."""
 
 import hashlib
+import json
+import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,13 +16,19 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
-from dfd.faces.geometry import GEOMETRIES, crop, inside
+from dfd.core.shards import NOT_SHARED, Shard, Sharing, in_shards
+from dfd.faces.geometry import crop, inside
+from dfd.faces.leakage import identity_of
 from dfd.faces.store import FaceWriter, encode_crop, write_index
 from dfd.photos.archives import read_photos
 from dfd.photos.decoding import Rejected, decode_photo
-from dfd.photos.detection import SELECTIONS, Detections, Detector
+from dfd.photos.detection import Detector
+from dfd.photos.placing import windows
 
-BATCH = 64  # photos detected at once
+log = logging.getLogger(__name__)
+
+BATCH = 64  # photos detected at once, and of a shard: a killed run has at most some of these to do again
+BATCH_BYTES = 32_000_000  # of a shard's photos as they come, beyond the last one
 BATCH_PIXELS = 64_000_000  # of decoded photos held at once, beyond the last one
 
 
@@ -34,9 +43,21 @@ def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
     return split  # draw lies in the rounding error below 1
 
 
-def preprocess(
-    archive: str | Path,
-    store: str | Path,
+def preprocess(archive: str | Path, store: str | Path, **settings) -> pd.DataFrame:
+    """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
+
+    settings: as of `find_faces`, which also raises DfdError if no photo holds a face.
+    """
+    with replacing(store) as temporary, h5py.File(temporary, "w") as file:
+        index = find_faces(read_photos(archive), str(archive), file, **settings)
+    write_index(Path(store).with_suffix(".parquet"), index)
+    return index
+
+
+def find_faces(
+    photos: Iterable[tuple[str, bytes]],
+    name: str,
+    file: h5py.File,
     *,
     detector: Detector,
     shares: Mapping[str, float],
@@ -49,14 +70,19 @@ def preprocess(
     min_probability: float,
     max_megapixels: float,
     min_side: int,
+    background: str = "white",
     genders: Mapping[str, str] | None = None,
     kept_for_test: Collection[str] = (),
+    window: str | None = None,
+    places: Mapping[str, np.ndarray] | None = None,
+    sharing: Sharing = NOT_SHARED,
 ) -> pd.DataFrame:
-    """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
+    """Write the faces of photos, (key, bytes) as `read_photos` gives them, into an open face store; return its index.
 
-    size: pixels of the plain view's side; context: the stored crop's side in windows. The identity of a photo is its
-    folder's name (a photo at the top is its own identity); genders: by photo or by identity, of those that are known;
-    kept_for_test: identities of the split `test`, whatever their draw.
+    name: of the photos as a whole, for messages. size: pixels of the plain view's side; context: the stored crop's side in
+    windows. The identity of a photo is its folder's name (a photo at the top is its own identity); genders: by photo or by
+    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw; window, places:
+    see `placing.windows`. Neither `sharing` nor a kill shows in what is written.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
@@ -68,27 +94,43 @@ def preprocess(
         "detector": "mtcnn",
         "detector_sha256": detector.weights_sha256(),
     }
-    with replacing(store) as temporary:
-        with h5py.File(temporary, "w") as file:
-            writer = FaceWriter(file)
-            for batch in _batches(
-                _described(archive, shares, seed, genders or {}, kept_for_test), max_megapixels, min_side
-            ):
-                good = [(row, image) for row, image in batch if image is not None]
-                for (row, image), faces in zip(good, detector.detect([image for _, image in good]), strict=True):
-                    chosen = _choose(row, faces.at_least(min_probability), image, select)
-                    if chosen is None:
-                        continue
-                    window = GEOMETRIES[geometry](*chosen)
-                    row["window"] = window.ravel().tolist()
-                    row["inside"] = inside(window, image.size)
-                    row["row"] = writer.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
-                rows += [row for row, _ in batch]
-            writer.close(attributes)
-        index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        if index["row"].notna().sum() == 0:
-            raise DfdError(f"{archive}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
-    write_index(Path(store).with_suffix(".parquet"), index)
+    if window or places:
+        attributes |= {"detector": f"none: {f'crops, {window}' if window else 'listed'}", "detector_sha256": ""}
+    settings = {
+        "geometry": geometry,
+        "size": size,
+        "context": context,
+        "fill": fill,
+        "select": select,
+        "min_probability": min_probability,
+        "max_megapixels": max_megapixels,
+        "min_side": min_side,
+        "background": background,
+        "window": window,
+    }
+    listed = places and {key: place.tolist() for key, place in places.items()}
+    decides = [settings, listed, attributes["detector_sha256"], detector.sides, detector.min_face, detector.device.type]
+
+    def stamp(shard: list[dict]) -> str:
+        photos = [(row["key"], row["sha256"]) for row in shard]
+        return hashlib.sha256(json.dumps([decides, photos]).encode()).hexdigest()
+
+    photos = tqdm(photos, desc=f"faces of {name}", unit=" photos", disable=None)
+    described = _described(photos, shares, seed, genders or {}, kept_for_test)
+    work = partial(_cropped, detector=detector, places=places, **settings)
+    writer = FaceWriter(file)
+    for shard, done in in_shards(work, _shards(described), sharing, stamp):
+        crops = iter(np.split(done["crops"], done["ends"][:-1]))
+        for row, seen in zip(shard, json.loads(done["seen"].tobytes()), strict=True):
+            del row["data"]
+            rows.append(row | seen | ({"row": writer.append(next(crops).tobytes())} if "window" in seen else {}))
+    writer.close(attributes)
+    index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    if index["row"].notna().sum() == 0:
+        raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
+    tight = sum(row.get("tight", False) for row in rows)
+    if tight > len(rows) / 2:
+        log.info("%d of %d photos look like crops of faces: see `detect: false` in docs/extending.md", tight, len(rows))
     return index
 
 
@@ -109,15 +151,53 @@ COLUMNS = {
 }
 
 
+def _shards(rows: Iterator[dict]) -> Iterator[list[dict]]:
+    """Rows of photos that are worked on together, whatever the number of processes."""
+    shard, size = [], 0
+    for row in rows:
+        shard.append(row)
+        size += len(row["data"])
+        if len(shard) == BATCH or size >= BATCH_BYTES:
+            yield shard
+            shard, size = [], 0
+    if shard:
+        yield shard
+
+
+def _cropped(
+    rows: list[dict], *, detector: Detector, places: Mapping[str, np.ndarray] | None, size: int, context: float, fill: str,
+    max_megapixels: float, min_side: int, background: str, **placing,
+) -> Shard:  # fmt: skip
+    """What is seen in the photos of rows. seen: JSON, a dictionary for each photo that goes into its row of the index;
+    crops: the encoded crops, one after the other, of those with a `window`; ends: where each ends."""
+    seen: list[dict] = []
+    crops: list[bytes] = []
+    for batch in _batches(rows, max_megapixels, min_side, background):
+        good = [(found, image) for found, image in batch if image is not None]
+        placed = windows(*zip(*good, strict=True), detector, places=places, **placing) if good else []
+        for (found, image), window in zip(good, placed, strict=True):
+            if window is None:
+                continue
+            found["window"] = window.ravel().tolist()
+            found["inside"] = inside(window, image.size)
+            crops.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
+        seen += [found for found, _ in batch]
+    return {
+        "seen": np.frombuffer(json.dumps(seen).encode(), np.uint8),
+        "crops": np.frombuffer(b"".join(crops), np.uint8),
+        "ends": np.cumsum([len(encoded) for encoded in crops], dtype=np.int64),
+    }
+
+
 def find_window(
     photo: Image.Image, detector: Detector, *, geometry: str, select: str, min_probability: float
 ) -> np.ndarray:
     """The window (2, 3) of the face in an upright RGB photo, chosen as `preprocess` does. Raises Rejected: `no-face`."""
     row: dict = {}
-    chosen = _choose(row, detector.detect([photo])[0].at_least(min_probability), photo, select)
-    if chosen is None:
+    (window,) = windows([row], [photo], detector, geometry=geometry, select=select, min_probability=min_probability)
+    if window is None:
         raise Rejected(row["reason"])
-    return GEOMETRIES[geometry](*chosen)
+    return window
 
 
 def summary(index: pd.DataFrame) -> dict:
@@ -140,7 +220,7 @@ def _reasons(index: pd.DataFrame) -> dict[str, int]:
 
 
 def _described(
-    archive: str | Path,
+    photos: Iterable[tuple[str, bytes]],
     shares: Mapping[str, float],
     seed: int,
     genders: Mapping[str, str],
@@ -149,13 +229,13 @@ def _described(
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
     keys: set[str] = set()
-    for name, data in tqdm(read_photos(archive), desc=f"faces of {archive}", unit=" photos", disable=None):
+    for name, data in photos:
         key = name
         while key in keys:
             copies[name] += 1
             key = f"{name}#{copies[name] + 1}"
         keys.add(key)
-        identity = PurePosixPath(name).parent.name or PurePosixPath(name).stem
+        identity = identity_of(name)
         yield {
             "key": key,
             "identity": identity,
@@ -167,33 +247,21 @@ def _described(
 
 
 def _batches(
-    rows: Iterator[dict], max_megapixels: float, min_side: int
+    rows: Iterable[dict], max_megapixels: float, min_side: int, background: str
 ) -> Iterator[list[tuple[dict, Image.Image | None]]]:
-    """Rows with their decoded photos; None, and the reason in the row, for a photo that cannot be one."""
+    """Decoded photos, each with an empty dictionary; None, and in it the reason, for a photo that cannot be one."""
     batch, pixels = [], 0
     for row in rows:
+        found: dict = {"key": row["key"]}
         try:
-            image = decode_photo(row.pop("data"), max_megapixels, min_side)
+            image = decode_photo(row["data"], max_megapixels, min_side, background)
             pixels += image.width * image.height
         except Rejected as rejected:
-            row["reason"] = rejected.reason
+            found["reason"] = rejected.reason
             image = None
-        batch.append((row, image))
-        if len(batch) == BATCH or pixels >= BATCH_PIXELS:
+        batch.append((found, image))
+        if pixels >= BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:
         yield batch
-
-
-def _choose(row: dict, faces: Detections, image: Image.Image, select: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The chosen face's box and landmarks, noted in `row`; None, with a reason, where there is no face."""
-    row["n_faces"] = len(faces.boxes)
-    if len(faces.boxes) == 0:
-        row["reason"] = "no-face"
-        return None
-    best = SELECTIONS[select](faces, image.size)
-    box, landmarks = faces.boxes[best], faces.landmarks[best]
-    row["box"], row["landmarks"] = box.tolist(), landmarks.ravel().tolist()
-    row["probability"] = float(faces.probabilities[best])
-    return box, landmarks

@@ -5,6 +5,7 @@ Photos come as (`<identity>/<file>`, bytes), whatever the archive's own folders;
 
 import csv
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ Photos = Iterator[tuple[str, bytes]]
 LFW = re.compile(r"(?:.*/)?(([^/]+)/\2_\d{4}\.jpg)")
 VGGFACE2 = re.compile(r"(?:.*/)?(n\d{6}/[^/]+\.(?:jpg|jpeg|png))", re.IGNORECASE)
 PHOTO = re.compile(r"[^/]+\.(?:jpg|jpeg|png)", re.IGNORECASE)
+MASKS = "mask-anno/"  # the folder of CelebAMask-HQ's masks
+MAPPING = ["idx", "orig_idx", "orig_file"]  # first line of CelebA-HQ-to-CelebA-mapping.txt
 GENDERS = {"male": "male", "m": "male", "1": "male", "female": "female", "f": "female", "-1": "female"}
 
 
@@ -63,18 +66,18 @@ def vggface2_photos(path: str) -> Photos:
     return _renamed(_existing(path), _layout(VGGFACE2), "n000001/0001_01.jpg")
 
 
-def celeba_photos(path: str, identities: str) -> Photos:
+def celeba_photos(path: str, identities: str, mapping: str | None = None) -> Photos:
     """CelebA (Liu et al., 2015) or CelebA-HQ: photos in one folder, and a file of lines `000001.jpg 2880`.
 
-    A photo that the file lacks is its own identity, `unlisted-<name>`; the log says how many. Raises DfdError where it
+    mapping: of CelebAMask-HQ (Lee et al., 2020), whose masks are no photos: see `celeba_identities`. A photo that the file lacks is its own identity, `unlisted-<name>`; the log says how many. Raises DfdError where it
     lacks all.
     """
-    file, people = _existing(path), celeba_identities(identities)
+    file, people = _existing(path), celeba_identities(identities, mapping)
     listed = unlisted = 0
 
     def named(name: str) -> str | None:
         photo = PurePosixPath(name).name
-        return celeba_name(photo, people) if PHOTO.fullmatch(photo) else None
+        return celeba_name(photo, people) if PHOTO.fullmatch(photo) and MASKS not in name else None
 
     for name, data in _renamed(file, named, "000001.jpg"):
         if PurePosixPath(name).name in people:
@@ -90,14 +93,36 @@ def celeba_photos(path: str, identities: str) -> Photos:
         )
 
 
-def celeba_identities(path: str) -> dict[str, str]:
-    """{photo: identity} of a file like CelebA's identity_CelebA.txt."""
+def celeba_identities(path: str, mapping: str | None = None) -> dict[str, str]:
+    """{photo: identity} of a file like CelebA's identity_CelebA.txt.
+
+    mapping: CelebA-HQ-to-CelebA-mapping.txt, where photos are CelebA-HQ's and the identities CelebA's: lines
+    `0 119613 119614.jpg` say that 0.jpg is CelebA's 119614.jpg.
+    """
     people = {}
     for number, fields in _rows(path):
+        if fields == MAPPING:
+            raise DfdError(
+                f"{path}: says which photo is which; give it as `mapping`, and identity_CelebA.txt as `identities`"
+            )
         if len(fields) != 2 or not PHOTO.fullmatch(fields[0]):
             raise DfdError(f"{path}: line {number} is not a photo and its identity, as in `000001.jpg 2880`")
         people[fields[0]] = fields[1]
-    return people
+    return people if mapping is None else _mapped(people, path, mapping)
+
+
+def _mapped(people: Mapping[str, str], identities: str, mapping: str) -> dict[str, str]:
+    mapped = {}
+    for number, fields in _rows(mapping):
+        if fields == MAPPING:
+            continue
+        if len(fields) != 3 or not fields[0].isdigit() or not PHOTO.fullmatch(fields[2]):
+            raise DfdError(f"{mapping}: line {number} is not a number and CelebA's photo, as in `0 119613 119614.jpg`")
+        if fields[2] in people:
+            mapped[f"{fields[0]}.jpg"] = people[fields[2]]
+    if not mapped:
+        raise DfdError(f"{identities}: names none of the photos in {mapping}; give CelebA's identity_CelebA.txt")
+    return mapped
 
 
 def celeba_name(photo: str, people: Mapping[str, str]) -> str:
@@ -107,7 +132,7 @@ def celeba_name(photo: str, people: Mapping[str, str]) -> str:
 
 def _existing(path: str) -> Path:
     file = Path(path).expanduser()
-    if not file.exists():
+    if not os.path.exists(file):  # False also for a name that no file can have
         raise DfdError(f"{path}: no such file or folder of photos; correct the `path` of its data set")
     return file
 
@@ -158,9 +183,9 @@ def vggface2_genders(path: str) -> dict[str, str]:
     return dict(_gender_columns(path, "Class_ID", "Gender"))
 
 
-def celeba_genders(path: str, identities: str) -> dict[str, str]:
-    """Of CelebA's list_attr_celeba.txt: a count (or none), the attributes' names, and per photo 1 or -1 for each."""
-    people, genders, place = celeba_identities(identities), {}, None
+def celeba_genders(path: str, identities: str, mapping: str | None = None) -> dict[str, str]:
+    """Of CelebA's list_attr_celeba.txt, or CelebAMask-HQ-attribute-anno.txt: a count (or none), the attributes' names, and per photo 1 or -1 for each."""
+    people, genders, place = celeba_identities(identities, mapping), {}, None
     for number, fields in _rows(path):
         if place is None:
             if "Male" in fields:

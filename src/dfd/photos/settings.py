@@ -1,4 +1,4 @@
-"""What sets a data set: where its photos are, and how its people are split."""
+"""What sets a data set: where its photos are, which faces they hold, and how its people are split."""
 
 from typing import Literal
 
@@ -14,6 +14,19 @@ NEEDED = {
     "celeba": {"path": "an archive or a folder of its photos", "identities": "the file that says who they show"},
     "celeba-hq": {"path": "an archive or a folder of its photos", "identities": "the file that says who they show"},
 }
+# source -> what else they use, besides what all do
+OPTIONAL = {
+    "synthetic": set(),
+    "orl": set(),
+    "folder": {"attributes"},
+    "lfw": {"path", "attributes"},
+    "vggface2": {"attributes"},
+    "celeba": {"attributes"},
+    "celeba-hq": {"attributes", "mapping"},
+}
+EVERY = {"source", "split", "select", "detect", "window", "landmarks", "pairs", "test_folds"}
+CROPS = ("dlib", "arcface", "box")  # what photos that are crops of faces may show: the windows of dfd.faces.geometry
+SELECT = {"lfw": "central"}  # source -> of several faces: LFW names the person in the middle
 
 
 class Dataset(Settings):
@@ -21,10 +34,19 @@ class Dataset(Settings):
     faces: Count | None = None
     path: Text | None = None
     identities: Text | None = None
+    mapping: Text | None = None
     attributes: Text | None = None
     pairs: Text | None = None
     test_folds: list[Count] = []
+    select: Literal["largest", "central"] | None = None
+    detect: bool = True
+    window: Literal[CROPS] | None = None
+    landmarks: Text | None = None
     split: dict[Literal["train", "validation", "test"], Share]
+
+    def selected(self, otherwise: str) -> str:
+        """Which of several faces is taken: what the entry says, or what suits its source, or `otherwise`."""
+        return self.select or SELECT.get(self.source, otherwise)
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self):
@@ -33,10 +55,28 @@ class Dataset(Settings):
         return self
 
     @model_validator(mode="after")
-    def _source_has_what_it_needs(self):
-        for name, what in NEEDED.get(self.source, {}).items():
+    def _source_has_what_it_needs_and_no_more(self):
+        needed = NEEDED.get(self.source, {})
+        for name, what in needed.items():
             if getattr(self, name) is None:
                 raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
+        if self.source in OPTIONAL:
+            for name in self.model_fields_set - EVERY - needed.keys() - OPTIONAL[self.source]:
+                raise ValueError(f"`{name}` is of no use to source {self.source}; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _faces_are_found_one_way(self):
+        if self.detect == (self.window is not None):
+            raise ValueError(
+                f"`detect: false` and `window`, what its photos show ({', '.join(CROPS)}), go together: of crops that are faces"
+            )
+        if self.landmarks is not None and not self.detect:
+            raise ValueError(
+                "`landmarks` says where the faces are, and `detect: false` that the photos are faces; keep one"
+            )
+        if self.select is not None and (self.landmarks is not None or not self.detect):
+            raise ValueError("`select` is among detected faces; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,13 @@ def _grown(x: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     return F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else x
 
 
+def _max_pooled(x: torch.Tensor) -> torch.Tensor:
+    """The largest of 3×3, in steps of 2: in channels_last, on a CPU six times as fast (a seventh of the network's time),
+    and back, for the layout decides in which order the convolutions sum."""
+    pooled = F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 3, 2)
+    return pooled.contiguous() if x.is_contiguous() else pooled
+
+
 class DlibResNet(Recognizer):
     """128-d templates of 150×150 images.
 
@@ -51,8 +58,15 @@ class DlibResNet(Recognizer):
     and `block{s}_{b}`, after the block's ReLU; `pool` (256) and `template` (128).
     """
 
-    def __init__(self, size: int = 150, layer: str = "template", tap: str = "block3_3", window: Window = "dlib"):
-        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256, window=window)
+    def __init__(
+        self,
+        size: int = 150,
+        layer: str = "template",
+        tap: str = "block3_3",
+        bgr: bool = False,
+        window: Window = "dlib",
+    ):
+        super().__init__(size, layer, tap, mean=(122.782, 117.001, 104.298), scale=1 / 256, window=window, bgr=bgr)
         self.conv1 = nn.Conv2d(3, 32, 7, stride=2)
         blocks, channels = {}, 32
         for stage, (width, count, down) in enumerate(STAGES, start=1):
@@ -65,7 +79,7 @@ class DlibResNet(Recognizer):
     def _layers(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         x = self.conv1(x)
         yield "conv1", x
-        x = F.max_pool2d(F.relu(x), 3, 2)
+        x = _max_pooled(F.relu(x))
         for name, block in self.blocks.items():
             first = block.conv1(x)
             yield f"conv{name}_3x3", first

@@ -23,8 +23,15 @@ class InceptionResNetV1(Recognizer):
     `last_bn` (512), `template` (last_bn divided by its length); `logits`, from last_bn, with a head.
     """
 
-    def __init__(self, size: int = 160, layer: str = "template", tap: str = "repeat_1", window: Window = "box"):
-        super().__init__(size, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 128, window=window)
+    def __init__(
+        self,
+        size: int = 160,
+        layer: str = "template",
+        tap: str = "repeat_1",
+        bgr: bool = False,
+        window: Window = "box",
+    ):
+        super().__init__(size, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 128, window=window, bgr=bgr)
         # Here, not above: it brings all of torchvision, for which no other recognizer has to wait.
         from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1
 

@@ -60,8 +60,8 @@ class MobileFaceNet(Recognizer):
     Layers: `conv1` and `dw_conv1` (56×48), `block0` … `block14`, `conv2` (7×6), and `template`.
     """
 
-    def __init__(self, layer: str = "template", tap: str = "block0", window: Window = "arcface"):
-        super().__init__(SIZE, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 128, window=window)
+    def __init__(self, layer: str = "template", tap: str = "block0", bgr: bool = False, window: Window = "arcface"):
+        super().__init__(SIZE, layer, tap, mean=(127.5, 127.5, 127.5), scale=1 / 128, window=window, bgr=bgr)
         self.conv1 = Unit(3, 64, 3, 2, 1)
         self.dw_conv1 = Unit(64, 64, 3, 1, 1, groups=64)
         blocks, channels = [], 64

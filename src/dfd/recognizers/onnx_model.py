@@ -16,6 +16,7 @@ from dfd.recognizers.base import Recognizer, Window
 
 log = logging.getLogger(__name__)
 LARGEST = 2**31 - 1  # bytes of a protobuf message
+ALIKE = 1e-2  # relative: templates that differ by less are the same but for rounding, to float16 for one
 SIZE = 112  # pixels, where neither the model nor the options say it
 
 # onnxruntime's name of the input's type -> torch's
@@ -56,12 +57,31 @@ class OnnxRecognizer(Recognizer):
         self.register_buffer("model", torch.empty(0, dtype=torch.uint8))
         self._session, self._session_device = None, None
 
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_session": None}  # which a worker process opens for itself
+
     def check(self) -> None:
         """The preprocessing's shapes; and, where there is a model, that it gives templates of two images."""
         with torch.no_grad():
             self.preprocess(torch.zeros(1, 3, 1, 1))
             if len(self.model):
-                self.embed(torch.rand(2, 3, *self.size, generator=torch.Generator().manual_seed(0)))
+                self._check_batches(torch.rand(2, 3, *self.size, generator=torch.Generator().manual_seed(0)))
+
+    def _check_batches(self, images: torch.Tensor) -> None:
+        """Many a model takes any number of images by its own account, but was made for one: such a one gets one at a time."""
+        if self._batch is not None:
+            self.embed(images)
+            return
+        try:
+            together = self.embed(images)
+        except DfdError:
+            together = None
+        self._batch = 1
+        single = self.embed(images)
+        if together is not None and (together - single).norm() <= ALIKE * single.norm():
+            self._batch = None
+        else:
+            log.info("the ONNX model takes any number of images, but is made for one: it runs on one at a time")
 
     def fit(self, state: dict[str, torch.Tensor]) -> None:
         """Take the model in `state`, and size, layout and layer from it."""

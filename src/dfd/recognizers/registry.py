@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from dfd.core.artefacts import read_module, save_module, state_sha256
 from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
 from dfd.core.packages import package_file
+from dfd.core.vectors import few, refuse_degenerate
 from dfd.recognizers.base import Recognizer
 from dfd.recognizers.dlib_resnet import DlibResNet, read_dlib_weights
 from dfd.recognizers.inception_resnet import InceptionResNetV1, read_facenet_weights
@@ -20,7 +22,14 @@ from dfd.recognizers.keras_vggface import read_keras_resnet50, read_keras_vgg16
 from dfd.recognizers.mobilefacenet import MobileFaceNet
 from dfd.recognizers.onnx_model import OnnxRecognizer, read_onnx
 from dfd.recognizers.precomputed import Precomputed
-from dfd.recognizers.pytorch_files import OXFORD_OPTIONS, read_oxford_resnet50, read_oxford_vgg16, read_state
+from dfd.recognizers.pytorch_files import (
+    OXFORD_OPTIONS,
+    SUFFIXES,
+    read_oxford_resnet50,
+    read_oxford_vgg16,
+    read_state,
+    under_prefix,
+)
 from dfd.recognizers.resnet50 import ResNet50
 from dfd.recognizers.settings import PRECOMPUTED
 from dfd.recognizers.vgg import VGG16
@@ -52,21 +61,20 @@ IMPORTERS: dict[tuple[str, str], Callable[[Path], dict[str, torch.Tensor]]] = {
     ("dlib-resnet", ".dat"): read_dlib_weights,
     ("vgg16", ".h5"): read_keras_vgg16,
     ("vgg16", ".keras"): read_keras_vgg16,
-    ("vgg16", ".pth"): read_oxford_vgg16,
+    **{("vgg16", suffix): read_oxford_vgg16 for suffix in SUFFIXES},
     ("resnet50", ".h5"): read_keras_resnet50,
     ("resnet50", ".keras"): read_keras_resnet50,
-    ("resnet50", ".pth"): read_oxford_resnet50,
-    ("inception-resnet-v1", ".pt"): read_facenet_weights,
-    ("iresnet", ".pth"): read_state,
-    ("iresnet", ".pt"): read_state,
-    ("mobilefacenet", ".ckpt"): read_state,
+    **{("resnet50", suffix): read_oxford_resnet50 for suffix in SUFFIXES},
+    **{("inception-resnet-v1", suffix): read_facenet_weights for suffix in SUFFIXES},
+    **{("iresnet", suffix): read_state for suffix in SUFFIXES},
+    **{("mobilefacenet", suffix): read_state for suffix in SUFFIXES},
     ("onnx", ".onnx"): read_onnx,
 }
 
-RELEASED = ".safetensors"  # of any architecture: a file that this project wrote
+RELEASED = ".safetensors"  # of any architecture: a file that this project wrote, as its header says
 TRIFLES = ("tap", "dropout")  # options that no template depends on
 
-PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set and a file need not hold
+PREPROCESSING = ("mean", "scale", "channels")  # buffers which options set, whatever a file holds
 
 
 def build_recognizer(architecture: str, options: dict) -> Recognizer:
@@ -89,7 +97,7 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
     """
     read = PUBLISHED[weights] if weights in PUBLISHED else _importer(architecture, options, Path(weights).expanduser())
     recognizer = build_recognizer(architecture, options)
-    state = read()
+    state = _state(read, weights, recognizer)
     try:
         recognizer.fit(state)
     except DfdError as error:
@@ -112,15 +120,32 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
                 recognizer.activations(torch.zeros(1, 3, *recognizer.size), ["logits"])
         except (DfdError, RuntimeError) as error:
             raise DfdError(f"import_recognizer: the classifier in {weights} does not fit: {error}") from error
-    unsaid = {} if weights in PUBLISHED else OXFORD_OPTIONS.get((architecture, Path(weights).suffix), {})
+    _refuse_blind(recognizer, weights)
+    unsaid = OXFORD_OPTIONS.get(architecture, {}) if Path(weights).suffix == ".pth" else {}
     if unsaid := {name: value for name, value in unsaid.items() if name not in options}:
         log.warning("%s: such files of Oxford's need the options %s, which are not set", weights, unsaid)
     return recognizer
 
 
+def _state(
+    read: Callable[[], dict[str, torch.Tensor]], weights: str, recognizer: Recognizer
+) -> dict[str, torch.Tensor]:
+    """What a file holds for a recognizer, by its names; whatever a damaged one leads to in its reader is a DfdError."""
+    try:
+        state = read()
+    except DfdError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DfdError(f"{weights}: cannot be read as weights ({reason}); get the file again") from error
+    if names := [name for name, _ in recognizer.named_parameters()]:
+        state = under_prefix(state, names)
+    return {name: tensor for name, tensor in state.items() if name not in PREPROCESSING}
+
+
 def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict[str, torch.Tensor]]:
     """What reads the state in a user's file."""
-    suffixes = [*(suffix for name, suffix in IMPORTERS if name == architecture), RELEASED]
+    suffixes = list(dict.fromkeys([*(suffix for name, suffix in IMPORTERS if name == architecture), RELEASED]))
     if not path.suffix and not path.exists():
         raise DfdError(
             f"import_recognizer: no weights are called {path}; there are {', '.join(PUBLISHED)}, those of "
@@ -130,9 +155,28 @@ def _importer(architecture: str, options: dict, path: Path) -> Callable[[], dict
         raise DfdError(f"{path}: weights of {architecture} are imported from {' or '.join(suffixes)} files")
     if not path.is_file():
         raise DfdError(f"{path}: no such weights file; put it there, or correct the path in `import_recognizer`")
-    if path.suffix == RELEASED:
+    if path.suffix == RELEASED and ((architecture, RELEASED) not in IMPORTERS or _written_here(path)):
         return lambda: _read_released(architecture, options, path)
     return lambda: IMPORTERS[architecture, path.suffix](path)
+
+
+def _written_here(path: Path) -> bool:
+    """Whether a .safetensors file is of this project, by its header; of a damaged one, too, which its reader tells."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "config" in (file.metadata() or {})
+    except SafetensorError:
+        return True
+
+
+def _refuse_blind(recognizer: Recognizer, weights: str) -> None:
+    """Raise DfdError where weights are no finite numbers, or give two images of noise no or equal templates."""
+    state = recognizer.state_dict().items()
+    if broken := [name for name, tensor in state if tensor.is_floating_point() and not tensor.isfinite().all()]:
+        raise DfdError(f"{weights}: damaged, NaN or infinity in {few(broken)}; get the file again")
+    images = torch.rand(2, 3, *recognizer.size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        refuse_degenerate(recognizer.embed(images), None, f"{weights}, shown noise", distinct=True)
 
 
 def _read_released(architecture: str, options: dict, path: Path) -> dict[str, torch.Tensor]:

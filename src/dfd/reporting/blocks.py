@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import write_text
 from dfd.core.errors import DfdError
 from dfd.reporting.tables import markdown_table, quality_table, verification_table, with_interval
 
@@ -25,8 +25,7 @@ def fill(files: Mapping[str, Mapping[str, str]]) -> None:
     """
     texts = {path: _filled(Path(path), blocks) for path, blocks in files.items()}
     for path, text in texts.items():
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 def _filled(path: Path, blocks: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 from PIL import Image
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import write_text
 from dfd.core.errors import DfdError
 
 LARGE = 60_000  # bytes of a PNG, from which on it is inlined as WebP: a photo grid takes a sixth, and looks the same
@@ -47,8 +47,7 @@ def write_page(path: str | Path, title: str, lead: str, chapters: Mapping[str, S
         f'<main id="top">\n<h1>{html.escape(title)}</h1>\n<p class="lead">{html.escape(lead)}</p>\n{body}\n</main>\n'
         f"<script>\n{script}</script>\n</body>\n</html>\n"
     )
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _chapter(number: int, name: str, sections: Sequence[Section]) -> str:

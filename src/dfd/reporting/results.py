@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.artefacts import replacing, write_json
+from dfd.core.artefacts import write_json, write_text
 from dfd.core.errors import DfdError
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.findings.tables import findings_markdown
@@ -126,8 +126,7 @@ def write_results(params: Params, name: str, folder: Path) -> None:
             "## What the paper's text claims, as far as its stages ran",
             findings_markdown(results["findings"]).rstrip(),
         ]
-    with replacing(folder / f"{name}.md") as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_text(folder / f"{name}.md", "\n\n".join(parts) + "\n")
 
 
 def _judged(metrics: dict, attacked: str) -> dict[str, dict]:
@@ -179,7 +178,7 @@ def _adapters(adapters: dict[str, dict]) -> pd.DataFrame:
 def _findings(dataset: str) -> dict | None:
     """The findings on this data set (a checkout has those of another one's run) without the claims that nothing measured."""
     path = Path("metrics/findings.json")
-    claims = json.loads(path.read_text())["claims"] if path.exists() else {}
+    claims = json.loads(path.read_text(encoding="utf-8"))["claims"] if path.exists() else {}
     claims = {
         key: claim for key, claim in claims.items() if claim["dataset"] == dataset and claim["effect"] is not None
     }

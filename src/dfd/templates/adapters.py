@@ -14,6 +14,7 @@ from torch import nn
 
 from dfd.core.artefacts import FORMAT, read_module, save_module
 from dfd.core.errors import DfdError
+from dfd.core.vectors import refuse_degenerate
 from dfd.templates.belonging import Axes
 from dfd.templates.linear import soft_whitening
 
@@ -86,10 +87,10 @@ def fit_adapter(
     until unseen people's templates spread as far as they should. The adapter's config holds n_pairs, n_people, strength
     (λ), and of people whom it was not fitted on: cosine (of mapped and true templates; the mean that all share makes it
     high, and lengthening lowers it) and cosine_whitened (the same in `space`). Raises DfdError where `check_pairs`
-    does, and for targets that are not finite or all alike.
+    does, and for targets that are degenerate or all alike.
     """
     check_pairs(source, people)
-    _check("the recognizer's templates", target)
+    refuse_degenerate(target, None, "the recognizer's templates", distinct=True)
     if len(source) != len(target):
         raise DfdError(f"{len(source)} templates of the other system and {len(target)} of the recognizer are no pairs")
     if space is None:
@@ -126,23 +127,14 @@ def fit_adapter(
 
 def check_pairs(source: torch.Tensor, people: np.ndarray) -> None:
     """Raise DfdError where no adapter can be fitted on these templates (N, D) of photos of these people (N,): too few,
-    of one person, not finite, zero, or all alike."""
+    of one person, degenerate, or all alike."""
     if len(source) < FEWEST:
         raise DfdError(f"{len(source)} pairs of templates are too few: an adapter needs {FEWEST} at least")
     if len(np.unique(people)) < 2:
         raise DfdError(
             f"all {len(source)} pairs are of one person: an adapter is fitted on some people and judged on others"
         )
-    _check("the other system's templates", source)
-    if zero := int((source == 0).all(1).sum()):
-        raise DfdError(f"the other system's templates: {zero} of {len(source)} are zero, which is no template")
-
-
-def _check(name: str, templates: torch.Tensor) -> None:
-    if wrong := int((~templates.isfinite()).any(1).sum()):
-        raise DfdError(f"{name}: {wrong} of {len(templates)} hold NaN or infinity")
-    if (templates == templates[0]).all():
-        raise DfdError(f"{name}: all {len(templates)} are the same, which tells nobody from another")
+    refuse_degenerate(source, None, "the other system's templates", distinct=True)
 
 
 def _folds(people: np.ndarray, seed: int) -> np.ndarray:

@@ -5,13 +5,14 @@ another network's. A decoder makes a face of anything. What the training templat
 is unlike them is said, with the most likely cause.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from dfd.templates.files import named_rows
+from dfd.core.rows import Rows
+from dfd.core.vectors import named_rows
 
 # How far beyond 99.8 % of the training templates a template may lie: another camera, other people.
 DISTANCE = (1 / 1.4, 1.6)
@@ -49,8 +50,6 @@ class Doubt(NamedTuple):
 
 
 CAUSES = (
-    "zero",
-    "constant",
     "whole",
     "normalised",
     "unnormalised",
@@ -74,7 +73,7 @@ class Axes(NamedTuple):
         """Templates (N, D) along these axes, (N, K), float64."""
         return (templates.double() - self.mean.double()) @ self.matrix.double()
 
-    def distances(self, templates: torch.Tensor, noise: float = 0.0) -> np.ndarray:
+    def distances(self, templates: torch.Tensor | Rows, noise: float = 0.0) -> np.ndarray:
         """The root mean square of each whitened template (N, D), `restored`, in standard deviations: (N,)."""
         matrix = self.matrix * self.kept(noise).float()
         parts = [((part - self.mean) @ matrix).square().mean(1).sqrt() for part in templates.split(ROWS)]
@@ -115,7 +114,7 @@ class Rounding(NamedTuple):
         return f"{told}, which leaves {100 * left:.3g} % of what differs between them, {effect}"
 
 
-def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
+def statistics(templates: torch.Tensor | Rows, axes: Axes | None) -> dict:
     """What a decoder's header says of its training templates (M, D): numbers by name.
 
     n; norm: mean, sd, and low and high, the quantiles 0.001 and 0.999; distance: such low and high of the whitened
@@ -129,24 +128,17 @@ def statistics(templates: torch.Tensor, axes: Axes | None) -> dict:
 
 
 def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, rounded: Rounding | None) -> list[Doubt]:
-    """What speaks against templates (N, D), finite, being such as a decoder learned from; [] for nothing.
+    """What speaks against templates (N, D), none degenerate, being such as a decoder learned from; [] for nothing.
 
     training: what `statistics` gave. rounded: what `rounding` gave of them.
     """
     norms = np.linalg.norm(templates.astype(np.float64), axis=1)
-    zero = norms == 0
-    constant = ~zero & (np.ptp(templates, axis=1) == 0) & (templates.shape[1] > 1)
-    found = [Doubt("zero", f"{_which(zero)} only zeros")] if zero.any() else []
-    found += [Doubt("constant", f"{_which(constant)} one number only, repeated")] if constant.any() else []
     # Each template once: what is repeated would look like numbers that someone made equal.
-    rows = np.array(
-        sorted({templates[row].tobytes(): row for row in np.flatnonzero(~(zero | constant))[::-1]}.values()), int
-    )
-    if len(rest := templates[rows]):
-        checked = _Checked(rest, norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
-        found += [doubt for doubt in (checked.change(),) if doubt]
-        if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
-            found.append(Doubt("rounded", rounded.told(axes)))
+    rows = np.array(sorted({templates[row].tobytes(): row for row in range(len(templates))[::-1]}.values()), int)
+    checked = _Checked(templates[rows], norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
+    found = [doubt for doubt in (checked.change(),) if doubt]
+    if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
+        found.append(Doubt("rounded", rounded.told(axes)))
     return found
 
 
@@ -319,8 +311,7 @@ def _spread(values: np.ndarray) -> str:
     return f"{values[0]:.3g}" if len(values) == 1 else f"{np.median(values):.3g} ± {values.std():.2g}"
 
 
-def _which(flags: np.ndarray, rows: Sequence[int] | None = None) -> str:
-    """The rows that are flagged, with a verb: `rows 3, 7, 8 and 2 more hold`; counted from 0."""
-    found = np.flatnonzero(flags) if rows is None else np.asarray(rows)[flags]
-    verb = ("hold", "holds") if rows is None else ("lie", "lies")
-    return f"{named_rows(found)} {verb[len(found) == 1]}"
+def _which(flags: np.ndarray, rows: np.ndarray) -> str:
+    """The rows that are flagged, with a verb: `rows 3, 7, 8 and 2 more lie`; counted from 0."""
+    found = rows[flags]
+    return f"{named_rows(found)} lie{'s' * (len(found) == 1)}"

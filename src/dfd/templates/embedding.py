@@ -4,18 +4,27 @@ Templates vary along many axes by less than a thousandth of what they vary along
 is more: it would be read as information by whatever whitens them.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from dfd.core.artefacts import state_sha256
 from dfd.core.devices import exact_convolutions
+from dfd.core.shards import NOT_SHARED, Shard, Sharing, in_shards
+from dfd.core.vectors import refuse_degenerate
 from dfd.faces.geometry import after
 from dfd.faces.store import MIRROR, PLAIN, FaceStore
 from dfd.recognizers.base import Recognizer
 
+DEGENERATE = "the recognizer sees no face, or its weights are damaged"  # before what is wrong with its templates
 BATCH = {"cpu": 8}  # a CPU's cache holds no more of a ResNet's activations; other devices take 256
+
+SHARD = 256  # faces, in whole batches: a killed run has at most some of these to do again
 
 
 def batches(rows: Sequence[int], device: torch.device) -> Iterator[np.ndarray]:
@@ -36,9 +45,14 @@ def embed_images(recognizer: Recognizer, images: torch.Tensor) -> torch.Tensor:
 def embed_views(
     recognizer: Recognizer, faces: FaceStore, rows: Sequence[int], view: np.ndarray = PLAIN
 ) -> torch.Tensor:
-    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once."""
+    """Templates (N, D) of one view of `rows`: the recognizer's window in it, sampled from the stored crops at once.
+
+    Raises DfdError where one is degenerate, naming the face.
+    """
     parts = [embed_crops(recognizer, faces, faces.crops(batch), view) for batch in batches(rows, recognizer.device)]
-    return torch.cat(parts)
+    templates = torch.cat(parts)
+    refuse_degenerate(templates, faces.faces["key"].iloc[rows].tolist(), DEGENERATE)
+    return templates
 
 
 @torch.inference_mode()
@@ -55,19 +69,52 @@ def _embedded(recognizer: Recognizer, embed: Callable, images: torch.Tensor) -> 
         return embed(images.to(recognizer.device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-def embed_faces(recognizer: Recognizer, faces: FaceStore) -> tuple[torch.Tensor, torch.Tensor | None]:
+def embed_faces(
+    recognizer: Recognizer, faces: FaceStore, sharing: Sharing = NOT_SHARED
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
     learns: (N, D) with NaN in the other rows, None where there is no such split.
+
+    Raises DfdError where one is degenerate, naming the face, and where all are the same.
     """
-    plain, mirrored, trains = [], [], np.zeros(len(faces), bool)
+    trains = np.zeros(len(faces), bool)
     trains[faces.rows("train")] = True
+    starts = range(0, len(faces), SHARD)
+    tasks = [(np.arange(len(faces))[start : start + SHARD], trains[start : start + SHARD]) for start in starts]
+    decides = ""
+    if sharing.folder:
+        seen = None if recognizer.seen is None else recognizer.seen.tolist()
+        everything = [recognizer.decides(), state_sha256(recognizer.state_dict()), seen, recognizer.device.type]
+        decides = json.dumps([*everything, faces.fingerprint], sort_keys=True)
+
+    def stamp(task: tuple[np.ndarray, np.ndarray]) -> str:
+        rows, mirrored = task
+        parts = [decides.encode(), rows.tobytes(), mirrored.tobytes(), *faces.encoded(rows)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
     progress = tqdm(total=len(faces), desc=f"templates of {faces.name}", unit=" faces", disable=None)
-    for rows in batches(range(len(faces)), recognizer.device):
+    parts = []
+    for (rows, _), part in in_shards(partial(_embedded_shard, recognizer, faces), tasks, sharing, stamp):
+        parts.append(part)
+        progress.update(len(rows))
+    plain, mirrored = (
+        torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in ("plain", "mirrored")
+    )
+    keys = faces.faces["key"]
+    refuse_degenerate(plain, keys.tolist(), DEGENERATE, distinct=True)
+    refuse_degenerate(mirrored[torch.from_numpy(trains)], keys[trains].tolist(), DEGENERATE)
+    return plain, mirrored if trains.any() else None
+
+
+def _embedded_shard(recognizer: Recognizer, faces: FaceStore, task: tuple[np.ndarray, np.ndarray]) -> Shard:
+    """Templates of rows (n,), and of those mirrored that are marked, NaN for the others: (n, D) each."""
+    plain, mirrored = [], []
+    for part in batches(range(len(task[0])), recognizer.device):
+        rows, marked = (values[part] for values in task)
         crops = faces.crops(rows)
         plain.append(embed_crops(recognizer, faces, crops))
         flipped = torch.full_like(plain[-1], torch.nan)
-        if trains[rows].any():
-            flipped[trains[rows]] = embed_crops(recognizer, faces, crops[trains[rows]], MIRROR)
+        if marked.any():
+            flipped[marked] = embed_crops(recognizer, faces, crops[marked], MIRROR)
         mirrored.append(flipped)
-        progress.update(len(rows))
-    return torch.cat(plain), torch.cat(mirrored) if trains.any() else None
+    return {"plain": torch.cat(plain).numpy(), "mirrored": torch.cat(mirrored).numpy()}

@@ -1,9 +1,12 @@
 """Ridge regression from streamed moments, its strength chosen on held-out data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+
+from dfd.core.errors import DfdError
+from dfd.core.rows import Rows
 
 STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
 
@@ -11,35 +14,54 @@ NOISE = 1e-14  # of the largest variance: what rounding leaves along an axis tha
 ROWS, OUTPUTS = 1 << 15, 1 << 14  # of which float64 copies are held at once
 
 
-def whitening(templates: torch.Tensor, floor: float = NOISE) -> tuple[torch.Tensor, torch.Tensor]:
+def mean(templates: torch.Tensor | Rows) -> torch.Tensor:
+    """The mean (D,) of templates (M, D): of ROWS at a time, in memory or not, and of these means in float64."""
+    return _averaged(templates, lambda part: part.mean(0))
+
+
+def deviation(templates: torch.Tensor | Rows) -> torch.Tensor:
+    """The root of the mean variance of templates (M, D) along an axis, a scalar; averaged like the mean."""
+    centre = mean(templates)
+    return _averaged(templates, lambda part: (part - centre).square().mean()).sqrt()
+
+
+def _averaged(templates: torch.Tensor | Rows, average: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    total, kind = 0, torch.float32
+    for part in templates.split(ROWS):
+        found = average(part)
+        total, kind = total + len(part) * found.double(), found.dtype
+    return (total / len(templates)).to(kind)
+
+
+def whitening(templates: torch.Tensor | Rows, floor: float = NOISE) -> tuple[torch.Tensor, torch.Tensor]:
     """The mean (D,) and the matrix (D, D) with which (e − mean) @ matrix has variance 1 along every principal axis.
 
     Axes come by falling variance of the templates (M, D); those with less than `floor` of the largest become zero.
     """
-    mean, variances, axes = _principal(templates)
+    centre, variances, axes = _principal(templates)
     scales = torch.where(variances > floor * variances.max(), variances.clamp_min(1e-30).rsqrt(), 0)
-    return mean, (axes * scales).to(templates.dtype)
+    return centre, (axes * scales).to(centre.dtype)
 
 
-def soft_whitening(templates: torch.Tensor, floor: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def soft_whitening(templates: torch.Tensor | Rows, floor: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The same, but that an axis of variance v ends with the variance (v / (v + floor · largest))³: small axes count less,
     instead of as much or not at all, and those that do not vary here not at all, whatever others' do. Besides, the
     variances v (D,)."""
-    mean, variances, axes = _principal(templates)
+    centre, variances, axes = _principal(templates)
     floored = variances + (floor * variances.max()).clamp_min(1e-30)
     scales = floored.rsqrt() * variances / floored
-    return mean, (axes * scales).to(templates.dtype), variances.to(templates.dtype)
+    return centre, (axes * scales).to(centre.dtype), variances.to(centre.dtype)
 
 
-def _principal(templates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _principal(templates: torch.Tensor | Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The mean (D,) of templates (M, D), and their variances (D,), falling, and principal axes (D, D), float64."""
-    mean = templates.mean(0)
-    moments = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    centre = mean(templates)
+    moments = torch.zeros(len(centre), len(centre), dtype=torch.float64)
     for part in templates.split(ROWS):  # three million templates are 50 GB: no second copy of them all
-        centred = (part - mean).double()
+        centred = (part - centre).double()
         moments += centred.T @ centred
     variances, axes = torch.linalg.eigh(moments / len(templates))
-    return mean, variances.flip(0).clamp_min(0), axes.flip(1)
+    return centre, variances.flip(0).clamp_min(0), axes.flip(1)
 
 
 class LinearMap(NamedTuple):
@@ -49,7 +71,12 @@ class LinearMap(NamedTuple):
     bias: torch.Tensor
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Map rows (N, D) to (N, K)."""
+        """Map rows (N, D) to (N, K). Raises DfdError for others: of another layer or network than the map was fitted on."""
+        if x.shape[-1] != self.weight.shape[1]:
+            raise DfdError(
+                f"a map of templates of {self.weight.shape[1]} numbers, and these have {x.shape[-1]}: one of the two was made "
+                "with other params; run `dvc repro`"
+            )
         return x @ self.weight.T + self.bias
 
 
@@ -145,8 +172,9 @@ def fit_ridge(
             error = yy - 2 * float(factors @ gains) + float(factors @ errors @ factors)
             r2 = 1 - error / spread if spread > 0 else 0.0
             if best is None or r2 > best[0]:
-                best = (r2, strength, (axes * factors) @ axes.T)
-    r2, strength, solution = best
+                best = (r2, strength, axes, factors)
+    r2, strength, axes, factors = best
+    solution = (axes * factors) @ axes.T
     weight, bias = torch.empty(len(mean_y), len(mean_x)), torch.empty(len(mean_y))
     for part in _blocks(len(mean_y)):
         matrix = (solution @ with_outputs(part)).T

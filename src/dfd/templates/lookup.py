@@ -9,9 +9,8 @@ import torch
 
 from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
+from dfd.core.vectors import few
 from dfd.faces.store import FaceStore
-
-SHOWN = 3  # keys of a note
 
 # What of a key names the photo, where all of it does not: its person's folder and its file, the file, without suffix.
 SHORTER = (
@@ -95,8 +94,3 @@ def _unmatched(keys: pd.Index, faces: FaceStore) -> str:
     if len(unknown := keys.difference(rejected["key"], sort=False)):
         parts.append(f"{len(unknown)} of no photo: {few(unknown)}")
     return f"templates of no face: {'; '.join(parts)}"
-
-
-def few(names: Sequence[str]) -> str:
-    """The first of the names, as words."""
-    return ", ".join(list(names)[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -1,5 +1,6 @@
 """The template store: templates of every face of a data set by one recognizer, in HDF5."""
 
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -8,19 +9,30 @@ import torch
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.rows import Rows, StoredRows
+from dfd.core.vectors import refuse_degenerate
 from dfd.faces.store import FaceStore
+
+LOOKED_AT = 4096  # templates at once
 
 
 class Templates:
     """Templates and mirrored faces' templates, float32 (N, D), row for row with the face store they were made from.
 
     A face without a template has NaN in its row; `mirrored` has NaN outside the training split, and is None where no
-    mirrored face has a template. `known`: which faces have one, bool (N,).
+    mirrored face has a template. Both are tensors or, in a file, `Rows`: `template[rows]` is a tensor either way.
     """
 
-    def __init__(self, faces: FaceStore, template: torch.Tensor, mirrored: torch.Tensor | None):
+    def __init__(self, faces: FaceStore, template: torch.Tensor | Rows, mirrored: torch.Tensor | Rows | None):
         self.faces, self.template, self.mirrored = faces, template, mirrored
-        self.known = ~template.isnan().any(1).numpy()
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Which faces have a template, bool (N,)."""
+        found = np.ones(len(self.template), bool)
+        for number, part in enumerate(self.template.split(LOOKED_AT)):
+            found[number * LOOKED_AT : number * LOOKED_AT + len(part)] = ~part.isnan().any(1).numpy()
+        return found
 
     @property
     def dimension(self) -> int:
@@ -33,20 +45,27 @@ class Templates:
 
 
 class TemplateStore(Templates):
-    """Those of a file. Raises DfdError where it is missing, no template store, or was made from another face store."""
+    """Those of a file, which stay in it: rows are read as they are asked for, so that any number of faces is.
+
+    Raises DfdError where the file is missing, no template store, was made from another face store, or holds what no
+    template can be, rows of NaN apart.
+    """
 
     def __init__(self, path: str | Path, faces: FaceStore):
         try:
+            template = StoredRows(path, "template")
             with h5py.File(path) as file:
-                template = torch.from_numpy(file["template"][:])
-                mirrored = torch.from_numpy(file["mirrored"][:]) if "mirrored" in file else None
+                mirrored = StoredRows(path, "mirrored") if "mirrored" in file else None
                 self.attributes = dict(file.attrs)
                 fingerprint = file.attrs["faces_fingerprint"]
-        except (OSError, KeyError) as error:
-            raise DfdError(f"{path}: not a template store ({error}); run `dvc repro embed`") from error
+        except Exception as error:  # whatever HDF5 makes of a damaged file
+            reason = " ".join(str(error).split())
+            raise DfdError(f"{path}: not a template store ({reason}); run `dvc repro embed`") from error
         if fingerprint != faces.fingerprint:
             raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro embed`")
         super().__init__(faces, template, mirrored)
+        where = f"{path}, which `dvc repro embed` writes anew"
+        refuse_degenerate(template, faces.faces["key"].tolist(), where, distinct=True, gaps=True)
 
 
 def write_templates(

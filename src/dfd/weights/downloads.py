@@ -1,12 +1,18 @@
-"""The manifest's files in the user's cache: downloaded, verified, pinned on first use, and never used unverified."""
+"""The manifest's files in the user's cache: downloaded, verified, pinned by their first import, never used unverified."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from dfd.core.artefacts import file_sha256, replacing
+from dfd.core.artefacts import file_sha256, write_text
 from dfd.core.downloads import cache_folder, download
 from dfd.core.errors import DfdError
 from dfd.weights.manifest import MANIFEST, Weights
+
+TOLERANCE = 0.05  # of the sizes in the manifest, which are rounded
+# suffix -> how its files begin: HDF5, a zip or a pickle of PyTorch's
+MAGIC = {".h5": (b"\x89HDF\r\n\x1a\n",), **dict.fromkeys((".pth", ".pt", ".ckpt"), (b"PK\x03\x04", b"\x80"))}
 
 
 def weights_path(name: str) -> Path:
@@ -26,23 +32,45 @@ def fetch(name: str) -> Path:
     return path
 
 
-def verify(name: str) -> str:
-    """The SHA-256 of a file in the cache, checked against the published one, or against that of its first use.
+@contextlib.contextmanager
+def importing(weights: str) -> Iterator[str]:
+    """The path to import weights from: of a name in the manifest its file, fetched; anything else is a path already.
 
-    Raises DfdError where the file is missing or its digest is another.
+    A file whose SHA-256 nobody published is pinned where the import succeeds, so that no damaged one ever is. Raises
+    DfdError as `fetch`.
+    """
+    if weights not in MANIFEST:
+        yield weights
+        return
+    yield str(fetch(weights))
+    if MANIFEST[weights].sha256 is None:
+        pins = _pins() | {weights: verify(weights)}
+        write_text(_pin_file(), json.dumps(pins, indent=2, sort_keys=True) + "\n")
+
+
+def verify(name: str) -> str:
+    """The SHA-256 of a file in the cache, checked against the published one, or against that of its first import.
+
+    Raises DfdError where the file is missing, its digest is another, or it cannot be what was published: a page in its
+    place, a part of it.
     """
     entry, path = _entry(name), weights_path(name)
     if not path.is_file():
         raise DfdError(f"{path}: not downloaded; run `dfd weights fetch {name}`")
-    digest, pins = file_sha256(path), _pins()
-    expected = entry.sha256 or pins.get(name)
-    if expected is None:
-        with replacing(_pin_file()) as temporary:
-            temporary.write_text(json.dumps(pins | {name: digest}, indent=2, sort_keys=True) + "\n")
-    elif digest != expected:
-        known = "published" if entry.sha256 else "of its first use"
+    again = f"delete the file, and fetch it again from {entry.url}"
+    size, kinds = path.stat().st_size, MAGIC.get(path.suffix, (b"",))
+    if abs(size - entry.size) > TOLERANCE * entry.size:
+        raise DfdError(f"{path}: damaged, {size:,} bytes where about {entry.size:,} were published; {again}")
+    with open(path, "rb") as file:
+        if not file.read(max(map(len, kinds))).startswith(kinds):
+            raise DfdError(f"{path}: no {path.suffix} file, whatever its name says; {again}")
+    digest, pin = file_sha256(path), _pins().get(name)
+    if entry.sha256 and digest != entry.sha256:
+        raise DfdError(f"{path}: its SHA-256 {digest} is not the one published, {entry.sha256}; {again}")
+    if not entry.sha256 and pin and digest != pin:
         raise DfdError(
-            f"{path}: its SHA-256 {digest} is not the one {known}, {expected}; delete the file and fetch it again"
+            f"{path}: its SHA-256 {digest} is not the one of its first use, {pin}; {again}; or, if you trust this one more, "
+            f"delete the line {name} in {_pin_file()}"
         )
     return digest
 
@@ -61,6 +89,6 @@ def _pins() -> dict[str, str]:
     if not _pin_file().is_file():
         return {}
     try:
-        return json.loads(_pin_file().read_text())
+        return json.loads(_pin_file().read_text(encoding="utf-8"))
     except ValueError as error:
         raise DfdError(f"{_pin_file()}: damaged ({error}); delete it to pin the files anew") from error

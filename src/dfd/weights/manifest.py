@@ -11,7 +11,7 @@ _VGGFACE2 = "research only (VGGFace2, University of Oxford)"
 
 
 class Weights(NamedTuple):
-    """One published file. size: bytes, about; sha256: None where nobody published it: it is pinned on first use."""
+    """One published file. size: bytes, about; sha256: None where nobody published it: it is pinned when it is first imported."""
 
     url: str
     size: int

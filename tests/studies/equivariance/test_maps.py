@@ -1,5 +1,7 @@
 """Maps that undo a perturbation: recovered where they are known, scikit-learn's where they are not; and their file."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
 from dfd.recognizers.base import Recognizer
 from dfd.studies.equivariance.maps import fit_transforms, read_transforms, write_transforms
-from dfd.studies.equivariance.perturbations import perturbations
+from dfd.studies.equivariance.perturbations import perturbations, rotation
 from dfd.templates import embedding
 from dfd.templates.embedding import embed_views
 
@@ -115,6 +117,20 @@ def test_the_file_gives_the_maps_back(fits, tmp_path):
     with h5py.File(tmp_path / "a.h5") as file:
         attributes, fit = dict(file["rotate+90"].attrs), fits["rotate+90"]
     assert attributes == {"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2}
+
+
+def test_maps_of_other_perturbations_are_refused(fits, tmp_path):
+    """As `verify` would take them where `transforms` in params.yaml changed, and `fit_transforms` was not run again."""
+    path = tmp_path / "maps.h5"
+    write_transforms(path, fits, views=VIEWS)
+    assert set(read_transforms(path, VIEWS)) == set(VIEWS)
+    for changed in ({"rotate+45": rotation(45)}, {"rotate+90": rotation(91)}):
+        with pytest.raises(
+            DfdError, match=rf"maps\.h5: `transforms` in params.yaml.* for {re.escape(next(iter(changed)))}; run"
+        ):
+            read_transforms(path, VIEWS | changed)
+    with pytest.raises(DfdError, match="templates of 9 numbers, and these have 4"):
+        read_transforms(path)["rotate+90"](torch.eye(4))
 
 
 def test_a_file_without_maps_says_why(tmp_path):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
+from dfd.core.rows import Rows
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
 from dfd.templates.embedding import batches, embed_crops
@@ -20,7 +21,7 @@ from dfd.templates.linear import Fit, LinearMap, Moments, fit_ridge
 def fit_transforms(
     recognizer: Recognizer,
     faces: FaceStore,
-    templates: torch.Tensor,
+    templates: torch.Tensor | Rows,
     training: Sequence[int],
     held_out: Sequence[int],
     views: Mapping[str, np.ndarray],
@@ -37,15 +38,17 @@ def fit_transforms(
             crops = faces.crops(rows)
             for name, view in views.items():
                 perturbed = embed_crops(recognizer, faces, crops, view)
-                moments[name][part].add(perturbed, templates[torch.as_tensor(rows)])
+                moments[name][part].add(perturbed, templates[rows])
                 progress.update(len(rows))
-    return {name: fit_ridge(*pair) for name, pair in moments.items()}
+    return {name: fit_ridge(*moments.pop(name)) for name in views}  # a map takes less than the moments that go
 
 
-def write_transforms(path: str | Path, fits: Mapping[str, Fit] | LeftOut) -> None:
+def write_transforms(
+    path: str | Path, fits: Mapping[str, Fit] | LeftOut, views: Mapping[str, np.ndarray] | None = None
+) -> None:
     """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes.
 
-    fits: or why there are none.
+    fits: or why there are none. views: by perturbation, what its map undoes: an attribute too.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         if isinstance(fits, LeftOut):
@@ -56,10 +59,15 @@ def write_transforms(path: str | Path, fits: Mapping[str, Fit] | LeftOut) -> Non
             group.create_dataset("weight", data=fit.map.weight.numpy())
             group.create_dataset("bias", data=fit.map.bias.numpy())
             group.attrs.update({"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2})
+            if views is not None:
+                group.attrs["view"] = views[name]
 
 
-def read_transforms(path: str | Path) -> dict[str, LinearMap]:
-    """The maps by perturbation; none where the file says why. Raises DfdError where it is missing or something else."""
+def read_transforms(path: str | Path, views: Mapping[str, np.ndarray] | None = None) -> dict[str, LinearMap]:
+    """The maps by perturbation; none where the file says why. Raises DfdError where it is missing or something else.
+
+    views: the perturbations of params; DfdError too where the file has not a map for each.
+    """
     try:
         with h5py.File(path) as file:
             maps = {
@@ -68,6 +76,12 @@ def read_transforms(path: str | Path) -> dict[str, LinearMap]:
             }
             if not maps and "note" not in file.attrs:
                 raise KeyError("it holds no map")
+            for name, view in (views or {}).items() if maps else ():
+                if name not in maps or not np.allclose(file[name].attrs.get("view", view), view):
+                    raise DfdError(
+                        f"{path}: `transforms` in params.yaml have changed since it was written, it has no map for {name}; "
+                        "run `dvc repro fit_transforms`"
+                    )
     except (OSError, KeyError, ValueError) as error:  # the last: a data set in place of a group
         raise DfdError(f"{path}: not a file of transforms ({error}); run `dvc repro fit_transforms`") from error
     return maps

@@ -11,18 +11,24 @@ import pandas as pd
 
 from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
+from dfd.faces.leakage import identity_of
 from dfd.measures.estimates import People
 from dfd.measures.verification import Pairs, tar_at_far, unit
 
 
 def people_in(pairs: pd.DataFrame) -> set[str]:
     """The people in pairs (see `read_pairs`)."""
-    return set(pd.concat([pairs["first"], pairs["second"]]).str.rpartition("/")[0])
+    return set(_people(pairs))
+
+
+def _people(pairs: pd.DataFrame) -> pd.Series:
+    """Whom the first photos show, then whom the second ones do."""
+    return pd.concat([pairs["first"], pairs["second"]]).map(identity_of)
 
 
 def pairs_without(pairs: pd.DataFrame, people: Collection[str]) -> pd.DataFrame:
     """The pairs that show none of these people."""
-    first, second = (pairs[column].str.rpartition("/")[0].isin(people) for column in ("first", "second"))
+    first, second = (pairs[column].map(identity_of).isin(people) for column in ("first", "second"))
     return pairs[~(first | second)].reset_index(drop=True)
 
 
@@ -153,8 +159,7 @@ def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
 
 def as_pairs(pairs: pd.DataFrame, scores: np.ndarray) -> Pairs:
     """The pairs as `dfd.measures.verification` has them, for cosines (P,); a missing one (NaN) becomes −2."""
-    names = pd.concat([pairs["first"], pairs["second"]]).str.rpartition("/")[0]
-    first, second = np.split(pd.factorize(names)[0].astype(np.int32), 2)
+    first, second = np.split(pd.factorize(_people(pairs))[0].astype(np.int32), 2)
     return Pairs(np.where(np.isnan(scores), -2.0, scores), pairs["genuine"].to_numpy(bool), first, second)
 
 

@@ -4,23 +4,23 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dfd.core.settings import Count, Settings
+from dfd.core.settings import Count, Rate, Rounds, Settings, Shown, Unique
 
 
 class Inversion(Settings):
-    fmrs: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+    fmrs: Annotated[list[Rate], Field(min_length=1), Unique]
     max_faces: Count
-    probe_faces: Annotated[int, Field(ge=20)]
+    probe_faces: Annotated[Count, Field(ge=20)]
     protected_faces: Count
-    protections: list[str]
-    keys: Count
+    protections: Annotated[list[str], Unique]
+    keys: Annotated[int, Field(ge=1, le=1000)]
     refined_faces: Count
-    refinement_steps: Count
-    shown: Count
+    refinement_steps: Rounds
+    shown: Shown
 
 
 class Adapters(Settings):
     decoder: str
-    recognizers: Annotated[list[str], Field(min_length=1)]
-    pairs: Annotated[list[Annotated[int, Field(ge=20)]], Field(min_length=1)]
+    recognizers: Annotated[list[str], Field(min_length=1), Unique]
+    pairs: Annotated[list[Annotated[Count, Field(ge=20)]], Field(min_length=1), Unique]
     max_faces: Count

@@ -4,21 +4,21 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from dfd.core.settings import Count, Settings
+from dfd.core.settings import Count, Settings, Shown
 
 
 class Clusters(Settings):
-    count: Annotated[int, Field(ge=2)]
-    people: Count
+    count: Annotated[int, Field(ge=2, le=100)]
+    people: Shown
 
 
 class Aggregation(Settings):
     counts: Annotated[list[Count], Field(min_length=1)]
-    max_people: Annotated[int, Field(ge=2)]
+    max_people: Annotated[Count, Field(ge=2)]
     probes: Count
-    draws: Annotated[int, Field(ge=2, multiple_of=2)]
+    draws: Annotated[int, Field(ge=2, le=1000, multiple_of=2)]
     decoded_draws: Count
-    shown: Count
+    shown: Shown
 
     @model_validator(mode="after")
     def _counts_ascend(self):

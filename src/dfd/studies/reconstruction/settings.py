@@ -4,40 +4,40 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dfd.core.settings import Count, NonNegative, Positive, Settings
-from dfd.learning.settings import CompetitorTraining, LossTerms, RecognizerTraining
+from dfd.core.settings import Batch, Count, LearningRate, Name, Part, Rate, Rounds, Seed, Settings, Shown, Unique
+from dfd.learning.settings import ArcFaceMargin, ArcFaceScale, CompetitorTraining, LossTerms, RecognizerTraining
 
 
 class Evaluate(Settings):
     max_faces: Count
     storage_faces: Count
-    far: Annotated[float, Field(gt=0, lt=1)]
+    far: Rate
 
 
 class Reconstruct(Settings):
-    faces: Count
+    faces: Shown
 
 
 class Ablation(Settings):
     variant: str
-    epochs: Count
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    losses: Annotated[dict[str, LossTerms], Field(min_length=1)]
+    epochs: Rounds
+    seeds: Annotated[list[Seed], Field(min_length=1), Unique]
+    losses: Annotated[dict[Name, LossTerms], Field(min_length=1)]
 
 
 class RecognizerLoss(Settings):
     dataset: str
-    train: Annotated[float, Field(gt=0, lt=1)] | None = None
+    train: Part | None = None
     architecture: str
     options: dict[str, Any] = {}
-    objectives: Annotated[list[Literal["softmax", "arcface"]], Field(min_length=1)]
-    margin: NonNegative
-    arcface_scale: Positive
-    recognizer_epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
+    objectives: Annotated[list[Literal["softmax", "arcface"]], Field(min_length=1), Unique]
+    margin: ArcFaceMargin
+    arcface_scale: ArcFaceScale
+    recognizer_epochs: Rounds
+    batch_size: Batch
+    learning_rate: LearningRate
     perceptual: str
-    epochs: Count
+    epochs: Rounds
 
     def training(self, objective: str) -> RecognizerTraining:
         """How the recognizer of one objective is trained: without a triplet phase."""
@@ -49,9 +49,9 @@ class RecognizerLoss(Settings):
 
 class TemplateLayer(Settings):
     recognizer: str
-    layers: Annotated[list[str], Field(min_length=1)]
+    layers: Annotated[list[str], Field(min_length=1), Unique]
     perceptual: str
-    epochs: Count
+    epochs: Rounds
 
 
 class Competitor(Settings):
@@ -63,6 +63,6 @@ class Competitor(Settings):
 
 
 class Competitors(Settings):
-    variants: Annotated[list[str], Field(min_length=1)]
-    far: Annotated[float, Field(gt=0, lt=1)]
+    variants: Annotated[list[str], Field(min_length=1), Unique]
+    far: Rate
     decoders: dict[Literal["inverted-vgg", "nbnet", "residual-deconvolution"], Competitor]
