@@ -110,11 +110,11 @@ def test_files_that_were_made_with_other_settings_are_refused(workspace):
         ({"decoder": decoder}, r"dvc repro train_decoder@vgg-resnet.*: size is 28 in it, 56 in params"),
         ({"decoder": decoder | {"architecture": "quadratic"}}, "a file of the architecture linear, not of quadratic"),
     ):
-        params = workspace.params.model_validate(workspace.params.model_dump() | changes)
+        params = workspace.params.model_validate(workspace.params.model_dump(exclude_unset=True) | changes)
         with pytest.raises(DfdError, match=message):
             dfd.Workspace(params).decoder("vgg-resnet")
     vgg = {"architecture": "vgg16", "options": VGG | {"layer": "conv5-avg"}}
-    params = workspace.params.model_dump()
+    params = workspace.params.model_dump(exclude_unset=True)
     params["recognizers"]["vgg"] = vgg
     with pytest.raises(DfdError, match="layer is not set in it, conv5-avg in params"):
         dfd.Workspace(workspace.params.model_validate(params)).pair("vgg-resnet")

@@ -39,7 +39,7 @@ def compared(records: Iterable[dict], pipelines: Iterable[Path]) -> tuple[set[st
             ("params", record["params"], stage.get("params", [])),
             ("deps", files, stage["deps"]),
         ):
-            for one in names - UNDECLARED:
+            for one in set(names) - UNDECLARED:
                 mark = "." if kind == "params" else "/"
                 covering = {other for other in declared if _pattern(other, below=mark).fullmatch(one)}
                 # A section that is gone through is read whole; a folder that is listed, only to find what is in it.

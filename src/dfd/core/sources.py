@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from dfd.core.artefacts import replacing
+from dfd.core.artefacts import write_text
 
 NOTES = "data/sources/{}/{}.json"  # stage, entry
 # stage -> the section of params whose entry it is run with, and that entry's keys that name the files it reads
@@ -30,8 +30,7 @@ def states(stage: str, entry: Mapping) -> dict[str, str | None]:
 
 def note(stage: str, name: str, noted: Mapping[str, str | None]) -> None:
     """Keep the `states` from before the stage read the files of the entry `name`."""
-    with replacing(NOTES.format(stage, name)) as temporary:
-        temporary.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    write_text(NOTES.format(stage, name), json.dumps(noted, indent=2) + "\n")
 
 
 def changed(params, names: Collection[str] | None = None) -> Iterator[str]:

@@ -82,7 +82,9 @@ def _launch(stage: str, key: str, count: int) -> None:
             if failure is None or (number == 0 and failure.exitcode > 0):  # it has said why itself
                 sys.exit(1)
             told = [
-                line for path in Path(folder).rglob(f"{number}/stderr.log") for line in path.read_text().split("\n")
+                line
+                for path in Path(folder).rglob(f"{number}/stderr.log")
+                for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
             ]
             last = ([line for line in told if line.strip()] or [f"exit code {failure.exitcode}"])[-1]
             reason = failure.signal_name() if failure.exitcode < 0 else last.removeprefix("error: ")

@@ -124,8 +124,8 @@ class Colours(Recognizer):
 class Painter(Decoder):
     """A decoder: the first three numbers are a colour."""
 
-    def __init__(self):
-        super().__init__(3, 8)
+    def __init__(self, dimension: int = 3):
+        super().__init__(dimension, 8)
 
     def forward(self, templates):
         return templates[:, :3, None, None].expand(-1, -1, 8, 8)
@@ -160,7 +160,7 @@ def test_a_data_set_is_measured_with_and_without_a_decoder():
     judges = {"own": Colours(False), "other": Colours()}
     stores = {"own": templates, "other": templates[:, :3]}
     arguments = (redness, judges, stores, male, people(np.arange(40)), 10)
-    found = measure(net, probes, Painter(), *arguments)
+    found = measure(net, probes, Painter(8), *arguments)
     assert set(found["gender"]) == set(modified(net, templates)) == set(found["cosine"]["other"])
     assert found["cosine"]["other"]["unmodified"]["n"] == 10 and found["cosine"]["own"]["unmodified"] is None
     kept = found["cosine"]["other"]
