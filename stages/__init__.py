@@ -19,15 +19,6 @@ from dfd.params import load_params
 
 log = logging.getLogger("stages")
 
-ARCHIVE = "data/raw/{}.tar"
-FACES = "data/faces/{}.h5"
-RECOGNIZER = "data/recognizers/{}.safetensors"
-TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
-DECODER = "data/decoders/{}.safetensors"  # variant
-CLOSED_FORM = "data/closed_form/{}/{}.safetensors"  # recognizer; linear, or quadratic
-EXPERIMENT = "data/experiments/{}/{}"  # experiment, what was learned in it: a folder
-TRANSFORMS = "data/transforms/{}.h5"  # recognizer
-
 
 @contextlib.contextmanager
 def _watching(stage: str, names: list[str]) -> Iterator[None]:

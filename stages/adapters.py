@@ -2,87 +2,50 @@
 
 import numpy as np
 
-from dfd.core.artefacts import write_json, write_table
-from dfd.core.devices import pick_device
+from dfd.core.artefacts import write_json
+from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
-from dfd.decoder.registry import load_decoder
-from dfd.faces.leakage import learned_from, refuse_leakage
-from dfd.faces.store import FaceStore
-from dfd.measures.acceptance import unattacked
 from dfd.measures.estimates import People
-from dfd.params import load_params
+from dfd.project import Project
 from dfd.recognizers.base import NO_IMAGES
-from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.curves import count_figure, note_figure
-from dfd.studies.inversion.adapting import Pairs, System, attack, attacks_by_pairs, pairs_table
+from dfd.studies.inversion.adapting import adapter_metrics, draw_pairs, leaked_pairs, opened_system
 from dfd.templates.people import first_photos
-from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
-
-PLOT = "plots/adapters/{}"
+from stages import log, run
 
 
 def main() -> None:
-    params = load_params()
-    settings, device, far = params.experiments.adapters, pick_device(params.device), params.evaluate.far
-    seed = params.seed
-    template = params.entry("decoders", settings.decoder)
-    decoder = load_decoder(DECODER.format(settings.decoder), device)
+    project = Project()
+    params, settings = project.params, project.params.experiments.adapters
+    template, decoder = params.entry("decoders", settings.decoder), project.decoder(settings.decoder)
     names = list(dict.fromkeys([template, *settings.recognizers]))
-    recognizers = {name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in names}
-    leaking, faces = FaceStore(FACES.format(params.roles.decoders)), FaceStore(FACES.format(params.roles.verification))
-    leaks = {name: TemplateStore(TEMPLATES.format(leaking.name, name), leaking) for name in names}
-    stores = {name: TemplateStore(TEMPLATES.format(faces.name, name), faces) for name in names}
-    learned = learned_from(names, params.train_recognizer, FACES, adapter=params.roles.decoders)
-    learned |= {"decoder": whom_it_saw(decoder)}
-    leaked = refuse_leakage(learned, faces, faces.rows("test"), params.roles.allow_leakage)
+    recognizers = {name: project.recognizer(name) for name in names}
+    leaks = {name: project.templates(params.roles.decoders, name) for name in names}
+    stores = {name: project.templates(params.roles.verification, name) for name in names}
+    faces = stores[template].faces
+    learned = project.learned(names, adapter=params.roles.decoders) | {"decoder": whom_it_saw(decoder)}
+    tested = project.test_rows(faces, learned)
     for name in settings.recognizers:
         rows = np.intersect1d(stores[name].rows("test"), stores[template].rows("test"))
-        if not len(rows) or not all(recognizers[key].embeds_images for key in (name, template)):
-            note = NO_IMAGES if len(rows) else f"{faces.name} has no test faces"
-            write_json(
-                f"metrics/adapters/{name}.json",
-                dict.fromkeys(["own", *map(str, settings.pairs)]) | {"adapters_note": note},
-            )
-            write_table(PLOT.format(f"{name}.csv"), pairs_table({}, []))
-            note_figure(PLOT.format(f"{name}.png"), note)
-            continue
-        rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
-        systems, attacked = {}, rows[: settings.max_faces]
-        for key in (name, template):
-            before = unattacked(stores[key].template[rows].numpy(), faces.identities(rows), far)
-            people = People(faces.identities(attacked), params.bootstrap, seed)
-            systems[key] = System(recognizers[key], stores[key].template[attacked], people, before)
-        order = np.random.default_rng(seed).permutation(
-            np.intersect1d(leaks[name].rows("train"), leaks[template].rows("train"))
-        )
-        mirrored = leaks[template].mirrored
-        pairs = Pairs(
-            source=leaks[name].template[order],
-            target=leaks[template].template[order],
-            mirrored=None if mirrored is None else mirrored[order],
-            people=leaking.identities(order),
-        )
-        truth = systems[template].templates
-        metrics = attacks_by_pairs(decoder, pairs, settings.pairs, systems[name], truth, seed)
-        table = pairs_table(metrics, settings.pairs)
-        metrics |= {
-            "own": attack(decoder, truth, systems[template]),
-            "unattacked": systems[name].before,
-            "n_faces": len(attacked),
-            "n_identities": len(systems[name].people),
-            "leaked_identities": leaked,
-        }
-        write_json(f"metrics/adapters/{name}.json", metrics)
-        write_table(PLOT.format(f"{name}.csv"), table)
-        if len(table):
-            title = (
-                f"Templates of {name}, decoded by {settings.decoder}\nthrough an adapter: unseen people of {faces.name}"
-            )
-            label = {"accepted": f"accepted by {name} at {100 * far:g} % FAR"}
-            count_figure(PLOT.format(f"{name}.png"), table, title, label, "leaked pairs of templates")
+        if not len(rows):
+            result = LeftOut(f"{faces.name} has no test faces")
+        elif not all(recognizers[key].embeds_images for key in (name, template)):
+            result = NO_IMAGES
         else:
-            note_figure(PLOT.format(f"{name}.png"), "no number of pairs that the data set has, or no threshold")
+            rows = rows[first_photos(faces.identities(rows), params.verify.photos)]
+            attacked = People(faces.identities(rows[: settings.max_faces]), params.bootstrap, params.seed)
+            system, native = (
+                opened_system(recognizers[key], stores[key], rows, attacked, params.evaluate.far)
+                for key in (name, template)
+            )
+            pairs = leaked_pairs(leaks[name], leaks[template], params.seed)
+            result = adapter_metrics(decoder, pairs, settings.pairs, system, native, params.seed)
+            result |= {"leaked_identities": tested.leaked}
+        nothing = isinstance(result, LeftOut)
+        metrics = result.metrics("own", *map(str, settings.pairs), note="adapters") if nothing else result
+        write_json(f"metrics/adapters/{name}.json", metrics)
+        title = f"Templates of {name}, decoded by {settings.decoder}\nthrough an adapter: unseen people of {faces.name}"
+        accepted = f"accepted by {name} at {100 * params.evaluate.far:g} % FAR"
+        draw_pairs(f"plots/adapters/{name}", result, settings.pairs, title, accepted)
         log.info("%s: adapters of %s pairs into %s", name, ", ".join(map(str, settings.pairs)), settings.decoder)
 
 

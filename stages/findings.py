@@ -35,11 +35,11 @@ def main() -> None:
     }
     main_dataset = params.roles.verification
     others = [dataset for dataset in params.datasets if dataset != main_dataset]
-    found = findings(every_claim(names_of(params.experiments)), metrics, main_dataset, others)
-    write_json("metrics/findings.json", found)
-    write_findings("plots/findings", "docs/findings.md", found)
+    judged = findings(every_claim(names_of(params.experiments)), metrics, main_dataset, others)
+    write_json("metrics/findings.json", judged)
+    write_findings("plots/findings", "docs/findings.md", judged)
     log.info(
-        "%d claims: %s", len(found["claims"]), ", ".join(f"{count} {name}" for name, count in found["counts"].items())
+        "%d claims: %s", len(judged["claims"]), ", ".join(f"{count} {name}" for name, count in judged["counts"].items())
     )
 
 

@@ -1,31 +1,28 @@
 """Fit, for each geometric perturbation, the linear map in template space that undoes it (Eq. 6)."""
 
 from dfd.core.artefacts import write_json
-from dfd.core.devices import pick_device
-from dfd.faces.store import FaceStore
-from dfd.params import load_params
+from dfd.core.paths import TRANSFORMS
+from dfd.project import Project
 from dfd.recognizers.base import NO_IMAGES
-from dfd.recognizers.registry import load_recognizer
 from dfd.studies.equivariance.maps import fit_transforms, write_transforms
 from dfd.studies.equivariance.perturbations import perturbations
-from dfd.templates.store import TemplateStore
-from stages import FACES, RECOGNIZER, TEMPLATES, TRANSFORMS, log, run
+from stages import log, run
 
 
 def main(recognizer: str) -> None:
-    params = load_params()
-    settings = params.transforms
-    module = load_recognizer(RECOGNIZER.format(recognizer), pick_device(params.device), params.faces.geometry)
+    project = Project()
+    params = project.params
+    settings, network = params.transforms, project.recognizer(recognizer)
     views = perturbations(settings.rotate, settings.translate, settings.scale)
-    if not module.embeds_images:
-        write_transforms(TRANSFORMS.format(recognizer), {}, note=NO_IMAGES)
-        write_json(f"metrics/fit_transforms/{recognizer}.json", dict.fromkeys(views) | {"maps_note": NO_IMAGES})
+    if not network.embeds_images:
+        write_transforms(TRANSFORMS.format(recognizer), NO_IMAGES)
+        write_json(f"metrics/fit_transforms/{recognizer}.json", NO_IMAGES.metrics(*views, note="maps"))
         log.info("no maps of templates by %s: %s", recognizer, NO_IMAGES)
         return
-    faces = FaceStore(FACES.format(params.roles.decoders))
-    templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizer), faces)
+    templates = project.templates(params.roles.decoders, recognizer)
+    faces = templates.faces
     fits = fit_transforms(
-        module,
+        network,
         faces,
         templates.template,
         faces.rows("train")[: settings.faces],

@@ -31,8 +31,8 @@ def main() -> None:
     quality = read_metrics("evaluate", params.decoders)
     verification = read_metrics("verify", params.recognizers)
     evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
-    found = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
-    chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", found, FINDINGS)]}
+    findings = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
+    chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", findings, FINDINGS)]}
     chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
     chapters["What templates give away"] = inversion(read_metrics("invert", params.decoders), params.roles.verification)
     for chapter, pattern, sentence in PICTURES:

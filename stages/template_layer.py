@@ -1,64 +1,34 @@
 """Compare what templates of different layers, and so of different sizes, hold (Fig. 5)."""
 
-from dfd.core.artefacts import write_json
-from dfd.core.devices import pick_device
-from dfd.core.left_out import left_out_metrics, told_apart
+from dfd.core.left_out import told_apart
 from dfd.decoder.registry import decode, load_decoder
-from dfd.faces.leakage import learned_from
-from dfd.faces.store import FaceStore
-from dfd.learning.decoders import NO_GRADIENTS
-from dfd.measures.quality import load_lpips
-from dfd.params import load_params
-from dfd.recognizers.registry import load_recognizer
-from dfd.rendering.grids import spread
+from dfd.project import Project
 from dfd.studies.reconstruction.comparison import Comparison, against
-from dfd.studies.reconstruction.figures import draw_comparison
 from dfd.templates.embedding import embed_views
-from dfd.templates.store import TemplateStore
-from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, run
+from stages import run
 
 
 def main() -> None:
-    params = load_params()
-    settings, device = params.experiments.template_layer, pick_device(params.device)
-    reference = settings.layers[0]
-    folders, missing = told_apart({layer: EXPERIMENT.format("template_layer", layer) for layer in settings.layers})
-    decoders = {layer: load_decoder(f"{folder}/decoder.safetensors", device) for layer, folder in folders.items()}
-    recognizers = {
-        name: load_recognizer(RECOGNIZER.format(name), device, params.faces.geometry) for name in params.recognizers
+    project = Project()
+    settings = project.params.experiments.template_layer
+    folders, missing = told_apart({layer: project.experiment("template_layer", layer) for layer in settings.layers})
+    decoders = {
+        layer: load_decoder(f"{folder}/decoder.safetensors", project.device) for layer, folder in folders.items()
     }
-    recognizer = load_recognizer(RECOGNIZER.format(settings.recognizer), device, params.faces.geometry)
-    comparison = Comparison(
-        recognizers=recognizers,
-        learned=learned_from(recognizers, params.train_recognizer, FACES, decoder=params.roles.decoders),
-        allow_leakage=params.roles.allow_leakage,
-        lpips=load_lpips(device),
-        references=against(decoders, reference),
-        samples=params.bootstrap,
-        seed=params.seed,
-        size=params.decoder.size,
-    )
-    metrics, notes, shown = {}, left_out_metrics(missing), {}
-    if not recognizers[settings.perceptual].gives_gradients:
-        notes["perceptual_note"] = NO_GRADIENTS.format(settings.perceptual)
-    for dataset in params.datasets:
-        faces = FaceStore(FACES.format(dataset))
-        rows = faces.rows("test")[: params.experiments.max_faces]
-        if not len(rows) or not decoders:
-            notes[f"{dataset}_note"] = "left out: no test faces, or no decoder"
-            continue
+    recognizer = project.recognizer(settings.recognizer)
+    reference = settings.layers[0]
+    comparison = Comparison.open(project, against(decoders, reference), missing, settings.perceptual)
+    for tested, templates in comparison.tested(project):
         images = {}
         for layer, decoder in decoders.items():
             recognizer.layer = layer
-            images[layer] = decode(decoder, embed_views(recognizer, faces, rows))
-        templates = {name: TemplateStore(TEMPLATES.format(dataset, name), faces).template[rows] for name in recognizers}
-        picks = spread(faces.identities(rows), params.reconstruct.faces)
-        metrics[dataset], shown[dataset] = comparison.on(faces, rows, images, templates, picks)
-        metrics[dataset]["dimensions"] = {layer: decoder.dimension for layer, decoder in decoders.items()}
-    write_json(f"metrics/template_layer/{settings.recognizer}.json", metrics | notes)
+            images[layer] = decode(decoder, embed_views(recognizer, tested.faces, tested.rows))
+        dimensions = {layer: decoder.dimension for layer, decoder in decoders.items()}
+        comparison.add(tested, templates, images)["dimensions"] = dimensions
     histories = {layer: f"{folder}/history.csv" for layer, folder in folders.items()}
     title = f"Faces from templates of different layers of {settings.recognizer}"
-    draw_comparison("plots/template_layer", title, reference, metrics, shown, missing, histories)
+    metrics = f"metrics/template_layer/{settings.recognizer}.json"
+    comparison.write(metrics, "plots/template_layer", title, reference, histories)
 
 
 if __name__ == "__main__":

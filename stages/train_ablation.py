@@ -4,33 +4,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.devices import pick_device
-from dfd.core.left_out import write_left_out
-from dfd.faces.store import FaceStore
-from dfd.learning.decoders import NO_GRADIENTS, Networks, learn
+from dfd.learning.decoders import Networks, learn
 from dfd.learning.training import Conditions
-from dfd.params import load_params
-from dfd.recognizers.registry import load_recognizer
-from dfd.templates.store import TemplateStore
-from stages import EXPERIMENT, FACES, RECOGNIZER, TEMPLATES, log, run
+from dfd.project import Project
+from dfd.recognizers.base import no_features
+from stages import log, run
 
 
 def main(loss: str) -> None:
-    params = load_params()
-    folder = EXPERIMENT.format("ablation", loss)
-    losses = params.entry("experiments.ablation.losses", loss).of(params.loss)
-    variant = params.entry("variants", params.experiments.ablation.variant)
-    device = pick_device(params.device)
-    perceptual = load_recognizer(RECOGNIZER.format(variant.perceptual), device, params.faces.geometry)
+    project = Project()
+    params, ablation = project.params, project.params.experiments.ablation
+    folder = project.experiment("ablation", loss)
+    losses = params.entry("experiments.ablation.losses", loss).applied_to(params.loss)
+    variant = params.entry("variants", ablation.variant)
+    perceptual = project.recognizer(variant.perceptual)
     if losses.takes_features and not perceptual.gives_gradients:
-        write_left_out(folder, NO_GRADIENTS.format(variant.perceptual))
-        return
-    faces = FaceStore(FACES.format(params.roles.decoders))
-    templates = TemplateStore(TEMPLATES.format(params.roles.decoders, variant.template), faces)
-    settings = params.train_decoder.model_copy(update={"epochs": params.experiments.ablation.epochs})
+        return no_features(variant.perceptual).write(folder)
+    templates = project.templates(params.roles.decoders, variant.template)
+    settings = params.train_decoder.model_copy(update={"epochs": ablation.epochs})
     histories, checkpoints = [], []
-    for seed in params.experiments.ablation.seeds:
-        conditions = Conditions(device, params.precision, params.seed + seed, params.memory_gb)
+    for seed in ablation.seeds:
+        conditions = Conditions(project.device, params.precision, params.seed + seed, params.memory_gb)
         checkpoints.append(Path(f".checkpoints/ablation-{loss}-{seed}.pt"))
         learned = learn(templates, Networks(perceptual), params.decoder, losses, settings, conditions, checkpoints[-1])
         histories.append(learned.history.assign(seed=seed))

@@ -3,44 +3,44 @@
 from pathlib import Path
 
 from dfd.core.artefacts import write_json
-from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
+from dfd.core.paths import DECODER, RECOGNIZER
 from dfd.decoder.provenance import provenance
 from dfd.decoder.registry import save_decoder
-from dfd.faces.store import FaceStore
 from dfd.learning import distributed
 from dfd.learning.decoders import learn, open_networks
 from dfd.learning.training import Conditions
-from dfd.params import load_params
-from dfd.templates.store import TemplateStore
-from stages import DECODER, FACES, RECOGNIZER, TEMPLATES, log, run
+from dfd.project import Project
+from stages import log, run
 
 
 def main(variant: str) -> None:
-    params = load_params()
+    project = Project()
+    params = project.params
     if distributed.started(params.train_decoder.processes, params.device, "train_decoder", variant):
         return
     recognizers, loss = params.entry("variants", variant), params.loss_of(variant)
-    conditions = Conditions(pick_device(params.device), params.precision, params.seed, params.memory_gb)
+    conditions = Conditions(project.device, params.precision, params.seed, params.memory_gb)
     networks = open_networks(recognizers, loss, RECOGNIZER, conditions.device, params.faces.geometry)
     if not networks.perceptual.gives_gradients:
         raise DfdError(
             f"variants.{variant}.perceptual: {recognizers.perceptual} gives templates but no gradients, so no perceptual "
             "features; name another recognizer"
         )
-    faces = FaceStore(FACES.format(params.roles.decoders))
-    templates = TemplateStore(TEMPLATES.format(params.roles.decoders, recognizers.template), faces)
+    templates = project.templates(params.roles.decoders, recognizers.template)
     checkpoint = Path(f".checkpoints/{variant}.pt")
     learned = learn(templates, networks, params.decoder, loss, params.train_decoder, conditions, checkpoint)
     if distributed.rank():
         return
 
-    origin = provenance(learned.decoder, faces, templates, learned.training.targets, len(learned.training.rows))
+    origin = provenance(
+        learned.decoder, templates.faces, templates, learned.training.targets, len(learned.training.rows)
+    )
     header = {
         "variant": variant,
         "loss": loss.model_dump(),
         "perceptual_gain": learned.gain,
-        "faces_fingerprint": faces.fingerprint,
+        "faces_fingerprint": templates.faces.fingerprint,
     }
     save_decoder(DECODER.format(variant), learned.decoder, origin | learned.config | header)
     learned.save_history(f"plots/train_decoder/{variant}.csv")

@@ -489,7 +489,7 @@ def test_the_ablation_is_table_1():
         "gradient": (["gradient"], False),
     }
     for row in params.experiments.ablation.losses.values():
-        part = row.of(params.loss.model_copy(update={"local": False, "chroma": 1.0, "identity": 1.0}))
+        part = row.applied_to(params.loss.model_copy(update={"local": False, "chroma": 1.0, "identity": 1.0}))
         assert part.perceptual_share == (1 if row.terms == ["perceptual"] else params.loss.perceptual_share)
         for term, weight in part.weights().items():
             kept = term.removeprefix("local_") in row.terms and (row.local or not term.startswith("local_"))

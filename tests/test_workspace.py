@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 import dfd
 from dfd.core.errors import DfdError
+from dfd.core.paths import DECODER, FACES, RECOGNIZER, TEMPLATES
 from dfd.decoder.registry import build_decoder, decode, save_decoder
 from dfd.photos.archives import write_photos
 from dfd.photos.datasets import orl_photos
@@ -17,7 +18,6 @@ from dfd.photos.detection import Detector
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.templates.embedding import embed_faces
 from dfd.templates.store import write_templates
-from dfd.workspace import DECODER, FACES, RECOGNIZER, TEMPLATES
 
 ROOT = Path(__file__).parents[1]
 VGG = {"size": 32, "width": 0.05, "normalise": True}
@@ -110,11 +110,11 @@ def test_files_that_were_made_with_other_settings_are_refused(workspace):
         ({"decoder": decoder}, r"dvc repro train_decoder@vgg-resnet.*: size is 28 in it, 56 in params"),
         ({"decoder": decoder | {"architecture": "quadratic"}}, "a file of the architecture linear, not of quadratic"),
     ):
-        params = workspace.params.model_validate(workspace.params.model_dump() | changes)
+        params = workspace.params.model_validate(workspace.params.model_dump(exclude_unset=True) | changes)
         with pytest.raises(DfdError, match=message):
             dfd.Workspace(params).decoder("vgg-resnet")
     vgg = {"architecture": "vgg16", "options": VGG | {"layer": "conv5-avg"}}
-    params = workspace.params.model_dump()
+    params = workspace.params.model_dump(exclude_unset=True)
     params["recognizers"]["vgg"] = vgg
     with pytest.raises(DfdError, match="layer is not set in it, conv5-avg in params"):
         dfd.Workspace(workspace.params.model_validate(params)).pair("vgg-resnet")

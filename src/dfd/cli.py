@@ -25,6 +25,7 @@ from dfd.core.artefacts import LONGEST_NAME, read_config, replacing, shortened, 
 from dfd.core.devices import pick_device
 from dfd.core.downloads import cache_folder
 from dfd.core.errors import DfdError, for_the_user
+from dfd.core.paths import DECODER, FACES, RECOGNIZER
 from dfd.core.sources import changed
 from dfd.core.vectors import few
 from dfd.decoder.adapted import adapted
@@ -60,7 +61,7 @@ from dfd.templates.files import (
 from dfd.templates.lookup import match, people_of
 from dfd.weights.downloads import fetch, verify, weights_path
 from dfd.weights.manifest import MANIFEST
-from dfd.workspace import DECODER, FACES, RECOGNIZER, Workspace
+from dfd.workspace import Workspace
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -1,4 +1,4 @@
-"""The door to a project's artefacts, by name: what the pipeline wrote, or else what was released or published."""
+"""The door for users: a project's artefacts by name, those released or published where the pipeline wrote none, and photos."""
 
 from functools import cached_property
 from pathlib import Path
@@ -8,34 +8,29 @@ import torch
 from PIL import Image
 
 from dfd.core.artefacts import read_config
-from dfd.core.devices import pick_device
 from dfd.core.errors import DfdError
+from dfd.core.paths import DECODER, RECOGNIZER
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import refuse_other_faces
 from dfd.decoder.registry import decode, load_decoder
 from dfd.faces.geometry import crop
 from dfd.faces.store import FaceStore
-from dfd.params import Params, load_params
+from dfd.params import Params
 from dfd.photos.decoding import Rejected, decode_photo, upright_rgb
 from dfd.photos.detection import Detector
 from dfd.photos.preprocessing import find_window
+from dfd.project import Project
 from dfd.recognizers.base import NO_IMAGES, Recognizer
-from dfd.recognizers.registry import PUBLISHED, import_recognizer, load_recognizer, refuse_other_options, weights_sha256
+from dfd.recognizers.registry import PUBLISHED, import_recognizer, refuse_other_options, weights_sha256
 from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.embedding import embed_images
 from dfd.templates.store import TemplateStore
 from dfd.weights.downloads import importing
 
-# Where the pipeline leaves what is used here (dvc.yaml).
-RECOGNIZER = "data/recognizers/{}.safetensors"
-DECODER = "data/decoders/{}.safetensors"
-FACES = "data/faces/{}.h5"
-TEMPLATES = "data/templates/{}/{}.h5"  # data set, recognizer
-
 Photo = str | Path | Image.Image | np.ndarray
 
 
-class Workspace:
+class Workspace(Project):
     """The project in the current folder. Everything is opened by name, and what computes is on the device of the params.
 
     `Workspace().decoder("resnet-identity")` gives faces (N, 3, size, size) for templates (N, D);
@@ -43,22 +38,18 @@ class Workspace:
     """
 
     def __init__(self, params: Params | None = None):
-        self.params = load_params() if params is None else params
+        super().__init__(params)
         self._recognizers: dict[str, Recognizer] = {}
-
-    @cached_property
-    def device(self) -> torch.device:
-        return pick_device(self.params.device)
 
     def faces(self, dataset: str) -> FaceStore:
         """A data set's faces. Raises DfdError for an unknown name, and where the pipeline has not preprocessed it."""
         self.params.entry("datasets", dataset)
-        return FaceStore(FACES.format(dataset))
+        return super().faces(dataset)
 
-    def templates(self, dataset: str, recognizer: str) -> TemplateStore:
+    def templates(self, dataset: str | FaceStore, recognizer: str) -> TemplateStore:
         """The templates of a data set's faces by a recognizer. Raises DfdError as `faces`."""
         self.params.entry("recognizers", recognizer)
-        return TemplateStore(TEMPLATES.format(dataset, recognizer), self.faces(dataset))
+        return super().templates(dataset, recognizer)
 
     def face(self, photo: Photo, size: int | None = None) -> torch.Tensor:
         """The face in a photo as the pipeline would crop it: RGB in [0, 1], (3, size, size), by default of `faces.size`.
@@ -171,7 +162,7 @@ class Workspace:
                 module = import_recognizer(network.architecture, network.options, source)
             module.place(self.params.faces.geometry)
             return module.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
-        return load_recognizer(path, self.device, self.params.faces.geometry)
+        return super().recognizer(name)
 
     def pair(self, name: str) -> tuple[Recognizer, Decoder]:
         """A decoder, and the recognizer whose templates it decodes. Raises DfdError where they do not belong together."""

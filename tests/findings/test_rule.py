@@ -4,6 +4,7 @@ from math import inf
 
 import pytest
 
+from dfd.core.left_out import LeftOut
 from dfd.findings.rule import (
     FAILS,
     HOLDS,
@@ -78,7 +79,7 @@ def test_the_part_that_decides_gives_the_effect():
 
 
 def test_a_missing_part_leaves_a_claim_undecided():
-    parts = {"there": effect(1, 2), "missing": Estimate(None, note="no network")}
+    parts = {"there": effect(1, 2), "missing": Estimate(None, left_out=LeftOut("no network"))}
     found = judged(claim(0, inf, lambda m, d: parts), {}, "orl")
     assert (found["verdict"], found["effect"], found["effect_note"], found["part"]) == (
         UNDECIDED,
@@ -124,7 +125,7 @@ METRICS = {
 
 def test_numbers_are_found_with_their_intervals_and_notes():
     assert number(METRICS, "verify", "vgg", "difference") == Estimate(0.1, 0.0, 0.3, paired=True)
-    assert number(METRICS, "verify", "vgg", "eer") == Estimate(0.2, note="too few identities")
+    assert number(METRICS, "verify", "vgg", "eer") == Estimate(0.2, left_out=LeftOut("too few identities"))
     assert number(METRICS, "verify", "resnet") == Estimate(3, 2, 4)
     assert number(METRICS, "attack", "minus_before", "tar") == Estimate(1, 0, 2, paired=True)
     for path, note in {
@@ -146,8 +147,8 @@ def test_the_arithmetic_of_effects():
     )
     assert above(Estimate(0.75, 0.5, 1.0), 0.5) == Estimate(0.25, 0.0, 0.5)
     assert minus(Estimate(5, 4, 7), Estimate(1, 0, 2)) == Estimate(4, 2, 7, paired=False)
-    unsure = minus(Estimate(5, 4, 7), Estimate(1, note="one person"))
-    assert unsure == Estimate(4, paired=False, note="one person")
+    unsure = minus(Estimate(5, 4, 7), Estimate(1, left_out=LeftOut("one person")))
+    assert unsure == Estimate(4, paired=False, left_out=LeftOut("one person"))
 
 
 @pytest.mark.parametrize("paired, words", [(None, "of the measure"), (True, "paired"), (False, "outer")])

@@ -63,8 +63,8 @@ def _pattern(text: str, prefix: str = "", below: str = "") -> re.Pattern:
 
 
 class Recorder:
-    """Records from `start` on. params: dotted names, a section's own name where it was read whole. read, written: paths
-    relative to `folder`, of files below it."""
+    """Records from `start` on, until `stop`; as a context, what runs in it. params: dotted names, a section's own name where it
+    was read whole. read, written: paths relative to `folder`, of files below it."""
 
     def __init__(self, folder: Path):
         self.folder = folder.resolve()
@@ -73,12 +73,33 @@ class Recorder:
         self.written: set[str] = set()
         self.names: dict[int, str] = {}  # dotted name, by the id of a settings object
         self.kept: list = []  # whose ids those are
+        self.patched: list[tuple[object, str, object]] = []
+        self.replaced: list[tuple] = []  # what stands for what, where the project imported it by name
+        self.listening = False
 
     def start(self) -> "Recorder":
+        self.listening = True
         sys.addaudithook(self._audit)
         self._watch_files_opened_outside_python()
         self._watch_params()
         return self
+
+    def stop(self) -> None:
+        self.listening = False  # an audit hook stays for ever
+        while self.patched:
+            setattr(*self.patched.pop())
+        while self.replaced:
+            _swap(*self.replaced.pop())
+
+    def __enter__(self) -> "Recorder":
+        return self.start()
+
+    def __exit__(self, *error) -> None:
+        self.stop()
+
+    def record(self, command: str) -> dict:
+        """What was read, for `compared`. command: of the stage that ran, `stages.<name> <arguments>`."""
+        return {"command": command, "params": sorted(self.params), "read": sorted(self.read)}
 
     def opened(self, path, writes: bool) -> None:
         try:
@@ -89,11 +110,23 @@ class Recorder:
             (self.written if writes else self.read).add(path.relative_to(self.folder).as_posix())
 
     def _audit(self, event: str, arguments: tuple) -> None:
+        if not self.listening:
+            return
         if event == "open" and isinstance(arguments[0], str):
             path, mode, flags = arguments
             self.opened(path, bool(flags & 3) if mode is None else not set(mode).isdisjoint("wax+"))
         elif event in ("os.listdir", "os.scandir") and isinstance(arguments[0], str):
             self.opened(arguments[0], False)
+
+    def _patch(self, owner, name: str, value) -> None:
+        self.patched.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    def _replace(self, owner, name: str, value) -> None:
+        """Patch it, also wherever the project has imported it by name."""
+        self.replaced.append((value, getattr(owner, name)))
+        self._patch(owner, name, value)
+        _swap(self.replaced[-1][1], value)
 
     def _watch_files_opened_outside_python(self) -> None:
         import h5py
@@ -101,9 +134,9 @@ class Recorder:
         import safetensors
         import safetensors.torch
 
-        def watched(function, index: int = 0):
+        def watched(function):
             def watching(*arguments, **options):
-                self.opened(arguments[index], False)
+                self.opened(arguments[0], False)
                 return function(*arguments, **options)
 
             return watching
@@ -113,17 +146,19 @@ class Recorder:
                 self.opened(name, mode != "r")
                 super().__init__(name, mode, *arguments, **options)
 
-        h5py.File = File
-        pandas.read_parquet = watched(pandas.read_parquet)
-        safetensors.safe_open = safetensors.torch.safe_open = watched(safetensors.safe_open)
-        safetensors.torch.load_file = watched(safetensors.torch.load_file)
+        self._patch(h5py, "File", File)
+        self._patch(pandas, "read_parquet", watched(pandas.read_parquet))
+        self._replace(safetensors, "safe_open", watched(safetensors.safe_open))
+        self._patch(safetensors.torch, "safe_open", safetensors.safe_open)
+        self._replace(safetensors.torch, "load_file", watched(safetensors.torch.load_file))
 
     def _watch_params(self) -> None:
         from pydantic import BaseModel
 
         import dfd.params
 
-        load, get, dump = dfd.params.load_params, BaseModel.__getattribute__, BaseModel.model_dump
+        load, get = dfd.params.load_params, BaseModel.__getattribute__
+        dump, copy = BaseModel.model_dump, BaseModel.model_copy
         recorder = self
 
         def load_params(*arguments, **options):
@@ -140,19 +175,23 @@ class Recorder:
                 return value
             return get(model, key)
 
-        def model_dump(model, *arguments, **options):
+        def read_whole(model, without: Iterable[str]) -> None:
             where = recorder.names.get(id(model))
             if where is not None:
-                recorder.params |= {
-                    f"{where}{key}" for key in type(model).model_fields.keys() - options.get("exclude", set())
-                }
+                recorder.params |= {f"{where}{key}" for key in type(model).model_fields.keys() - set(without)}
+
+        def model_dump(model, *arguments, **options):
+            read_whole(model, options.get("exclude", ()))
             return dump(model, *arguments, **options)
 
-        BaseModel.__getattribute__, BaseModel.model_dump, dfd.params.load_params = (
-            __getattribute__,
-            model_dump,
-            load_params,
-        )
+        def model_copy(model, *, update=None, deep=False):
+            read_whole(model, update or ())
+            return copy(model, update=update, deep=deep)
+
+        self._patch(BaseModel, "__getattribute__", __getattribute__)
+        self._patch(BaseModel, "model_dump", model_dump)
+        self._patch(BaseModel, "model_copy", model_copy)
+        self._replace(dfd.params, "load_params", load_params)
 
     def _name(self, model, where: str) -> None:
         """Give the settings objects below this one, and it, their dotted names."""
@@ -169,6 +208,14 @@ class Recorder:
                     if isinstance(entry, BaseModel):
                         self._name(entry, f"{where}{key}.{name}.")
                 model.__dict__[key] = Entries(value, self, f"{where}{key}")
+
+
+def _swap(old, new) -> None:
+    """Put `new` wherever the project's modules hold `old`."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in ("dfd", "stages"):
+            for key in [key for key, held in vars(module).items() if held is old]:
+                setattr(module, key, new)
 
 
 class Entries(dict):

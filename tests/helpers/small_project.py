@@ -12,17 +12,19 @@ import torch
 from ruamel.yaml import YAML
 from training import train_vgg
 
+from dfd.core.paths import PERTURBED, TRANSFORMS
 from dfd.decoder.registry import save_decoder
 from dfd.decoder.settings import Decoder
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import fresh_decoder, learning_examples
-from dfd.params import load_params
+from dfd.project import Project
 from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.studies.equivariance.maps import write_transforms
 from dfd.studies.equivariance.perturbations import perturbations
+from dfd.studies.equivariance.perturbed import conditions, embed_perturbed, write_perturbed
 from dfd.templates.embedding import embed_faces
 from dfd.templates.linear import Moments, fit_ridge
-from dfd.templates.store import Templates, TemplateStore, write_templates
+from dfd.templates.store import Templates, write_templates
 
 ROOT = Path(__file__).parents[2]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
@@ -116,12 +118,16 @@ def read(name: str) -> dict:
 
 
 def fit_maps() -> None:
-    """Maps of every recognizer, fitted to leave templates as they are."""
-    params = load_params()
-    views = perturbations(params.transforms.rotate, params.transforms.translate, params.transforms.scale)
-    for name in params.recognizers:
-        store = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5"))
+    """Maps of every recognizer, fitted to leave templates as they are; and its templates of ORL's perturbed test faces."""
+    project = Project()
+    settings, faces = project.params.transforms, project.faces("orl")
+    views = perturbations(settings.rotate, settings.translate, settings.scale)
+    verified = {condition: views[name] for condition, name in conditions(project.params.verify).items()}
+    for name in project.params.recognizers:
+        store = project.templates(faces, name)
         moments = Moments(store.dimension, store.dimension)
         moments.add(store.template[:], store.template[:])
         fit = fit_ridge(moments, moments)
-        write_transforms(f"data/transforms/{name}.h5", dict.fromkeys(views, fit))
+        write_transforms(TRANSFORMS.format(name), dict.fromkeys(views, fit))
+        perturbed = embed_perturbed(project.recognizer(name), faces, store.rows("test"), verified)
+        write_perturbed(PERTURBED.format(name), faces, perturbed)

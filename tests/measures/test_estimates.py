@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import Estimate, People, bootstrap_weights, training_shares
 from dfd.measures.verification import cosine_pairs
 
@@ -81,7 +82,7 @@ def test_pairing_cancels_what_is_common():
 def test_one_identity_has_no_interval():
     interval = mean_of([1.0, 2.0, 6.0], ["anna"] * 3)
     assert interval.value == 3
-    assert interval.low is None and interval.high is None and interval.note
+    assert interval.low is None and interval.high is None and interval.left_out
 
 
 @pytest.mark.parametrize(
@@ -139,9 +140,9 @@ def test_what_one_or_two_people_cannot_tell():
     assert found[1].value == pytest.approx(between[0, 1]) and all(part.low is None for part in found)
     found = contrast_of(within[:1], between[:1, :1], 100)
     assert found[0].value == within[0] and found[1].value is None and found[2].value is None
-    assert "only one person" in found[1].note and "only one person" in found[2].note
+    assert "only one person" in found[1].left_out.reason and "only one person" in found[2].left_out.reason
     found = contrast_of(np.zeros(4), np.zeros((4, 4)), 100)
-    assert found[2].value is None and "do not differ" in found[2].note and found[1].value == 0
+    assert found[2].value is None and "do not differ" in found[2].left_out.reason and found[1].value == 0
     with pytest.raises(ValueError, match="not empty"):
         contrast_of(np.zeros(0), np.zeros((0, 0)))
 
@@ -279,24 +280,26 @@ def test_a_share_of_none_or_all_is_no_certainty(value):
     assert People(list("aabbcd"), 100, 0).share(some) == People(list("aabbcd"), 100, 0).mean(some)
 
 
-def test_values_that_may_be_infinite_are_a_note():
+def test_values_that_may_be_infinite_are_left_out():
+    equal = LeftOut("equal pictures")
     people = People([0, 1], 100, 0)
     for values in ([1.0, np.inf], [1.0, np.nan]):
-        found = people.mean(values, "equal pictures")
-        assert found == Estimate(None, note="equal pictures")
-        assert people.difference(values, values, "equal pictures") == found._replace(paired=True)
+        found = people.mean(values, equal)
+        assert found == Estimate(None, left_out=equal)
+        assert people.difference(values, values, equal) == found._replace(paired=True)
 
 
 def test_estimates_write_themselves_into_metrics():
     assert Estimate(0.5, 0.25, 0.75, n=8).metrics() == {"mean": 0.5, "ci95_low": 0.25, "ci95_high": 0.75}
     share = Estimate(0.375, 0.25, 0.75, n=8).metrics("value", hits="accepted", n=True)
     assert share == {"value": 0.375, "ci95_low": 0.25, "ci95_high": 0.75, "accepted": 3, "n": 8}
+    why = LeftOut("why")
     nothing = {"mean": None, "ci95_low": None, "ci95_high": None}
-    assert Estimate(1.0, note="few").metrics() == nothing | {"mean": 1.0, "ci95_note": "few"}
-    assert Estimate(None, note="why").metrics(note="lpips") == nothing | {"lpips_note": "why"}
-    assert Estimate(None, note="why").metrics() == nothing | {"mean_note": "why"}
-    assert Estimate(None, note="why").metrics(hits="count", n=True).items() >= {"count": None, "n": None}.items()
-    assert Estimate(None, n=0, note="why").metrics(hits="count", n=True).items() >= {"count": 0, "n": 0}.items()
+    assert Estimate(1.0, left_out=LeftOut("few")).metrics() == nothing | {"mean": 1.0, "ci95_note": "few"}
+    assert Estimate(None, left_out=why).metrics(note="lpips") == nothing | {"lpips_note": "why"}
+    assert Estimate(None, left_out=why).metrics() == nothing | {"mean_note": "why"}
+    assert Estimate(None, left_out=why).metrics(hits="count", n=True).items() >= {"count": None, "n": None}.items()
+    assert Estimate(None, n=0, left_out=why).metrics(hits="count", n=True).items() >= {"count": 0, "n": 0}.items()
 
 
 def test_pairs_of_other_people_are_refused():

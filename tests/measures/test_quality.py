@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from dfd.core.artefacts import file_sha256
 from dfd.measures import quality
-from dfd.measures.quality import load_lpips, psnr, ssim, to_8bit
+from dfd.measures.quality import Lpips, load_lpips, psnr, ssim, to_8bit
 
 MEASURES = {"psnr": psnr, "ssim": ssim}
 
@@ -139,8 +139,7 @@ def alexnet_file(tmp_path_factory):
 
 
 def test_lpips_without_its_trunk(cache):
-    measure, note = load_lpips("cpu")
-    assert measure is None
+    note = load_lpips("cpu").reason
     assert "alexnet-owt-7be5be79.pth" in note
     assert "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth" in note
     assert str(cache) in note
@@ -154,8 +153,8 @@ def test_lpips_does_not_wait_for_a_silent_server(tmp_path, monkeypatch):
         monkeypatch.setattr(quality, "TRUNK_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/alexnet-owt-0.pth")
         monkeypatch.setattr(quality, "TIMEOUT", 0.2)
         started, before = time.monotonic(), socket.getdefaulttimeout()
-        measure, note = load_lpips("cpu")
-    assert measure is None and "alexnet-owt-0.pth" in note
+        note = load_lpips("cpu").reason
+    assert "alexnet-owt-0.pth" in note
     assert time.monotonic() - started < 5
     assert socket.getdefaulttimeout() == before
 
@@ -163,20 +162,20 @@ def test_lpips_does_not_wait_for_a_silent_server(tmp_path, monkeypatch):
 def test_lpips_refuses_other_weights_under_the_name(cache, tmp_path, monkeypatch):
     cache.mkdir(parents=True)
     (cache / "alexnet-owt-7be5be79.pth").write_bytes(b"half a download")
-    measure, note = load_lpips("cpu")
-    assert measure is None and "delete it" in note
+    note = load_lpips("cpu").reason
+    assert "delete it" in note
 
     (cache / "alexnet-owt-7be5be79.pth").unlink()
     (tmp_path / "alexnet-owt-7be5be79.pth").write_bytes(b"from a server that lies")
     monkeypatch.setattr(quality, "TRUNK_URL", (tmp_path / "alexnet-owt-7be5be79.pth").as_uri())
-    measure, note = load_lpips("cpu")
-    assert measure is None and "could not be downloaded" in note
+    note = load_lpips("cpu").reason
+    assert "could not be downloaded" in note
     assert not list(cache.iterdir())
 
 
 def test_lpips_note_names_the_home_folder_as_everybody_s(cache, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    _, note = load_lpips("cpu")
+    note = load_lpips("cpu").reason
     assert "~/hub/checkpoints" in note and str(tmp_path) not in note
 
 
@@ -186,8 +185,7 @@ def test_lpips_is_the_package_s_own(cache, alexnet_file, monkeypatch, faces, cap
     (cache / path.name).symlink_to(path)
     monkeypatch.setattr(quality, "TRUNK_SHA256", sha256[:8])
     before = torch.get_rng_state()
-    measure, note = load_lpips("cpu")
-    assert note is None
+    measure = load_lpips("cpu")
     assert torch.equal(torch.get_rng_state(), before)
     assert not capsys.readouterr().out and not recwarn.list
 
@@ -213,6 +211,5 @@ def test_lpips_downloads_into_the_cache(cache, alexnet_file, monkeypatch):
     path, sha256 = alexnet_file
     monkeypatch.setattr(quality, "TRUNK_URL", path.as_uri())
     monkeypatch.setattr(quality, "TRUNK_SHA256", sha256[:8])
-    measure, note = load_lpips("cpu")
-    assert measure is not None and note is None
+    assert isinstance(load_lpips("cpu"), Lpips)
     assert [file.name for file in cache.iterdir()] == [path.name]

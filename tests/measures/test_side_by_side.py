@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfd.measures.estimates import People
-from dfd.measures.side_by_side import gains_by_recognizer, verification_by_recognizer
+from dfd.measures.side_by_side import verification_by_recognizer
 from dfd.measures.verification import cosine_pairs
 
 PEOPLE = np.repeat([f"p{i}" for i in range(8)], 3)
@@ -33,17 +33,3 @@ def test_verification_beside_that_of_the_first():
 def test_people_without_pairs_are_a_note():
     strangers = People(np.arange(24), 50, 0)
     assert "no person" in verification_by_recognizer({"a": templates(1, 1.0)}, strangers)["verification_note"]
-    assert "no person" in gains_by_recognizer({"a": templates(1, 1.0)}, {}, {}, strangers)["maps_note"]
-
-
-def test_the_gains_of_maps_by_condition():
-    originals = {"a": templates(1, 0.3), "b": templates(2, 0.3)}
-    perturbed = {name: {"rotated": templates(5, 2.0)} for name in originals}
-    mapped = {"a": {"rotated": templates(5, 2.0)}, "b": {"rotated": templates(6, 0.3)}}
-    people = People(PEOPLE, 100, 0)
-    found = gains_by_recognizer(originals, perturbed, mapped, people)
-    assert list(found) == ["rotated"] and list(found["rotated"]) == ["b"]
-    # the map of b undoes all, that of a nothing: what is left is the gain of b
-    with_, without = (people.verification(pairs(originals["b"], view["b"]["rotated"])) for view in (mapped, perturbed))
-    assert found["rotated"]["b"]["minus_a"] == (with_ - without).metrics()
-    assert found["rotated"]["b"]["minus_a"]["auc"]["ci95_low"] > 0

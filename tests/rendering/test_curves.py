@@ -9,14 +9,15 @@ from dvc.render.converter.vega import VegaConverter
 from dvc_render import VegaRenderer
 from PIL import Image
 
+from dfd.core.left_out import LeftOut
 from dfd.rendering import curves
 from dfd.rendering.curves import (
     PALETTE,
     TERMS,
     bar_figure,
     count_figure,
+    left_out_figure,
     loss_figure,
-    note_figure,
     roc_figure,
 )
 
@@ -213,7 +214,7 @@ def test_tables_that_cannot_be_drawn_are_refused(tmp_path, draw, message):
 
 def test_a_note_in_a_figures_place(tmp_path):
     for name in ("a.png", "b.png"):
-        note_figure(tmp_path / name, "No recognizer has pairs to compare on orl")
+        left_out_figure(tmp_path / name, LeftOut("No recognizer has pairs to compare on orl"))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         assert min(image.size) > 100 and len(image.convert("RGB").getcolors(1 << 24)) > 20

@@ -8,19 +8,87 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from recorder import Recorder, compared
 from ruamel.yaml import YAML
-from small_project import INVERTED_VGG, LOSSES, change, fit_maps, read, stage
+from small_project import INVERTED_VGG, LOSSES, ROOT, change, fit_maps, lay_out, read, stage
 
 from dfd.core.artefacts import read_module
 from dfd.core.errors import DfdError
-from dfd.core.left_out import left_out, write_left_out
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.findings.rule import verdict
 from dfd.findings.tables import SUMMARY
 from dfd.measures.estimates import Estimate
 from dfd.recognizers.vgg import VGG16
+from dfd.rendering.grids import image_grid
+from dfd.studies.equivariance import figures as equivariance
+from dfd.studies.reconstruction import variants as reconstruction
 from dfd.templates.store import TemplateStore
+
+COMMANDS = (
+    *("train_ablation full", "train_ablation pixel", "ablation"),
+    *("train_recognizer_loss softmax", "train_recognizer_loss arcface", "recognizer_loss"),
+    *("train_template_layer fc7", "train_template_layer conv5-avg", "template_layer"),
+    *(f"train_competitor {name} vgg-resnet" for name in ("inverted-vgg", "nbnet", "residual-deconvolution")),
+    *("competitors vgg-resnet", "backbones", "adapters", "map_gains", "transfer", "findings", "paper"),
+)
+# (stage, param or dep) that only other params than these make a stage read
+NOT_HERE = {("adapters", "import_decoder")}  # whose decoder may be an imported one
+
+
+def verify() -> None:
+    fit_maps()
+    for name in ("vgg", "resnet"):
+        stage("verify", name)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, synthetic_store, orl_store) -> tuple[Path, list[dict]]:
+    """The small project after every stage of the experiments, and what each has read."""
+    folder, records = tmp_path_factory.mktemp("finished"), []
+    with pytest.MonkeyPatch.context() as patch:
+        lay_out(folder, patch, {"synthetic": synthetic_store, "orl": orl_store})
+        change(lambda values: values["experiments"]["adapters"].update(decoder="vgg-resnet", recognizers=["resnet"]))
+        theirs = shutil.ignore_patterns(*{command.split()[0] for command in COMMANDS}, "findings.json")
+        for written in ("metrics", "plots"):  # by the root's pipeline, of which these stages read
+            shutil.copytree(ROOT / written, folder / written, ignore=theirs)
+        verify()
+        for command in COMMANDS:
+            name, *arguments = command.split()
+            importlib.import_module(f"stages.{name}")
+            with Recorder(folder) as recorder:
+                stage(name, *arguments)
+            records.append(recorder.record(f"stages.{command}"))
+    return folder, records
+
+
+@pytest.fixture
+def results(finished, monkeypatch) -> None:
+    """What the experiments wrote, in the current folder."""
+    monkeypatch.chdir(finished[0])
+
+
+def test_the_experiments_read_what_they_declare(finished):
+    """Recorded while they ran: every param and every file, of the project and of what earlier stages wrote."""
+    _, records = finished
+    pipeline = ROOT / "experiments/dvc.yaml"
+    faults, unread = compared(records, [pipeline])
+    assert not faults
+    assert not unread - NOT_HERE
+    written = YAML(typ="safe").load(pipeline.read_text(encoding="utf-8"))["stages"]
+    assert {record["command"].split()[0].removeprefix("stages.") for record in records} == set(written)
+
+
+def test_what_is_read_and_not_declared_and_the_reverse_are_found(finished, tmp_path):
+    text = (ROOT / "experiments/dvc.yaml").read_text(encoding="utf-8")
+    head, ablation = text.split("cmd: python -m stages.ablation", 1)
+    ablation = ablation.replace("- bootstrap", "- memory_gb", 1).replace("- data/templates", "- data/transforms", 1)
+    (tmp_path / "dvc.yaml").write_text(f"{head}cmd: python -m stages.ablation{ablation}", encoding="utf-8")
+    faults, unread = compared(finished[1], [tmp_path / "dvc.yaml"])
+    assert "ablation (stages.ablation) reads bootstrap: not among its params" in faults
+    assert any(fault.startswith("ablation (stages.ablation) reads data/templates/orl/vgg.h5") for fault in faults)
+    assert unread - NOT_HERE == {("ablation", "memory_gb"), ("ablation", "data/transforms")}
 
 
 def drawn(folder: str, *names: str) -> None:
@@ -34,10 +102,7 @@ def trained(folder: str) -> None:
     assert "decoder" in pd.read_csv(f"plots/{folder}/training.csv")
 
 
-def test_the_ablation(project):
-    for loss in LOSSES:
-        stage("train_ablation", loss)
-    stage("ablation")
+def test_the_ablation(results):
     metrics = read("ablation/vgg-resnet")
     assert set(metrics) == {"synthetic", "orl"} and set(metrics["orl"]["decoders"]) == set(LOSSES)
     assert (
@@ -142,10 +207,7 @@ def test_a_phi_without_gradients_leaves_its_rows_out(project, monkeypatch):
     assert set(history["phase"]) == {"pixel"} and history["epoch"].max() == 2
 
 
-def test_the_losses_of_recognizers(project):
-    for objective in ("softmax", "arcface"):
-        stage("train_recognizer_loss", objective)
-    stage("recognizer_loss")
+def test_the_losses_of_recognizers(results):
     metrics = read("recognizer_loss/orl")
     assert metrics["orl"]["learned_from"] == {"n_faces": 10, "n_identities": 2}
     assert (metrics["orl"]["n_faces"], metrics["orl"]["n_identities"]) == (10, 2)
@@ -170,7 +232,7 @@ def test_people_whom_the_recognizers_learned_from_are_refused_elsewhere(project)
     for suffix in (".h5", ".parquet"):
         shutil.copy(f"data/faces/orl{suffix}", f"data/faces/copy{suffix}")
     stage("train_recognizer_loss", "softmax")
-    write_left_out("data/experiments/recognizer_loss/arcface", "not trained")
+    LeftOut("not trained").write("data/experiments/recognizer_loss/arcface")
     with pytest.raises(DfdError, match=r"copy\.h5: 2 of 4 identities .* by recognizers compared \(orl\)"):
         stage("recognizer_loss")
 
@@ -182,38 +244,31 @@ def test_people_with_one_photo_each_leave_the_losses_of_recognizers_out(project)
         YAML().dump(values, file)
     for objective in ("softmax", "arcface"):
         stage("train_recognizer_loss", objective)
-        assert "synthetic has too few" in left_out(f"data/experiments/recognizer_loss/{objective}")
+        assert "synthetic has too few" in LeftOut.read(f"data/experiments/recognizer_loss/{objective}").reason
     stage("recognizer_loss")
     metrics = read("recognizer_loss/synthetic")
-    assert set(metrics) == {"synthetic_note", "orl_note", "left_out"} and set(metrics["left_out"]) == {
-        "softmax",
-        "arcface",
-    }
+    assert metrics["orl"] is None and metrics["orl_note"] == "left out: there is no decoder"
+    assert set(metrics["left_out"]) == {"softmax", "arcface"}
     assert Path("plots/recognizer_loss/measures.csv").is_file()
 
 
-def test_the_layers_of_templates(project, monkeypatch):
-    for layer in ("fc7", "conv5-avg"):
-        stage("train_template_layer", layer)
-    stage("template_layer")
+def test_the_layers_of_templates(results):
     metrics = read("template_layer/vgg")
     assert metrics["orl"]["dimensions"] == {"fc7": round(4096 * 0.05), "conv5-avg": round(512 * 0.05)}
     assert metrics["orl"]["decoders"]["conv5-avg"]["psnr"]["minus_fc7"]["mean"] is not None
     drawn("template_layer", "faces", "psnr", "psnr-minus-fc7")
     trained("template_layer")
 
+
+def test_layers_of_templates_alone_are_left_out(project, monkeypatch):
     monkeypatch.setattr(VGG16, "embeds_images", False)
-    shutil.rmtree("data/experiments")
     for layer in ("fc7", "conv5-avg"):
         stage("train_template_layer", layer)
     stage("template_layer")
     assert set(read("template_layer/vgg")["left_out"]) == {"fc7", "conv5-avg"}
 
 
-def test_the_competitors(project):
-    for name in ("inverted-vgg", "nbnet", "residual-deconvolution"):
-        stage("train_competitor", name, "vgg-resnet")
-    stage("competitors", "vgg-resnet")
+def test_the_competitors(results):
     metrics = read("competitors/vgg-resnet")
     assert set(metrics["orl"]["decoders"]) == {"ours", "inverted-vgg", "nbnet", "nbnet-pixel", "residual-deconvolution"}
     assert metrics["orl"]["decoders"]["inverted-vgg"]["psnr"]["minus_ours"]["mean"] is not None
@@ -252,17 +307,14 @@ def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_siz
     change(lambda values: values.update(import_decoder=imported))
     fit_maps()
     for name in ("vgg", "resnet"):
-        dimension = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5")).dimension
-        linear = build_decoder("linear", dimension, {"size": 14})
-        config = {"architecture": "linear", "dimension": dimension, "options": {"size": 14}}
-        save_decoder(f"data/closed_form/{name}/linear.safetensors", linear, config)
-    save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, config["options"] | {"size": 28}),
-                 config | {"options": {"size": 28}})  # fmt: skip
-    module, grids = importlib.import_module("stages.reconstruct"), {}
-    draw = module.image_grid
-    monkeypatch.setattr(
-        module, "image_grid", lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or draw(path, *a, **k)
-    )
+        stage("fit_closed_form", name)
+    dimension = TemplateStore("data/templates/orl/resnet.h5", FaceStore("data/faces/orl.h5")).dimension
+    config = {"architecture": "linear", "dimension": dimension, "options": {"size": 28}}
+    save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, {"size": 28}), config)
+    grids: dict = {}
+    for module in (equivariance, reconstruction):
+        draw = lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or image_grid(path, *a, **k)
+        monkeypatch.setattr(module, "image_grid", draw)
     stage("reconstruct")
     (rows, columns, _), named = grids["variants"]
     variants = ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"]
@@ -275,8 +327,7 @@ def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_siz
     assert {"rotate-orl", "scale-synthetic"} <= set(grids)
 
 
-def test_the_backbones(project):
-    stage("backbones")
+def test_the_backbones(results):
     metrics = read("backbones/variants")
     decoders = metrics["orl"]["decoders"]
     assert (
@@ -293,9 +344,7 @@ def test_the_backbones(project):
     drawn("backbones", "faces", "psnr", "ssim")
 
 
-def test_the_gains_of_maps(project):
-    fit_maps()
-    stage("map_gains")
+def test_the_gains_of_maps(results):
     metrics = read("map_gains/orl")
     assert (metrics["n_faces"], metrics["n_identities"]) == (20, 4)
     for condition in ("rotated", "translated", "scaled"):
@@ -305,18 +354,18 @@ def test_the_gains_of_maps(project):
 
 def test_one_recognizer_that_embeds_has_no_gain_to_compare(project, monkeypatch):
     monkeypatch.setattr(VGG16, "embeds_images", False)
+    verify()
     stage("map_gains")
     notes = read("map_gains/orl")
     assert set(notes) == {"maps_note", "vgg_note", "resnet_note"} and "no two recognizers" in notes["maps_note"]
 
 
 def test_a_data_set_without_test_faces_verifies_nobody(project, monkeypatch):
-    fit_maps()
     rows = FaceStore.rows
     monkeypatch.setattr(FaceStore, "rows", lambda store, split: rows(store, split)[: 0 if split == "test" else None])
+    verify()
     stage("map_gains")
     assert set(read("map_gains/orl")) == {"maps_note"} and "no test faces" in read("map_gains/orl")["maps_note"]
-    stage("verify", "vgg")
     metrics = read("verify/vgg")
     assert metrics["rotated"] is None and metrics["original"] is None and metrics["n_faces"] == 0
     assert metrics["rotated_note"] == "orl has no test faces" and "too few" in metrics["original_note"]

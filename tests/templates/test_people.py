@@ -32,7 +32,7 @@ def test_rows_that_everybody_has_a_template_of():
     some, none, full = torch.ones(6, 2), torch.full((6, 3), torch.nan), torch.ones(6, 4)
     some[[0, 4]] = torch.nan
     rows, left_out = shared_rows([0, 1, 4, 5], {"some": some, "none": none, "full": full})
-    assert rows.tolist() == [1, 5] and list(left_out) == ["none"] and "4 test faces" in left_out["none"]
+    assert rows.tolist() == [1, 5] and list(left_out) == ["none"] and "4 test faces" in left_out["none"].reason
     rows, left_out = shared_rows([0, 4], {"some": some})
     assert len(rows) == 0 and list(left_out) == ["some"]
     rows, left_out = shared_rows([], {"full": full})

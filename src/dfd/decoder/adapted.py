@@ -35,15 +35,15 @@ def adapted(decoder: Decoder, adapter: Adapter) -> AdaptedDecoder:
     Raises DfdError where the adapter leads to templates of another dimension or another recognizer than the decoder's.
     """
     outputs, config = len(adapter.bias), decoder.config
-    meant, own = adapter.config["to"].get("weights_sha256"), config.get("weights_sha256")
+    meant, taken = adapter.config["to"].get("weights_sha256"), config.get("weights_sha256")
     if outputs != decoder.dimension:
         raise DfdError(
             f"the adapter leads to templates of {outputs} numbers, and the decoder takes {decoder.dimension}"
         )
-    if meant and own and meant != own:
+    if meant and taken and meant != taken:
         raise DfdError(
             f"the adapter leads to templates of {adapter.config['to']['recognizer']} with the weights {meant[:12]}…, "
-            f"and the decoder takes those with {own[:12]}…; fit it for this decoder"
+            f"and the decoder takes those with {taken[:12]}…; fit it for this decoder"
         )
     both = AdaptedDecoder(adapter.dimension, decoder)
     both.adapter.load_state_dict(adapter.state_dict())

@@ -81,10 +81,10 @@ def fit(decoder: LinearDecoder, training: Examples, validation: Examples) -> Fit
     """Give a decoder the weights with the least squared pixel error; validation faces choose ridge strength and scales."""
     decoder.learn_statistics(training, validation)
     train = _moments(decoder, training)
-    found = fit_ridge(train, _moments(decoder, validation), scales=decoder.scales())
-    decoder.affine.weight.copy_(found.map.weight)
-    decoder.affine.bias.copy_(found.map.bias)
-    return found
+    fitted = fit_ridge(train, _moments(decoder, validation), scales=decoder.scales())
+    decoder.affine.weight.copy_(fitted.map.weight)
+    decoder.affine.bias.copy_(fitted.map.bias)
+    return fitted
 
 
 def _moments(decoder: LinearDecoder, examples: Examples) -> Moments:

@@ -74,9 +74,9 @@ class NbNet(Decoder):
         stages.append(NeighbourlyBlock(channels, layers, growth))
         self.stages = nn.Sequential(*stages, *_normalised(stages[-1].outputs))
         self.to_rgb = nn.Conv2d(stages[-1].outputs, 3, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, std=0.02)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.02)
         nn.init.zeros_(self.to_rgb.bias)
 
     def set_statistics(self, templates: torch.Tensor | Rows, mean_face: torch.Tensor) -> None:

@@ -55,8 +55,8 @@ def restored(decoder: Decoder, templates: torch.Tensor) -> torch.Tensor:
     Without axes to tell that by (a decoder that does not whiten, or one behind an adapter) they stay as they are.
     """
     seen = axes(decoder)
-    found = None if seen is None else rounding(templates.numpy())
-    return templates if found is None else seen.restored(templates, found.noise)
+    rounded = None if seen is None else rounding(templates.numpy())
+    return templates if rounded is None else seen.restored(templates, rounded.noise)
 
 
 def decoder_facts(decoder: Decoder) -> dict:
@@ -124,8 +124,8 @@ def admit(decoder: Decoder, templates: TemplatesFile, name: str) -> tuple[torch.
         )
     if "training_templates" not in config:
         return admitted, []
-    found = doubts(np.asarray(vectors), config["training_templates"], seen, rounded)
-    return admitted, [f"{templates.path}: {doubt}" for doubt in found]
+    doubted = doubts(np.asarray(vectors), config["training_templates"], seen, rounded)
+    return admitted, [f"{templates.path}: {doubt}" for doubt in doubted]
 
 
 def _other_geometry(templates: TemplatesFile, config: Mapping, name: str) -> list[str]:

@@ -83,11 +83,11 @@ class ResidualDecoder(Decoder):
         self.convolutions = nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), nn.ReLU())
         last = nn.Conv2d(widths[-1], 3 * 4**shuffles, 3, padding=1)
         self.to_rgb = nn.Sequential(last, nn.PixelShuffle(2)) if shuffles else last
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         for start in (self.skip[-1], last):
             nn.init.zeros_(start.weight)
             nn.init.zeros_(start.bias)

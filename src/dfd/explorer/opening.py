@@ -10,6 +10,7 @@ import torch
 
 from dfd.core.artefacts import read_config
 from dfd.core.errors import DfdError
+from dfd.core.paths import FACES
 from dfd.core.vectors import refuse_degenerate
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
@@ -20,7 +21,7 @@ from dfd.templates.adapters import load_adapter
 from dfd.templates.files import TEMPLATE, TemplatesFile, read_templates_file
 from dfd.templates.lookup import match, people_of
 from dfd.templates.people import spread
-from dfd.workspace import FACES, Workspace
+from dfd.workspace import Workspace
 
 MOST = 50_000  # templates on a map; of more, as many spread evenly
 

@@ -61,6 +61,11 @@ def people_seen(store: FaceStore, rows: Sequence[int] | None = None) -> Seen:
     return Seen(store.name, frozenset(store.identities(rows)))
 
 
+def all_seen(learned: Mapping[str, Seen]) -> set[str]:
+    """The identities that any of several trainings saw, as `learned_from` gives them by role."""
+    return set().union(*(seen.people for seen in learned.values()))
+
+
 def refuse_leakage(trained: Mapping[str, Seen], faces: FaceStore, rows: Sequence[int], allow: bool) -> int:
     """How many of the identities in `rows` of `faces` were seen in training; `trained` says by role whom it saw.
 

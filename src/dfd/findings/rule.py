@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import Estimate
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
@@ -87,8 +88,8 @@ def number(metrics: Mapping, *path: str) -> Estimate:
     if name is None:
         raise Missing(f"{'/'.join(path)} is no number with an interval")
     paired = name == "difference" or any(key.startswith("minus_") for key in path)
-    value, note = look_up(found, name), found.get("ci95_note")
-    return Estimate(value, found.get("ci95_low"), found.get("ci95_high"), paired=paired or None, note=note)
+    interval = found.get("ci95_low"), found.get("ci95_high")
+    return Estimate(look_up(found, name), *interval, paired=paired or None, left_out=LeftOut.among(found, "ci95"))
 
 
 def negated(effect: Estimate) -> Estimate:
@@ -110,7 +111,7 @@ def minus(effect: Estimate, other: Estimate) -> Estimate:
     their difference's standard error is at most the sum of both, so it covers at least 95 %. It is wider than a paired
     one: what it decides is decided, and more remains open.
     """
-    difference = Estimate(effect.value - other.value, paired=False, note=effect.note or other.note)
+    difference = Estimate(effect.value - other.value, paired=False, left_out=effect.left_out or other.left_out)
     if None in (effect.low, other.low):
         return difference
     return difference._replace(low=effect.low - other.high, high=effect.high - other.low)
@@ -139,7 +140,7 @@ def attempted(effect: Callable[[], Estimate]) -> Estimate:
     try:
         return effect()
     except Missing as missing:
-        return Estimate(None, note=str(missing))
+        return Estimate(None, left_out=LeftOut(str(missing)))
 
 
 def judged(claim: Claim, metrics: Mapping, dataset: str) -> dict:
@@ -149,8 +150,8 @@ def judged(claim: Claim, metrics: Mapping, dataset: str) -> dict:
     try:
         effects = dict(claim.effects(metrics, dataset))
     except Missing as missing:
-        effects = {"all": Estimate(None, note=str(missing))}
-    effects = effects or {"all": Estimate(None, note="there is nothing to be compared")}
+        effects = {"all": Estimate(None, left_out=LeftOut(str(missing)))}
+    effects = effects or {"all": Estimate(None, left_out=LeftOut("there is nothing to be compared"))}
     found = {name: _judged(effect, claim) for name, effect in effects.items()}
     overall = together([part["verdict"] for part in found.values()])
 
@@ -171,8 +172,8 @@ def _judged(effect: Estimate, claim: Claim) -> dict:
         "interval": INTERVALS[effect.paired],
     }
     found["verdict"] = verdict(effect, claim.low, claim.high)
-    if effect.note:
-        found["effect_note"] = effect.note
+    if effect.left_out:
+        found |= effect.left_out.metrics(note="effect")
     elif effect.low is not None and effect.low == effect.high:
         found["effect_note"] = "the interval has no width: resampling saw nothing vary"
     return found

@@ -23,7 +23,6 @@ from dfd.recognizers.registry import load_recognizer, weights_sha256
 from dfd.templates.store import Templates
 
 BETAS = (0.9, 0.99)  # of Adam: a thousand steps are too few for a memory of a thousand
-NO_GRADIENTS = "left out: {} gives no gradients, so nothing can be learned through its features"
 
 
 class Networks(NamedTuple):

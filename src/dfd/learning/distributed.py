@@ -84,7 +84,7 @@ def _launch(stage: str, key: str, count: int) -> None:
             told = [
                 line
                 for path in Path(folder).rglob(f"{number}/stderr.log")
-                for line in path.read_text(encoding="utf-8").split("\n")
+                for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
             ]
             last = ([line for line in told if line.strip()] or [f"exit code {failure.exitcode}"])[-1]
             reason = failure.signal_name() if failure.exitcode < 0 else last.removeprefix("error: ")

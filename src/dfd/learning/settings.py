@@ -57,7 +57,7 @@ class LossTerms(Settings):
     terms: Annotated[list[Literal["pixel", "gradient", "perceptual"]], Field(min_length=1), Unique]
     local: bool
 
-    def of(self, loss: Loss) -> Loss:
+    def applied_to(self, loss: Loss) -> Loss:
         """`loss` with the weights of the terms that are left out at zero.
 
         `perceptual_share` is for terms beside others: where φ teaches alone, it teaches from every face.

@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import Estimate, People
 from dfd.measures.verification import cosine_pairs, tar_at_far, unit
 
 KINDS = ("type_1", "type_2")
-NO_PAIRS = "no person has two photos, or there is but one person"
+NO_PAIRS = LeftOut("no person has two photos, or there is but one person")
+NO_OTHER_PHOTOS = LeftOut("no person has two of the photos")
 
 
 class Accepted(NamedTuple):
@@ -37,15 +39,15 @@ def unattacked(templates: np.ndarray, identities: np.ndarray, far: float) -> dic
     """
     known = np.isfinite(templates).all(1)
     if not has_pairs(identities[known]):
-        return {"value": None, "threshold": None, "threshold_note": NO_PAIRS}
+        return NO_PAIRS.metrics("value", "threshold", note="threshold")
     return tar_at_far(cosine_pairs(templates[known], templates[known], identities[known]), far)
 
 
 class Attempts(NamedTuple):
-    """What a recognizer makes of K reconstructions: the cosine of each with the template of its own photo, own (K,); with
+    """What a recognizer makes of K reconstructions: the cosine of each with the template of its own photo, same (K,); with
     those of the other photos of its person, other (A,); and of which of the K each of these is, attack (A,)."""
 
-    own: np.ndarray
+    same: np.ndarray
     other: np.ndarray
     attack: np.ndarray
 
@@ -66,14 +68,14 @@ def attempts(
     faces = np.arange(len(templates)) if faces is None else faces
     groups = np.arange(len(templates)) if groups is None else groups
     attacks, photos = unit(reconstructions).astype(np.float32), unit(templates).astype(np.float32)
-    own = np.einsum("nd,nd->n", attacks, photos[faces])
+    same = np.einsum("nd,nd->n", attacks, photos[faces])
     other, attack = [np.empty(0, np.float32)], [np.empty(0, int)]
     for identity in np.unique(identities[faces]):
         tried, theirs = np.flatnonzero(identities[faces] == identity), np.flatnonzero(identities == identity)
         apart = groups[faces[tried]][:, None] != groups[theirs]
         other.append((attacks[tried] @ photos[theirs].T)[apart])
         attack.append(np.repeat(tried, apart.sum(1)))
-    return Attempts(own, np.concatenate(other), np.concatenate(attack))
+    return Attempts(same, np.concatenate(other), np.concatenate(attack))
 
 
 def accepted(
@@ -85,7 +87,7 @@ def accepted(
     comparison is accepted where the cosine reaches the threshold; without a template, NaN, on either side it is not.
     """
     tried = attempts(reconstructions, templates, identities)
-    scores = {"type_1": (tried.own, np.arange(len(tried.own))), "type_2": (tried.other, tried.attack)}
+    scores = {"type_1": (tried.same, np.arange(len(tried.same))), "type_2": (tried.other, tried.attack)}
     return {kind: Accepted((score >= threshold).astype(float), faces) for kind, (score, faces) in scores.items()}
 
 
@@ -103,7 +105,7 @@ def attack_summary(
     `people`. before: the system, see `unattacked`, on these photos or more. Without a threshold all is null, with a note.
     """
     if before["threshold"] is None:
-        return {name: no_attack(before["threshold_note"], references[name]) for name in attacks}
+        return {name: no_attack(LeftOut.among(before, "threshold"), references[name]) for name in attacks}
     threshold = before["threshold"]
     found = {name: accepted(attack, templates, people.identities, threshold) for name, attack in attacks.items()}
     compared = {kind: people.among(faces) for kind, (_, faces) in next(iter(found.values())).items()} if found else {}
@@ -112,7 +114,7 @@ def attack_summary(
         metrics[name] = {}
         for kind, (values, _) in kinds.items():
             if not len(values):
-                metrics[name][kind] = no_attack("no person has two of the photos", references[name])[kind]
+                metrics[name][kind] = no_attack(NO_OTHER_PHOTOS, references[name])[kind]
                 continue
             metrics[name][kind] = _metrics(compared[kind].share(values))
             for reference in references[name]:
@@ -125,9 +127,9 @@ def _metrics(share: Estimate) -> dict:
     return share.metrics("value", hits="accepted", n=True, note="acceptance")
 
 
-def no_attack(note: str, references: Sequence[str] = ()) -> dict:
+def no_attack(left_out: LeftOut, references: Sequence[str] = ()) -> dict:
     """What `attack_summary` has of a decoder of which nothing can be said: null by type, and why."""
-    nothing = Estimate(None, note=f"left out: {note}")
+    nothing = Estimate(None, left_out=LeftOut(f"left out: {left_out}"))
     differences = {f"minus_{name}": nothing.metrics(note="acceptance") for name in references}
     return {kind: _metrics(nothing) | differences for kind in KINDS}
 
@@ -135,5 +137,6 @@ def no_attack(note: str, references: Sequence[str] = ()) -> dict:
 def _difference(people: People, values: np.ndarray, others: np.ndarray) -> Estimate:
     difference = people.difference(values, others)
     if np.ptp(values - others) == 0:
-        return difference._replace(low=None, high=None, note="every comparison differs alike: no width to resample")
+        alike = LeftOut("every comparison differs alike: no width to resample")
+        return difference._replace(low=None, high=None, left_out=alike)
     return difference

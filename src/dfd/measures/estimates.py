@@ -11,16 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.verification import FARS, Curve, Pairs
 
-TOO_FEW = "too few identities to resample"  # for an interval: of width 0 it would claim certainty
+TOO_FEW = LeftOut("too few identities to resample")  # for an interval: of width 0 it would claim certainty
 
 
 class Estimate(NamedTuple):
     """A number with its 95 % interval.
 
     n, people: of how many values, of how many people. paired: of a difference, whether both sides were measured on the
-    same faces and resampled together; None where it is no difference. note: why the number or its interval is None.
+    same faces and resampled together; None where it is no difference. left_out: why the number or its interval is None.
     """
 
     value: float | None
@@ -29,7 +30,7 @@ class Estimate(NamedTuple):
     n: int | None = None
     people: int | None = None
     paired: bool | None = None
-    note: str | None = None
+    left_out: LeftOut | None = None
 
     def metrics(
         self, name: str = "mean", *, hits: str | None = None, n: bool = False, note: str | None = None
@@ -44,8 +45,8 @@ class Estimate(NamedTuple):
             metrics[hits] = None if self.n is None else round(self.n * (self.value or 0))
         if n:
             metrics["n"] = self.n
-        if self.note is not None:
-            metrics[f"{note or name}_note" if self.value is None else "ci95_note"] = self.note
+        if self.left_out is not None:
+            metrics |= self.left_out.metrics(note=(note or name) if self.value is None else "ci95")
         return metrics
 
 
@@ -84,15 +85,14 @@ class People:
         """A generator, always the same, for what is to be resampled beside people: weights are not drawn from it."""
         return deepcopy(self._drawn[1])
 
-    def mean(self, values: np.ndarray, undefined: str | None = None) -> Estimate:
+    def mean(self, values: np.ndarray, undefined: LeftOut | None = None) -> Estimate:
         """The mean of values (N,), each person drawn bringing all of theirs (cluster bootstrap; Field & Welsh, 2007).
 
         values: or (S, N), of S trainings of the same network: their mean, and an interval that holds what one training
         differs from the next by. Each resampling draws S − 1 of them with replacement, for all people alike: S of so
         few would spread too little, by (S − 1)/S (Rao & Wu, 1988).
 
-        Of one person there is no interval. undefined: why values may be infinite or NaN, the note of an estimate that
-        is then None. Raises ValueError where none is given, for no values, and for another number of them than faces.
+        Of one person there is no interval. undefined: why values may be infinite or NaN, for an estimate that is then None. Raises ValueError where none is given, for no values, and for another number of them than faces.
         """
         values = np.asarray(values, dtype=np.float64)
         if values.ndim not in (1, 2) or values.shape[-1] != len(self.codes) or not values.size:
@@ -101,18 +101,18 @@ class People:
         size = {"n": len(self.codes), "people": len(self)}
         if not np.isfinite(values).all():
             if undefined is not None:
-                return Estimate(None, note=undefined)
+                return Estimate(None, left_out=undefined)
             raise ValueError(f"{int((~np.isfinite(values)).sum())} of {values.size} values are NaN or infinite")
         trainings = np.atleast_2d(values)
         value = float(trainings.mean(1).mean())
         if len(self) < 2:
-            return Estimate(value, **size, note=TOO_FEW)
+            return Estimate(value, **size, left_out=TOO_FEW)
         total = self.weights @ self.counts
         replicates = np.stack([(self.weights @ np.bincount(self.codes, weights=row)) / total for row in trainings], 1)
         shares = training_shares(len(trainings), self.samples, self.generator)
         return Estimate(value, *percentiles((replicates * shares).sum(1)), **size)
 
-    def difference(self, a: np.ndarray, b: np.ndarray, undefined: str | None = None) -> Estimate:
+    def difference(self, a: np.ndarray, b: np.ndarray, undefined: LeftOut | None = None) -> Estimate:
         """`mean` of a − b, two measures (N,) of these faces, or two (S, N), of trainings by the same seeds in the same
         order. Raises ValueError for shapes that differ."""
         a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
@@ -131,7 +131,9 @@ class People:
         if share.value not in (0.0, 1.0):
             return share
         width = 1 - 0.025 ** (1 / len(self))
-        return share._replace(low=share.value * (1 - width), high=share.value + (1 - share.value) * width, note=None)
+        return share._replace(
+            low=share.value * (1 - width), high=share.value + (1 - share.value) * width, left_out=None
+        )
 
     def contrast(
         self, within: np.ndarray, between: np.ndarray, ratio: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -148,8 +150,8 @@ class People:
             shapes = f"within {within.shape} and between {between.shape}"
             raise ValueError(f"{shapes} must be ({people},) and ({people}, {people}), and not empty")
         if people < 2:
-            alone = Estimate(None, people=people, note="there is only one person")
-            return Estimate(float(within[0]), people=people, note=TOO_FEW), alone, alone
+            alone = Estimate(None, people=people, left_out=LeftOut("there is only one person"))
+            return Estimate(float(within[0]), people=people, left_out=TOO_FEW), alone, alone
         between = np.where(np.eye(people, dtype=bool), 0, between)
         drawn = np.vstack([np.ones(people), self.weights])
         pairs = (drawn.sum(1)) ** 2 - (drawn**2).sum(1)
@@ -160,10 +162,11 @@ class People:
         found = []
         for values in (inside, across, quotient):
             interval = percentiles(values[1:]) if people > 2 else (None, None)
-            note = None if people > 2 else TOO_FEW
-            found.append(Estimate(float(values[0]), *interval, people=people, note=note))
+            left_out = None if people > 2 else TOO_FEW
+            found.append(Estimate(float(values[0]), *interval, people=people, left_out=left_out))
         if not np.isfinite(quotient).all():
-            found[2] = Estimate(None, people=people, note="people do not differ: there is nothing to be a share of")
+            alike = LeftOut("people do not differ: there is nothing to be a share of")
+            found[2] = Estimate(None, people=people, left_out=alike)
         return tuple(found)
 
     def verification(self, pairs: Pairs, fars: Sequence[float] = FARS) -> "Verification":
@@ -207,7 +210,7 @@ class Verification:
         size = {"n": len(self.pairs.scores), "people": self.people, "paired": self.paired}
         # Two people, or genuine pairs of one only, give every such replicate the same weights: no width to be seen.
         if self.people < 3 or len(np.unique(self.pairs.first[self.pairs.genuine])) < 2 or not len(replicates):
-            intervals = [{"note": TOO_FEW}] * len(self.names)
+            intervals = [{"left_out": TOO_FEW}] * len(self.names)
         else:
             intervals = [dict(zip(("low", "high"), percentiles(measure), strict=True)) for measure in replicates.T]
         return {

@@ -13,12 +13,13 @@ from torchvision.models import AlexNet_Weights
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import exact_convolutions
+from dfd.core.left_out import LeftOut
 from dfd.core.packages import package_file
 from dfd.measures.pixels import to_8bit
 
 TRUNK_URL = AlexNet_Weights.IMAGENET1K_V1.url
 TRUNK_SHA256 = TRUNK_URL.rpartition("-")[2].removesuffix(".pth")  # PyTorch publishes the first digits, in the name
-INFINITE = "a reconstruction equals its original, where this measure is infinite"  # why a mean PSNR is None
+INFINITE = LeftOut("a reconstruction equals its original, where this measure is infinite")  # why a mean PSNR is None
 BATCH = 32  # images whose windows are convolved at once: more of them leave a CPU's cache and take longer (benchmarks/speed.py)
 TIMEOUT = 10  # seconds without an answer after which the download is given up
 
@@ -78,8 +79,8 @@ class Lpips:
         return torch.cat(parts).flatten()
 
 
-def load_lpips(device: torch.device | str) -> tuple[Lpips | None, str | None]:
-    """(LPIPS, None), or (None, note) where AlexNet's ImageNet weights cannot be had; the note says where to put them.
+def load_lpips(device: torch.device | str) -> Lpips | LeftOut:
+    """LPIPS, or the reason where AlexNet's ImageNet weights cannot be had, which says where to put them.
 
     They are looked for in torch.hub's cache, then downloaded into it, as torchvision does. Their SHA-256 is checked
     in both cases: with any other weights LPIPS would be another number under the same name.
@@ -89,15 +90,17 @@ def load_lpips(device: torch.device | str) -> tuple[Lpips | None, str | None]:
         if not trunk.is_file():
             _download(trunk)
         if not file_sha256(trunk).startswith(TRUNK_SHA256):
-            return None, f"LPIPS was not computed: {_shown(trunk)} is not {TRUNK_URL}; delete it and download it again"
+            return LeftOut(
+                f"LPIPS was not computed: {_homely(trunk)} is not {TRUNK_URL}; delete it and download it again"
+            )
     except (OSError, HTTPException, RuntimeError) as error:
-        # The reason varies from run to run, the note is committed with the metrics: only the log has the reason.
+        # The reason varies from run to run, what is left out is committed with the metrics: only the log has the reason.
         log.warning("%s could not be had: %s", TRUNK_URL, error)
-        return None, (
+        return LeftOut(
             f"LPIPS was not computed: {trunk.name} could not be downloaded; "
-            f"put {TRUNK_URL} into the folder {_shown(trunk.parent)}"
+            f"put {TRUNK_URL} into the folder {_homely(trunk.parent)}"
         )
-    return Lpips(_network(trunk).to(device)), None
+    return Lpips(_network(trunk).to(device))
 
 
 def _download(path: Path) -> None:
@@ -130,6 +133,6 @@ def _comparable(images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tens
     return to_8bit(images), to_8bit(targets)
 
 
-def _shown(path: Path) -> str:
+def _homely(path: Path) -> str:
     """The path with ~ for the home folder, so that a committed note is the same for everybody."""
     return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

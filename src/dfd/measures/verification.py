@@ -11,9 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from dfd.core.left_out import LeftOut
+
 CHUNK = 256  # rows of the cosine matrix held at once
 CUMULATED = 1 << 16  # impostor pairs weighed at once
 FARS = (0.001, 0.01)
+ABOVE_ALL = LeftOut("an impostor pair has the highest score of all: any threshold accepts too many")
 
 
 class Pairs(NamedTuple):
@@ -122,7 +125,7 @@ class Steps:
             "accepted_impostor": int(self.n_false[step]),
         }
         if result["threshold"] is None:
-            result["threshold_note"] = "an impostor pair has the highest score of all: any threshold accepts too many"
+            result |= ABOVE_ALL.metrics("threshold")
         if false[-1] * far < 1 - 1e-9:
             result["note"] = (
                 f"{false[-1]} impostor pairs are too few for a FAR of {far:g}: TAR without a false acceptance"

@@ -8,11 +8,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.faces.geometry import seen_window, views
 
-NO_IMAGES = "its templates are precomputed: no other image can be embedded"  # where `embeds_images` is false
-NO_GRADIENTS = "it gives no gradients"  # where `gives_gradients` is false
+NO_IMAGES = LeftOut("its templates are precomputed: no other image can be embedded")  # where `embeds_images` is false
+NO_GRADIENTS = LeftOut("it gives no gradients")  # where `gives_gradients` is false
 Window = str | Sequence[Sequence[float]]  # a name in WINDOWS, or five landmarks in pixels of the input
+
+
+def no_features(recognizer: str) -> LeftOut:
+    """What becomes of learning through the features of a recognizer that gives no gradients."""
+    return LeftOut(f"left out: {recognizer} gives no gradients, so nothing can be learned through its features")
 
 
 class Recognizer(nn.Module):

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from dfd.core.artefacts import read_module, save_module, state_sha256
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.core.packages import package_file
 from dfd.core.vectors import few, refuse_degenerate
 from dfd.recognizers.base import Recognizer
@@ -101,13 +102,13 @@ def import_recognizer(architecture: str, options: dict, weights: str) -> Recogni
         recognizer.fit(state)
     except DfdError as error:
         raise DfdError(f"{weights}: {error}") from error
-    own = recognizer.state_dict()
-    optional = {*PREPROCESSING, *(name for name in own if name.endswith("num_batches_tracked"))}
-    wrong = [f"it has {name}, which the network lacks" for name in state if name not in own]
-    wrong += [f"it lacks {name}" for name in own if name not in state and name not in optional]
-    for name in own:
-        if name in state and state[name].shape != own[name].shape:
-            wrong.append(f"{name} is {_shape(state[name])} in it and {_shape(own[name])} in the network")
+    expected = recognizer.state_dict()
+    optional = {*PREPROCESSING, *(name for name in expected if name.endswith("num_batches_tracked"))}
+    wrong = [f"it has {name}, which the network lacks" for name in state if name not in expected]
+    wrong += [f"it lacks {name}" for name in expected if name not in state and name not in optional]
+    for name in expected:
+        if name in state and state[name].shape != expected[name].shape:
+            wrong.append(f"{name} is {_shape(state[name])} in it and {_shape(expected[name])} in the network")
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         reason = f"{'; '.join(wrong[:3])}{more}"
@@ -190,14 +191,14 @@ def refuse_other_options(config: dict, architecture: str, options: dict, where: 
     written = config.get("options")
     if config.get("architecture") != architecture or not isinstance(written, dict):
         raise DfdError(f"{where}: a file of the architecture {config.get('architecture')}, not of {architecture}")
-    own, asked = (
+    made, asked = (
         {name: json.loads(json.dumps(value)) for name, value in part.items() if name not in TRIFLES}
         for part in (written, options)
     )
     different = [
-        f"{name} is {own.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params"
-        for name in sorted(asked.keys() | own.keys())
-        if asked.get(name) != own.get(name)
+        f"{name} is {made.get(name, 'not set')} in it, {asked.get(name, 'not set')} in params"
+        for name in sorted(asked.keys() | made.keys())
+        if asked.get(name) != made.get(name)
     ]
     if different:
         raise DfdError(f"{where}: made with other options: {'; '.join(different)}")
@@ -233,15 +234,15 @@ def recognizer_facts(recognizer: Recognizer) -> dict:
     if facts["parameters"] is None:
         facts["parameters_note"] = "the file does not say which of its numbers were learned"
     if not recognizer.embeds_images:
-        facts["left_out_note"] = (
+        facts |= LeftOut(
             "templates alone: left out is whatever needs the template of another image (perturbed faces, maps, the cosine of "
             "reconstructions under this recognizer), its perceptual features, and adversarial attacks on it"
-        )
+        ).metrics(note="left_out")
     elif not recognizer.gives_gradients:
-        facts["left_out_note"] = (
+        facts |= LeftOut(
             "templates without gradients: left out are its perceptual features, decoders trained with them (white-box "
             "variants), and adversarial attacks on it"
-        )
+        ).metrics(note="left_out")
     return facts
 
 

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from dfd.core.artefacts import replacing
+from dfd.core.left_out import LeftOut
 
 # Okabe and Ito (2008), "Color Universal Design": told apart with every common colour blindness. Yellow comes last: it
 # is faint on white.
@@ -230,11 +231,11 @@ def count_figure(
         save_figure(figure, path)
 
 
-def note_figure(path: str | Path, note: str) -> None:
-    """Draw a sentence where a figure would be that has nothing to show."""
+def left_out_figure(path: str | Path, left_out: LeftOut) -> None:
+    """Say why, where a figure would be that has nothing to show."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 1.2), dpi=DPI)
-        figure.text(0.5, 0.5, note, ha="center", va="center", color="#444444")
+        figure.text(0.5, 0.5, left_out.reason, ha="center", va="center", color="#444444")
         save_figure(figure, path)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.core.vectors import few
 from dfd.faces.store import FaceStore
 
@@ -61,7 +62,8 @@ def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> t
     found[torch.from_numpy(places >= 0)] = templates[torch.from_numpy(places[places >= 0])]
     metrics = matched(found, len(keys))
     if not len(keys):
-        metrics["templates_note"] = f"there are no templates of {faces.name}: it is left out wherever they are needed"
+        left_out = LeftOut(f"there are no templates of {faces.name}: it is left out wherever they are needed")
+        metrics |= left_out.metrics(note="templates")
     if metrics["unmatched_keys"]:
         metrics["unmatched_note"] = _unmatched(pd.Index(keys, dtype=object).difference(wanted, sort=False), faces)
     if len(keys) and metrics["faces_without_template"]:

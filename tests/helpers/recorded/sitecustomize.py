@@ -16,8 +16,7 @@ if "-m" in sys.orig_argv and sys.orig_argv[-1] != "-m":
         recorder = Recorder(Path.cwd()).start()
 
         def write() -> None:
-            found = {"command": " ".join(command), "params": sorted(recorder.params), "read": sorted(recorder.read)}
             path = Path(os.environ["RECORDS"], "-".join(command).replace("/", "_") + ".json")
-            path.write_text(json.dumps(found), encoding="utf-8")
+            path.write_text(json.dumps(recorder.record(" ".join(command))), encoding="utf-8")
 
         atexit.register(write)

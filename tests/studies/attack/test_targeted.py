@@ -77,11 +77,11 @@ def test_targeted_pairs_are_balanced_others_and_never_twice_the_same():
 
 def test_why_not():
     module = Colours()
-    assert why_not(module, 2) is None and "at least 2" in why_not(module, 1)
+    assert why_not(module, 2) is None and "at least 2" in why_not(module, 1).reason
     module.gives_gradients = False
-    assert "no gradients" in why_not(module, 40)
+    assert "no gradients" in why_not(module, 40).reason
     module.embeds_images = False
-    assert "precomputed" in why_not(module, 40)
+    assert "precomputed" in why_not(module, 40).reason
 
 
 # What is counted

@@ -51,7 +51,7 @@ def test_faces_of_one_person_do_not_count_as_many():
     few, alone = (balanced(guessed, male, people(codes, 500)) for codes in (np.arange(40) % 4, np.arange(40)))
     assert few.high - few.low > alone.high - alone.low
     one = balanced(guessed, male, people(np.where(male, 0, np.arange(40))))
-    assert one.low is None and one.note
+    assert one.low is None and one.left_out
 
 
 def test_a_probe_finds_a_linear_trace_and_none_in_noise():

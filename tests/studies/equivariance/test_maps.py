@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.recognizers.base import Recognizer
 from dfd.studies.equivariance.maps import fit_transforms, read_transforms, write_transforms
 from dfd.studies.equivariance.perturbations import perturbations, rotation
@@ -134,7 +135,7 @@ def test_maps_of_other_perturbations_are_refused(fits, tmp_path):
 
 def test_a_file_without_maps_says_why(tmp_path):
     for name in ("a.h5", "b.h5"):
-        write_transforms(tmp_path / name, {}, note="no image can be embedded")
+        write_transforms(tmp_path / name, LeftOut("no image can be embedded"))
     assert read_transforms(tmp_path / "a.h5") == {}
     assert file_sha256(tmp_path / "a.h5") == file_sha256(tmp_path / "b.h5")
     with h5py.File(tmp_path / "a.h5") as file:

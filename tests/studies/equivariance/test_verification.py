@@ -6,7 +6,8 @@ import pytest
 
 from dfd.measures.estimates import People
 from dfd.measures.verification import cosine_pairs
-from dfd.studies.equivariance.verification import all_pairs, listed_pairs
+from dfd.studies.equivariance.perturbed import Sides
+from dfd.studies.equivariance.verification import all_pairs, gains_by_recognizer, listed_pairs, photos_compared
 from dfd.studies.equivariance.view2 import pair_scores, people_of, view2_paired, view2_summary
 
 
@@ -59,3 +60,34 @@ def test_listed_pairs(faces):
     sides = [pair_scores(pairs, keys, originals, side["worse"]) for side in (mapped, perturbed)]
     assert metrics["worse"] == view2_paired(pairs, *sides, people_of(pairs, 30, 5))
     assert not np.allclose(sides[0], sides[1])
+
+
+def test_of_a_person_only_the_first_photos_are_compared(faces):
+    metrics, curves = photos_compared(Sides(*faces[:3]), faces[3], 2, 30, 5)
+    kept = np.arange(120) % 3 < 2
+    some = [faces[0][kept], *({"worse": side["worse"][kept]} for side in faces[1:3])]
+    table, expected = all_pairs(*some, People(faces[3][kept], 30, 5))
+    assert metrics == {"faces_beyond_limit": 40} | table and curves.equals(expected)
+
+
+@pytest.mark.parametrize("identities", [np.zeros(3), np.arange(3), np.arange(0)])
+def test_without_pairs_of_both_kinds_there_is_a_note(identities):
+    none = np.zeros((len(identities), 2))
+    metrics, curves = photos_compared(Sides(none, {"worse": none}, {"worse": none}), identities, 2, 30, 5)
+    assert metrics["original"] is None and metrics["worse"] is None and not len(curves)
+    assert metrics["worse_note"].startswith(f"{len(identities)} faces of {len(set(identities))} people: too few")
+
+
+def test_the_gains_of_maps_by_condition(faces):
+    originals, perturbed, mapped, identities, _ = faces
+    people = People(identities, 100, 0)
+    # the map of b undoes a part of the noise, that of a nothing: what is left is the gain of b
+    compared = {"a": Sides(originals, perturbed, perturbed), "b": Sides(originals, perturbed, mapped)}
+    found = gains_by_recognizer(compared, people)
+    assert list(found) == ["worse"] and list(found["worse"]) == ["b"]
+    with_, without = (
+        people.verification(cosine_pairs(originals, view["worse"], identities)) for view in (mapped, perturbed)
+    )
+    assert found["worse"]["b"]["minus_a"] == (with_ - without).metrics()
+    assert found["worse"]["b"]["minus_a"]["auc"]["ci95_low"] > 0
+    assert "no person" in gains_by_recognizer(compared, People(np.arange(120), 50, 0))["maps_note"]

@@ -56,7 +56,7 @@ def test_attempts_are_what_loops_find(grouped):
     photos, attacks, faces = templates(0), templates(1)[:5], np.array([0, 4, 5, 20, 35])
     groups = np.arange(36) // 2 if grouped else np.arange(36)
     found = attempts(attacks, photos, PEOPLE, faces, groups)
-    assert found.own == pytest.approx([cosine(a, photos[i]) for a, i in zip(attacks, faces, strict=True)], abs=1e-6)
+    assert found.same == pytest.approx([cosine(a, photos[i]) for a, i in zip(attacks, faces, strict=True)], abs=1e-6)
     expected = [
         (k, cosine(attacks[k], photos[j]))
         for k, i in enumerate(faces)
@@ -72,7 +72,7 @@ def test_rates_count_all_attempts_and_differences_are_paired():
     points = operating_points(cosine_pairs(photos, photos, PEOPLE), [0.05, 1e-4])
     tried = attempts(attacks, photos, PEOPLE)
     found = attack_rates(Attacked(tried, PEOPLE, points), 200, 0)
-    own, other = tried.own >= points[0.05].threshold, tried.other >= points[0.05].threshold
+    own, other = tried.same >= points[0.05].threshold, tried.other >= points[0.05].threshold
     rates = found["fmr_0.05"]
     assert (rates["type_1"]["accepted"], rates["type_1"]["n"]) == (own.sum(), 36)
     assert rates["type_2"]["value"] == pytest.approx(other.mean()) and rates["type_2"]["n"] == 72
@@ -90,5 +90,5 @@ def test_a_curve_is_the_rates_at_its_thresholds():
     for row in curve.itertuples():
         assert row.fmr == pytest.approx((pairs.scores[~pairs.genuine] >= row.threshold).mean())
         assert row.fnmr == pytest.approx((pairs.scores[pairs.genuine] < row.threshold).mean())
-        assert row.type_1 == pytest.approx((tried.own >= row.threshold).mean())
+        assert row.type_1 == pytest.approx((tried.same >= row.threshold).mean())
         assert row.type_2 == pytest.approx((tried.other >= row.threshold).mean())

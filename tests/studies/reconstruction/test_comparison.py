@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from dfd import project
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import People
 from dfd.measures.quality import psnr, ssim
 from dfd.recognizers.base import Recognizer
@@ -32,7 +34,7 @@ def faces(seed: int) -> torch.Tensor:
 
 def summary(images: dict, reference="a", recognizers=None) -> dict:
     references = against(images, reference)
-    return compare(faces(0), images, People(PEOPLE, 200, 0), recognizers or {}, (None, "no network"), references)
+    return compare(faces(0), images, People(PEOPLE, 200, 0), recognizers or {}, LeftOut("no network"), references)
 
 
 def test_means_and_paired_differences():
@@ -121,11 +123,12 @@ def test_a_comparison_on_a_store(orl_store):
     rows = orl_store.rows("test")[:10]
     images = {"a": orl_store.views(rows, 14), "b": orl_store.views(rows, 14) * 0.9}
     templates = {"flat": images["a"].mean((2, 3))}
-    comparison = Comparison({"flat": Flat()}, {}, False, (None, "none"), against(images, "a"), 50, 0, 14)
-    metrics, (originals, shown) = comparison.on(orl_store, rows, images, templates, [0, 3])
-    assert metrics["n_faces"] == 10 and metrics["leaked_identities"] == 0
+    comparison = Comparison({"flat": Flat()}, LeftOut("none"), against(images, "a"), 50, 0, size=14, pictured=2)
+    metrics = comparison.add(project.Tested(orl_store, rows, leaked=1), templates, images)
+    assert comparison.metrics == {"orl": metrics} and metrics["n_faces"] == 10 and metrics["leaked_identities"] == 1
     assert metrics["decoders"]["b"]["ssim"]["minus_a"]["mean"] < 0
-    assert torch.equal(originals, images["a"][[0, 3]]) and torch.equal(shown["b"], images["b"][[0, 3]])
+    originals, pictures = comparison.pictures["orl"]
+    assert torch.equal(originals, images["a"][[0, 5]]) and torch.equal(pictures["b"], images["b"][[0, 5]])
 
 
 def test_several_trainings_count_as_their_mean_with_the_noise_between_them():
@@ -156,10 +159,11 @@ def test_one_trainings_pictures_are_held_at_a_time_and_the_firsts_are_shown(orl_
             decoded.append((name, factor))
             yield views * factor
 
-    comparison = Comparison({}, {}, False, (None, "none"), against("ab", "a"), 50, 0, 14)
+    comparison = Comparison({}, LeftOut("none"), against("ab", "a"), 50, 0, size=14, pictured=2)
     images = {name: trainings(name) for name in "ab"}
     assert not decoded
-    metrics, (_, shown) = comparison.on(orl_store, rows, images, {}, [0, 3])
+    metrics = comparison.add(project.Tested(orl_store, rows, leaked=0), {}, images)
     assert decoded == [(name, factor) for name in "ab" for factor in (0.9, 0.8, 0.7)]
-    assert torch.equal(shown["a"], (views * 0.9)[[0, 3]]) and set(shown) == {"a", "b"}
+    _, pictures = comparison.pictures["orl"]
+    assert torch.equal(pictures["a"], (views * 0.9)[[0, 5]]) and set(pictures) == {"a", "b"}
     assert metrics["decoders"]["b"]["psnr"]["minus_a"]["mean"] == 0

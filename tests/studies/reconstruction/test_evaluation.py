@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from dfd.core.artefacts import write_json
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import build_decoder, decode
 from dfd.measures.acceptance import unattacked
 from dfd.measures.estimates import People
@@ -23,7 +24,7 @@ from dfd.templates.storage import FORMATS
 
 N, SIDE = 8, 16
 IDENTITIES = np.array(["anna", "anna", "ben", "clara", "dan", "dan", "eve", "fred"])
-NO_LPIPS = (None, "its network is not here")
+NO_LPIPS = LeftOut("its network is not here")
 SOURCES = {"decoder": "mean", "linear": "linear", "quadratic": "quadratic", "mean_face": "mean_face"}
 
 
@@ -292,7 +293,7 @@ def test_lpips_is_the_networks_distance_where_it_can(originals, images):
     def network(some, others):
         return (some - others).abs().mean((1, 2, 3))
 
-    lpips = run(originals, images, lpips=(network, None))["lpips"]
+    lpips = run(originals, images, lpips=network)["lpips"]
     for source, key in SOURCES.items():
         assert lpips[key] == pytest.approx(float(network(images[source], originals).mean()), rel=1e-5)
     assert "lpips_note" not in lpips and lpips["minus_linear"]["ci95_high"] < 0

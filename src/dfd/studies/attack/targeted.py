@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import decode
 from dfd.faces.store import FaceStore
 from dfd.measures.estimates import People
@@ -26,14 +27,14 @@ LEAST = 4  # photos of a person: to enrol, and to attack
 BEFORE = "before"  # decoding; after it, curves go by the variant that decodes
 
 
-def why_not(recognizer: nn.Module, people: int) -> str | None:
+def why_not(recognizer: nn.Module, people: int) -> LeftOut | None:
     """Why a recognizer cannot be attacked on so many people; None where it can."""
     if not recognizer.embeds_images:
-        return f"left out: {NO_IMAGES}"
+        return LeftOut(f"left out: {NO_IMAGES}")
     if not recognizer.gives_gradients:
-        return f"left out: {NO_GRADIENTS}, along which these attacks step"
+        return LeftOut(f"left out: {NO_GRADIENTS}, along which these attacks step")
     if people < 2:
-        return f"left out: {people} people have {LEAST} test faces or more; attacks need at least 2"
+        return LeftOut(f"left out: {people} people have {LEAST} test faces or more; attacks need at least 2")
     return None
 
 
@@ -167,8 +168,7 @@ def targeted_summary(
         if reached.any():
             metrics["noise"][name] = people.among(reached).mean(size.numpy()[reached]).metrics()
         else:
-            metrics["noise"][name] = None
-            metrics["noise"]["noise_note"] = "no attack reached its target"
+            metrics["noise"] |= LeftOut("no attack reached its target").metrics(name, note="noise")
     return metrics
 
 

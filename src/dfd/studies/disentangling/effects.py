@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import decode
 from dfd.measures.estimates import TOO_FEW, Estimate, People, percentiles
 from dfd.measures.gender import GenderClassifier
@@ -47,7 +48,7 @@ def balanced(predicted: np.ndarray, male: np.ndarray, people: People) -> Estimat
     replicates = np.mean(recalls, 0)
     accuracy = Estimate(balanced_accuracy(predicted, male), n=len(male), people=len(people))
     if min(len(np.unique(people.codes[members])) for members in (male, ~male)) < 2:
-        return accuracy._replace(note=TOO_FEW)
+        return accuracy._replace(left_out=TOO_FEW)
     low, high = percentiles(replicates[~np.isnan(replicates)])
     return accuracy._replace(low=low, high=high)
 
@@ -137,7 +138,7 @@ def probe_metrics(predicted: Mapping[str, np.ndarray], male: np.ndarray, people:
     faces have one class only.
     """
     if male.all() or not male.any():
-        return dict.fromkeys(predicted) | {"probe_note": "left out: all test faces have one label"}
+        return LeftOut("left out: all test faces have one label").metrics(*predicted, note="probe")
     metrics: dict = {"chance": {"balanced_accuracy": 0.5, "accuracy": float(max(male.mean(), 1 - male.mean()))}}
     for part, values in predicted.items():
         metrics[part] = {
@@ -171,7 +172,7 @@ def gender_metrics(p_male: Mapping[str, np.ndarray], people: People) -> dict:
 
 
 def _rate(happened: np.ndarray, people: People) -> dict:
-    nobody = Estimate(None, n=0, note="there are no such faces")
+    nobody = Estimate(None, n=0, left_out=LeftOut("there are no such faces"))
     rate = people.mean(happened) if len(happened) else nobody
     return rate.metrics(hits="count", n=True, note="rate")
 
@@ -186,7 +187,7 @@ def cosine_metrics(
     for a recognizer that embeds no images.
     """
     if not recognizer.embeds_images:
-        return dict.fromkeys(images) | {"cosine_note": NO_IMAGES}
+        return NO_IMAGES.metrics(*images, note="cosine")
     cosines = {name: cosines_of(recognizer, image, templates) for name, image in images.items()}
     metrics = {}
     for name, values in cosines.items():

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.core.rows import Rows
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
@@ -43,18 +44,16 @@ def fit_transforms(
 
 
 def write_transforms(
-    path: str | Path,
-    fits: Mapping[str, Fit],
-    note: str | None = None,
-    views: Mapping[str, np.ndarray] | None = None,
+    path: str | Path, fits: Mapping[str, Fit] | LeftOut, views: Mapping[str, np.ndarray] | None = None
 ) -> None:
     """One group per perturbation: `weight` (D, D) and `bias` (D,) with e = weight · e′ + bias; N, λ, R² as attributes.
 
-    note: why there are no maps, where there are none. views: by perturbation, what its map undoes: an attribute too.
+    fits: or why there are none. views: by perturbation, what its map undoes: an attribute too.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        if note is not None:
-            file.attrs["note"] = note
+        if isinstance(fits, LeftOut):
+            file.attrs["note"] = fits.reason
+            return
         for name, fit in fits.items():
             group = file.create_group(name)
             group.create_dataset("weight", data=fit.map.weight.numpy())

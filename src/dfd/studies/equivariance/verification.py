@@ -3,16 +3,72 @@
 Everywhere: originals (N, D); perturbed and mapped: {condition: (N, D)}, of the same faces; any number of conditions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from dfd.measures.estimates import People
+from dfd.core.left_out import LeftOut
+from dfd.measures.acceptance import has_pairs
+from dfd.measures.estimates import People, Verification
+from dfd.measures.side_by_side import NOBODY
 from dfd.measures.verification import FARS, cosine_pairs, roc_table
-from dfd.studies.equivariance.view2 import pair_scores, view2_paired, view2_summary
+from dfd.studies.equivariance.perturbed import Sides
+from dfd.studies.equivariance.view2 import (
+    pair_scores,
+    people_of,
+    usable_pairs,
+    view2_paired,
+    view2_summary,
+)
+from dfd.templates.people import first_photos
+from dfd.templates.store import Templates as Store
 
 Templates = Mapping[str, np.ndarray]
+CURVES = ["condition", "map", "far", "tar", "threshold"]
+
+
+def photos_compared(
+    sides: Sides, identities: np.ndarray, photos: int, samples: int, seed: int
+) -> tuple[dict, pd.DataFrame]:
+    """`all_pairs` of the first `photos` of each person in identities (N,), the faces of the sides; `faces_beyond_limit`
+    counts the others. Null, with a note, where there are no pairs of both kinds.
+    """
+    people = len(np.unique(identities))
+    if not 1 < people < len(identities):
+        few = f"{len(identities)} faces of {people} people: too few for both a person's pair and a pair of two people"
+        metrics = {}
+        for condition in ("original", *sides.perturbed):
+            metrics |= LeftOut(few).metrics(condition)
+        return metrics, pd.DataFrame(columns=CURVES)
+    kept = first_photos(identities, photos)
+    metrics, curves = all_pairs(*sides.among(kept), People(identities[kept], samples, seed))
+    return {"faces_beyond_limit": len(identities) - len(kept)} | metrics, curves
+
+
+def view2_of_photos(
+    pairs: pd.DataFrame, store: Store, barred: Collection[str], seen: Collection[str], samples: int, seed: int
+) -> dict:
+    """`view2_summary` of the pairs (see `read_pairs`) of all photos in a store of templates, with the counts of
+    `usable_pairs`; barred: whose pairs are left out; seen: in the recognizer's training."""
+    keys = store.faces.faces["key"][store.known]
+    metrics, used = usable_pairs(pairs, keys, barred, seen)
+    if len(used):
+        scores = pair_scores(used, keys, store.template[store.known].numpy())
+        metrics |= view2_summary(used, scores, people_of(used, samples, seed))
+    return metrics
+
+
+def view2_of_sides(
+    pairs: pd.DataFrame, store: Store, rows: np.ndarray, sides: Sides, seen: Collection[str], samples: int, seed: int
+) -> dict:
+    """`listed_pairs` of the pairs of people at `rows`, whose faces the sides are of; everybody else's are left out."""
+    keys = store.faces.faces["key"].iloc[rows]
+    others = set(store.faces.faces["identity"]) - set(store.faces.identities(rows))
+    metrics, used = usable_pairs(pairs, keys, others, seen)
+    if len(used):
+        metrics |= listed_pairs(used, keys, *sides, people_of(used, samples, seed))
+    return metrics
 
 
 def all_pairs(
@@ -56,4 +112,28 @@ def listed_pairs(
     for name, without in perturbed.items():
         sides = scores(mapped[name]), scores(without)
         metrics[name] = view2_paired(pairs, *sides, people)
+    return metrics
+
+
+def gains_by_recognizer(compared: Mapping[str, Sides], people: People) -> dict:
+    """By condition and recognizer but the first, `minus_<first>`: how much more its map gains than that of the first.
+
+    compared: by recognizer, of the same faces. What a map gains is the verification with it minus that without, and one
+    gain minus another is paired like each of them.
+    """
+    if not has_pairs(people.identities):
+        return NOBODY.metrics(note="maps")
+
+    def gain(sides: Sides, condition: str) -> Verification:
+        views = sides.mapped[condition], sides.perturbed[condition]
+        with_, without = (cosine_pairs(sides.originals, view, people.identities) for view in views)
+        return people.verification(with_) - people.verification(without)
+
+    first, *others = compared
+    metrics: dict = {}
+    for condition in compared[first].perturbed:
+        reference = gain(compared[first], condition)
+        metrics[condition] = {
+            name: {f"minus_{first}": (gain(compared[name], condition) - reference).metrics()} for name in others
+        }
     return metrics

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.faces.leakage import identity_of
 from dfd.measures.estimates import People
 from dfd.measures.verification import Pairs, tar_at_far, unit
@@ -31,12 +32,31 @@ def pairs_without(pairs: pd.DataFrame, people: Collection[str]) -> pd.DataFrame:
     return pairs[~(first | second)].reset_index(drop=True)
 
 
-def too_few(pairs: pd.DataFrame) -> str | None:
+def too_few(pairs: pd.DataFrame) -> LeftOut | None:
     """Why the protocol cannot be followed with these pairs; None where two folds or more have pairs of both kinds."""
     whole = pairs.groupby("fold")["genuine"].nunique() == 2
-    return (
-        None if len(whole) > 1 and whole.all() else f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
-    )
+    if len(whole) > 1 and whole.all():
+        return None
+    reason = f"{len(pairs)} pairs in {len(whole)} folds are too few for view 2"
+    return LeftOut(f"left out: {reason} (pairs with people seen in training are not used)")
+
+
+def usable_pairs(
+    pairs: pd.DataFrame, keys: pd.Series, barred: Collection[str], seen: Collection[str]
+) -> tuple[dict, pd.DataFrame]:
+    """How many pairs show nobody of `barred`, how many are left out, and how many of `seen` are in the former; and these
+    pairs, none of them, with a note, where those whose photos have `keys` are too few.
+    """
+    used = pairs_without(pairs, barred)
+    counts = {
+        "n_pairs": len(used),
+        "pairs_left_out": len(pairs) - len(used),
+        "leaked_identities": len(people_in(used).intersection(seen)),
+    }
+    scored = used["first"].isin(keys) & used["second"].isin(keys)
+    if left_out := too_few(used[scored]):
+        return counts | left_out.metrics("accuracy", note="view2"), used[:0]
+    return counts, used
 
 
 def pair_scores(

@@ -8,17 +8,23 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from dfd.core.artefacts import write_table
+from dfd.core.left_out import LeftOut
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes
 from dfd.decoder.registry import decode
-from dfd.measures.acceptance import KINDS, attack_summary, no_attack
+from dfd.measures.acceptance import KINDS, attack_summary, no_attack, unattacked
 from dfd.measures.estimates import People
 from dfd.recognizers.base import Recognizer
+from dfd.rendering.curves import count_figure, left_out_figure
 from dfd.templates.adapters import fit_adapter
 from dfd.templates.embedding import embed_images
+from dfd.templates.store import Templates
 
-NOTHING = {"cosine": None, "cosine_whitened": None, "strength": None, "n_people": None}
+COLUMNS = ["series", "measure", "count", "value", "low", "high"]
+NOTHING_TO_DRAW = LeftOut("no number of pairs that the data set has, or no threshold")
+OF_A_FIT = ("cosine", "cosine_whitened", "strength", "n_people")
 
 
 class System(NamedTuple):
@@ -44,6 +50,21 @@ class Pairs(NamedTuple):
         return Pairs(*(None if part is None else part[:count] for part in self))
 
 
+def leaked_pairs(source: Templates, target: Templates, seed: int) -> Pairs:
+    """The training faces of which both have a template, in an order drawn by `seed`."""
+    both = np.intersect1d(source.rows("train"), target.rows("train"))
+    order = np.random.default_rng(seed).permutation(both)
+    mirrored = None if target.mirrored is None else target.mirrored[order]
+    return Pairs(source.template[order], target.template[order], mirrored, source.faces.identities(order))
+
+
+def opened_system(recognizer: Recognizer, store: Templates, rows: np.ndarray, attacked: People, far: float) -> System:
+    """A recognizer whose threshold the photos `rows` (M,) of a store set, at `far`; the first of them are attacked, those
+    of `attacked`."""
+    before = unattacked(store.template[rows].numpy(), store.faces.identities(rows), far)
+    return System(recognizer, store.template[rows[: len(attacked.identities)]], attacked, before)
+
+
 def attack(decoder: Decoder, templates: torch.Tensor, system: System) -> dict:
     """How often the system accepts what is decoded from templates (N, ·) of its photos, as `attack_summary` has it."""
     seen = embed_images(system.recognizer, decode(decoder, templates)).numpy()
@@ -62,8 +83,9 @@ def attacks_by_pairs(
     metrics, space = {}, axes(decoder)
     for count in counts:
         if count > len(pairs.source):
-            note = f"the data set has {len(pairs.source)} pairs"
-            metrics[str(count)] = no_attack(note) | NOTHING | {"pairs_note": f"left out: {note}"}
+            fewer = f"the data set has {len(pairs.source)} pairs"
+            nothing = LeftOut(f"left out: {fewer}").metrics(*OF_A_FIT, note="pairs")
+            metrics[str(count)] = no_attack(LeftOut(fewer)) | nothing
             continue
         part = pairs.first(count)
         adapter = fit_adapter(part.source, part.target, part.people, space, part.mirrored, seed)
@@ -80,6 +102,29 @@ def attacks_by_pairs(
     return metrics
 
 
+def adapter_metrics(
+    decoder: Decoder, pairs: Pairs, counts: Sequence[int], system: System, native: System, seed: int
+) -> dict:
+    """`attacks_by_pairs` on a system; beside it `own`, what the decoder reaches without an adapter on the recognizer that it
+    learned, `native`, of the same photos; and the system before, `unattacked`."""
+    return attacks_by_pairs(decoder, pairs, counts, system, native.templates, seed) | {
+        "own": attack(decoder, native.templates, native),
+        "unattacked": system.before,
+        "n_faces": len(system.templates),
+        "n_identities": len(system.people),
+    }
+
+
+def draw_pairs(path: str, metrics: Mapping | LeftOut, counts: Sequence[int], title: str, accepted: str) -> None:
+    """Write what `attacks_by_pairs` measured as <path>.csv and <path>.png. accepted: how to call the share that is drawn."""
+    table = metrics.table(COLUMNS) if isinstance(metrics, LeftOut) else pairs_table(metrics, counts)
+    write_table(f"{path}.csv", table)
+    if len(table):
+        count_figure(f"{path}.png", table, title, {"accepted": accepted}, "leaked pairs of templates")
+    else:
+        left_out_figure(f"{path}.png", metrics if isinstance(metrics, LeftOut) else NOTHING_TO_DRAW)
+
+
 def pairs_table(metrics: Mapping[str, Mapping], counts: Sequence[int]) -> pd.DataFrame:
     """What `attacks_by_pairs` measured, for `count_figure`: a row per type and count that is not null."""
     names = dict(zip(KINDS, ("type I: the same photo", "type II: another photo"), strict=True))
@@ -89,4 +134,4 @@ def pairs_table(metrics: Mapping[str, Mapping], counts: Sequence[int]) -> pd.Dat
         for count in counts
         if (share := metrics[str(count)][kind])["value"] is not None
     ]
-    return pd.DataFrame(rows, columns=["series", "measure", "count", "value", "low", "high"])
+    return pd.DataFrame(rows, columns=COLUMNS)

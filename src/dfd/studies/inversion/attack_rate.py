@@ -12,19 +12,25 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.acceptance import Attempts
 from dfd.measures.estimates import People
-from dfd.measures.verification import Pairs
+from dfd.measures.verification import ABOVE_ALL, Pairs
 
 CURVE = 60  # points of a curve, evenly spaced in log FMR
-NO_OTHERS = "no person has two photos: there is nothing of type II"
+NO_OTHERS = LeftOut("no person has two photos: there is nothing of type II")
 
 
 class Point(NamedTuple):
-    """An operating point: its threshold, None with a note where there is none, and the system there, as metrics."""
+    """An operating point: its threshold, None where there is none, and the system there, as metrics, which say why."""
 
     threshold: float | None
     metrics: dict
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Why there is no threshold."""
+        return LeftOut.among(self.metrics, "threshold")
 
 
 class Attacked(NamedTuple):
@@ -55,12 +61,11 @@ def operating_points(pairs: Pairs, fmrs: Sequence[float]) -> dict[float, Point]:
         metrics = {"threshold": None, "fmr": None, "fnmr": None, "n_impostor": len(impostor), "n_genuine": len(genuine)}
         step = int(np.searchsorted(-n_accepted, -allowed))
         if allowed < 1:
-            note = f"{len(impostor)} impostor pairs are too few for a FMR of {fmr:g}"
-            points[fmr] = Point(None, metrics | {"threshold_note": note})
+            too_few = LeftOut(f"{len(impostor)} impostor pairs are too few for a FMR of {fmr:g}")
+            points[fmr] = Point(None, metrics | too_few.metrics("threshold"))
             continue
         if step == len(thresholds):
-            note = "an impostor pair has the highest score of all: any threshold accepts too many"
-            points[fmr] = Point(None, metrics | {"threshold_note": note})
+            points[fmr] = Point(None, metrics | ABOVE_ALL.metrics("threshold"))
             continue
         threshold, false = thresholds[step], int(n_accepted[step])
         rejected = int(np.searchsorted(genuine, threshold))
@@ -69,7 +74,7 @@ def operating_points(pairs: Pairs, fmrs: Sequence[float]) -> dict[float, Point]:
         if len(genuine):
             metrics["fnmr"] = rejected / len(genuine)
         else:
-            metrics["fnmr_note"] = "no person has two photos: there are no genuine pairs"
+            metrics |= LeftOut("no person has two photos: there are no genuine pairs").metrics("fnmr")
         points[fmr] = Point(float(threshold), metrics)
     return points
 
@@ -83,16 +88,14 @@ def attack_rates(attacked: Attacked, samples: int, seed: int) -> dict:
 
 def _rates(attacked: Attacked, point: Point, samples: int, seed: int) -> dict:
     if point.threshold is None:
-        note = {"sar_note": point.metrics["threshold_note"]}
-        return {"type_1": no_rate(note), "type_2": no_rate(note), "type_2_minus_type_1": no_rate(note)}
-    own, other, attack = attacked.attempts
-    own, other = own >= point.threshold, other >= point.threshold
-    rates = {"type_1": share(own, attacked.identities, samples, seed)}
+        return dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate(point.left_out))
+    same, other, attack = attacked.attempts
+    same, other = same >= point.threshold, other >= point.threshold
+    rates = {"type_1": share(same, attacked.identities, samples, seed)}
     if not len(other):
-        note = {"sar_note": NO_OTHERS}
-        return rates | {"type_2": no_rate(note), "type_2_minus_type_1": no_rate(note)}
+        return rates | dict.fromkeys(("type_2", "type_2_minus_type_1"), no_rate(NO_OTHERS))
     whose = attacked.identities[attack]
-    difference = People(whose, samples, seed).difference(other.astype(float), own[attack].astype(float))
+    difference = People(whose, samples, seed).difference(other.astype(float), same[attack].astype(float))
     return rates | {
         "type_2": share(other, whose, samples, seed),
         "type_2_minus_type_1": difference.metrics(),
@@ -101,13 +104,13 @@ def _rates(attacked: Attacked, point: Point, samples: int, seed: int) -> dict:
 
 def share(flags: np.ndarray, identities: np.ndarray, samples: int, seed: int) -> dict:
     """How many of the attempts (A,) of these identities (A,) are accepted, as metrics."""
-    found = People(identities, samples, seed).share(flags).metrics("value")
-    return found | {"accepted": int(flags.sum()), "n": len(flags)}
+    rate = People(identities, samples, seed).share(flags).metrics("value")
+    return rate | {"accepted": int(flags.sum()), "n": len(flags)}
 
 
-def no_rate(note: Mapping[str, str]) -> dict:
+def no_rate(left_out: LeftOut, note: str = "sar") -> dict:
     """The metrics of a rate that cannot be had."""
-    return dict.fromkeys(("value", "ci95_low", "ci95_high", "accepted", "n")) | dict(note)
+    return left_out.metrics("value", "ci95_low", "ci95_high", "accepted", "n", note=note)
 
 
 def rate_curve(pairs: Pairs, attempts: Attempts) -> pd.DataFrame:
@@ -134,7 +137,7 @@ def rate_curve(pairs: Pairs, attempts: Attempts) -> pd.DataFrame:
             "fmr": 1 - below(impostor),
             "threshold": thresholds,
             "fnmr": below(genuine),
-            "type_1": reaching(attempts.own),
+            "type_1": reaching(attempts.same),
             "type_2": reaching(attempts.other),
         }
     ).drop_duplicates("threshold")

@@ -11,9 +11,12 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import TOO_FEW, Estimate, People, percentiles
 
 STRENGTH = 0.01  # inverse regularisation of the gender probe (scikit-learn's C)
+ONE_GENDER_TAUGHT = LeftOut("the training faces are all seen as one gender")
+ONE_GENDER = LeftOut("the faces are all seen as one gender")
 RIDGES = 10.0 ** np.arange(-1, 5)  # of the age probe, chosen by leaving one out
 
 
@@ -60,23 +63,22 @@ def attribute_metrics(
     metrics: dict = {"n_male": int(labels.male.sum()), "n_female": int((~labels.male).sum())}
     for measure, by_chance in chance.items():
         metrics[measure] = {"chance": float(by_chance.mean())}
-        for source, found in told.items():
-            if found is None:
-                note = {"probe_note": "the training faces are all seen as one gender"}
-                metrics[measure][source] = dict.fromkeys(("mean", "ci95_low", "ci95_high")) | note
+        for source, guess in told.items():
+            if guess is None:
+                metrics[measure][source] = Estimate(None, left_out=ONE_GENDER_TAUGHT).metrics(note="probe")
                 continue
-            right = (found.male == labels.male).astype(float) if measure == "gender" else np.abs(found.age - labels.age)
+            right = (guess.male == labels.male).astype(float) if measure == "gender" else np.abs(guess.age - labels.age)
             metrics[measure][source] = people.mean(right).metrics()
             metrics[measure][source]["minus_chance"] = people.difference(right, by_chance).metrics()
             if measure == "gender":
-                metrics[measure][source]["balanced"] = _balanced(found.male, labels.male, people)
+                metrics[measure][source]["balanced"] = _balanced(guess.male, labels.male, people)
     return metrics
 
 
 def _balanced(told: np.ndarray, male: np.ndarray, people: People) -> dict:
     """The mean of both genders' shares; a resampling without anybody of one of them is passed over."""
     if male.all() or not male.any():
-        return Estimate(None, note="the faces are all seen as one gender").metrics("value", note="balanced")
+        return Estimate(None, left_out=ONE_GENDER).metrics("value", note="balanced")
     recalls = []
     for members in (male, ~male):
         counts, hits = (
@@ -86,6 +88,6 @@ def _balanced(told: np.ndarray, male: np.ndarray, people: People) -> dict:
             recalls.append(np.append(hits.sum() / counts.sum(), (people.weights @ hits) / (people.weights @ counts)))
     value, *replicates = np.mean(recalls, 0)
     if min(len(np.unique(people.codes[part])) for part in (male, ~male)) < 2:
-        return Estimate(float(value), note=TOO_FEW).metrics("value")
+        return Estimate(float(value), left_out=TOO_FEW).metrics("value")
     replicates = np.array(replicates)
     return Estimate(float(value), *percentiles(replicates[~np.isnan(replicates)])).metrics("value")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.adapted import adapted
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes
@@ -61,64 +62,66 @@ def audit(
     templates: torch.Tensor,
     decoder: Decoder,
     recognizers: Mapping[str, Recognizer],
-    own: str,
+    template: str,
     system: str | None,
     samples: int,
     seed: int,
 ) -> Audit:
     """Audit templates (N, D) of the photos `rows` (N,) of `people` (N,).
 
-    recognizers: by name, those that judge; own: whose templates the decoder takes; system: whose templates these are, None
-    where its model is not at hand. Where that is `own` no adapter is needed. Raises DfdError where `check_pairs` does.
+    recognizers: by name, those that judge; template: whose templates the decoder takes; system: whose templates these are, None
+    where its model is not at hand. Where that is `template` no adapter is needed. Raises DfdError where `check_pairs` does.
     """
     fitted = shares(people, seed)
     check_pairs(templates[fitted], people[fitted])
     fit, tried = np.flatnonzero(fitted), np.flatnonzero(~fitted)
     opened, adapter = decoder, None
-    if system != own:
-        target, mirrored = (embed_views(recognizers[own], faces, rows[fit], *view) for view in ((), (MIRROR,)))
+    if system != template:
+        target, mirrored = (embed_views(recognizers[template], faces, rows[fit], *view) for view in ((), (MIRROR,)))
         adapter = fit_adapter(templates[fit], target, people[fit], axes(decoder), mirrored, seed)
         adapter.config |= {"from": {"name": "system"}, "to": {}}
         opened = adapted(decoder, adapter.to(decoder.device))
     attacked = spread(np.arange(len(tried)), TRIED)
     originals, images = faces.views(rows[tried[attacked]], decoder.size), decode(opened, templates[tried[attacked]])
     whose = people[tried]
-    of = People(whose[attacked], samples, seed)
+    resampled = People(whose[attacked], samples, seed)
     theirs = cosine_pairs(templates[tried].numpy(), templates[tried].numpy(), whose)
     system_points = operating_points(theirs, FMRS)
     metrics: dict = {"people": _counts(people, fitted, attacked, adapter)}
     metrics["system"] = {key(fmr): point.metrics for fmr, point in system_points.items()}
     photos = {
-        name: templates[tried] if name == system else embed_views(module, faces, rows[tried])
-        for name, module in recognizers.items()
+        name: templates[tried] if name == system else embed_views(recognizer, faces, rows[tried])
+        for name, recognizer in recognizers.items()
     }
     points, metrics["judges"] = {}, {}
-    for name, module in recognizers.items():
+    for name, recognizer in recognizers.items():
         vectors = photos[name].numpy()
         points[name] = operating_points(cosine_pairs(vectors, vectors, whose), FMRS)
-        seen = attempts(embed_images(module, images).numpy(), vectors, whose, attacked)
+        seen = attempts(embed_images(recognizer, images).numpy(), vectors, whose, attacked)
         rates = attack_rates(Attacked(seen, whose[attacked], points[name]), samples, seed)
-        metrics["judges"][name] = {"is_the_system": name == system, "decoder_learned_it": name == own} | {
+        metrics["judges"][name] = {"is_the_system": name == system, "decoder_learned_it": name == template} | {
             key(fmr): {"unattacked": point.metrics} | rates[key(fmr)] for fmr, point in points[name].items()
         }
     metrics["fidelity"] = {
-        name: of.mean(measure(images, originals).numpy(), undefined="a reconstruction equals its photo").metrics()
+        name: resampled.mean(
+            measure(images, originals).numpy(), undefined=LeftOut("a reconstruction equals its photo")
+        ).metrics()
         for name, measure in {"psnr": psnr, "ssim": ssim}.items()
     }
-    metrics["attributes"] = _attributes(faces.geometry, originals, images, whose[attacked], of)
-    judge = own if system is None else system
+    metrics["attributes"] = _attributes(faces.geometry, originals, images, whose[attacked], resampled)
+    judge = template if system is None else system
     usable = [fmr for fmr in FMRS if points[judge][fmr].threshold is not None]
     if usable:
         fmr = FAR if FAR in usable else usable[-1]
         order = np.random.default_rng(seed).permutation(fit)
         learning = (templates[part] for part in np.array_split(order, [int(0.8 * len(order))]))
-        looked_at = None if system is not None else photos[own]
+        looked_at = None if system is not None else photos[template]
         some = spread(attacked, PROTECTED)
         under = System(recognizers[judge], templates[tried], whose, some, points[judge][fmr], *learning, looked_at)
-        found = protections(opened, under, PROTECTIONS, fmr, samples, seed)
-        metrics["protections"] = {"fmr": fmr, "by": found, "judge_note": f"{judge} judges"}
+        outcomes = protections(opened, under, PROTECTIONS, fmr, samples, seed)
+        metrics["protections"] = {"fmr": fmr, "by": outcomes, "judge_note": f"{judge} judges"}
     else:
-        metrics["protections"] = {"by": None, "by_note": points[judge][FMRS[0]].metrics["threshold_note"]}
+        metrics["protections"] = points[judge][FMRS[0]].left_out.metrics("by")
     metrics["conclusions"] = _limits(whose, system_points, system)
     return Audit(metrics, originals, images, faces.faces["key"].iloc[rows[tried[attacked]]].tolist())
 
@@ -130,11 +133,13 @@ def _counts(people: np.ndarray, fitted: np.ndarray, attacked: np.ndarray, adapte
     return counts | ({} if adapter is None else {"adapter_cosine": adapter.config["cosine_whitened"]})
 
 
-def _attributes(geometry: str, originals: torch.Tensor, images: torch.Tensor, whose: np.ndarray, of: People) -> dict:
+def _attributes(
+    geometry: str, originals: torch.Tensor, images: torch.Tensor, whose: np.ndarray, resampled: People
+) -> dict:
     gender, age = GenderClassifier(geometry), AgeEstimator(geometry)
     photos, decoded = (Perceived(gender(part) > 0.5, age(part)) for part in (originals, images))
     labels = by_person(photos, whose)
-    return attribute_metrics({"photo": photos, "decoder": decoded}, labels, labels, of)
+    return attribute_metrics({"photo": photos, "decoder": decoded}, labels, labels, resampled)
 
 
 def _limits(tried: np.ndarray, points: Mapping[float, Point], system: str | None) -> dict:
@@ -149,7 +154,7 @@ def _limits(tried: np.ndarray, points: Mapping[float, Point], system: str | None
         )
     for fmr, point in points.items():
         if point.threshold is None:
-            notes[f"{key(fmr)}_note"] = f"at a FMR of {100 * fmr:g} %: {point.metrics['threshold_note']}"
+            notes[f"{key(fmr)}_note"] = f"at a FMR of {100 * fmr:g} %: {point.left_out}"
     if system is None:
         notes["system_note"] = (
             "the system's model is not at hand: what it would accept itself cannot be told; other recognizers judge"

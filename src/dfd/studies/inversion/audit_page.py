@@ -70,7 +70,7 @@ def page(audit: Audit, title: str, left_out: Mapping[str, str], faces: bool) -> 
     )
     parts.append(_table(["judge", "FMR", "FNMR before", "type I", "type II"], _acceptance(metrics)))
     parts.append("<h2>Fidelity and attributes</h2>")
-    rows = [(name.upper(), _number(found)) for name, found in metrics["fidelity"].items()]
+    rows = [(name.upper(), _number(estimate)) for name, estimate in metrics["fidelity"].items()]
     gender, age = metrics["attributes"]["gender"], metrics["attributes"]["age"]
     rows.append(
         (
@@ -95,7 +95,7 @@ def page(audit: Audit, title: str, left_out: Mapping[str, str], faces: bool) -> 
 
 def _acceptance(metrics: Mapping) -> list[tuple]:
     rows, judges = [], metrics["judges"]
-    if not any(found["is_the_system"] for found in judges.values()):
+    if not any(judge["is_the_system"] for judge in judges.values()):
         unknown = "– (its model is not at hand)"
         rows += [
             ("the system itself", _percent(fmr), _fnmr(metrics["system"][key(fmr)]), unknown, unknown) for fmr in FMRS
@@ -104,9 +104,9 @@ def _acceptance(metrics: Mapping) -> list[tuple]:
         role = "the system itself" if points["is_the_system"] else "independent"
         role = "the decoder's recognizer" if points["decoder_learned_it"] and not points["is_the_system"] else role
         for fmr in FMRS:
-            found = points[key(fmr)]
-            rates = _share(found["type_1"]), _share(found["type_2"])
-            rows.append((f"{name} ({role})", _percent(fmr), _fnmr(found["unattacked"]), *rates))
+            judged = points[key(fmr)]
+            rates = _share(judged["type_1"]), _share(judged["type_2"])
+            rows.append((f"{name} ({role})", _percent(fmr), _fnmr(judged["unattacked"]), *rates))
     return rows
 
 
@@ -114,15 +114,15 @@ def _fnmr(point: Mapping) -> str:
     return "–" if point["fnmr"] is None else _percent(point["fnmr"])
 
 
-def _protections(found: Mapping) -> str:
-    if found["by"] is None:
-        return f"<p>{escape(found['by_note'])}</p>"
+def _protections(metrics: Mapping) -> str:
+    if metrics["by"] is None:
+        return f"<p>{escape(metrics['by_note'])}</p>"
     rows = [
         (name, _share(values["tar"]), _share(values["unaware"]["type_2"]), _share(values["aware"]["type_2"]))
-        for name, values in found["by"].items()
+        for name, values in metrics["by"].items()
     ]
-    header = ["protection", f"TAR at {_percent(found['fmr'])} FMR", "type II, attacker unaware", "type II, aware"]
-    return f"<p>{escape(found['judge_note'])}.</p>" + _table(header, rows)
+    header = ["protection", f"TAR at {_percent(metrics['fmr'])} FMR", "type II, attacker unaware", "type II, aware"]
+    return f"<p>{escape(metrics['judge_note'])}.</p>" + _table(header, rows)
 
 
 def _table(header: list[str], rows: list[tuple]) -> str:
@@ -135,20 +135,20 @@ def _percent(value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
-def _share(found: Mapping, name: str = "value") -> str:
+def _share(estimate: Mapping, name: str = "value") -> str:
     """A share with its interval, in per cent; or why there is none."""
-    if found[name] is None:
-        return "– (" + next((text for key_, text in found.items() if key_.endswith("_note")), "") + ")"
-    if found.get("ci95_low") is None:
-        return _percent(found[name])
-    return f"{100 * found[name]:.0f} % [{100 * found['ci95_low']:.0f}, {100 * found['ci95_high']:.0f}]"
+    if estimate[name] is None:
+        return "– (" + next((text for key_, text in estimate.items() if key_.endswith("_note")), "") + ")"
+    if estimate.get("ci95_low") is None:
+        return _percent(estimate[name])
+    return f"{100 * estimate[name]:.0f} % [{100 * estimate['ci95_low']:.0f}, {100 * estimate['ci95_high']:.0f}]"
 
 
-def _number(found: Mapping) -> str:
-    if found["mean"] is None:
+def _number(estimate: Mapping) -> str:
+    if estimate["mean"] is None:
         return "–"
-    interval = "" if found["ci95_low"] is None else f" [{found['ci95_low']:.3g}, {found['ci95_high']:.3g}]"
-    return f"{found['mean']:.3g}{interval}"
+    interval = "" if estimate["ci95_low"] is None else f" [{estimate['ci95_low']:.3g}, {estimate['ci95_high']:.3g}]"
+    return f"{estimate['mean']:.3g}{interval}"
 
 
 def _inline(image: torch.Tensor) -> str:

@@ -30,32 +30,34 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
     ) -> dict[str, Estimate]:
         """By decoder what `effect` makes of its metrics on the data set, and of the recognizer whose templates it decodes;
         of all decoders, or only of those that are attacks."""
-        found = {}
+        effects = {}
         for decoder in _attacks(metrics, dataset) if attacks else _decoders(metrics):
-            own = look_up(metrics, "invert", decoder)
-            found[decoder] = attempted(lambda own=own: effect(look_up(own, dataset), _decoded(look_up(own, dataset))))
-        return found
+            results = look_up(metrics, "invert", decoder)
+            effects[decoder] = attempted(
+                lambda results=results: effect(look_up(results, dataset), _decoded(look_up(results, dataset)))
+            )
+        return effects
 
     def transferred(metrics: Mapping, dataset: str) -> dict[str, Estimate]:
-        found = {}
+        effects = {}
         for decoder in _attacks(metrics, dataset):
             judges = look_up(metrics, "invert", decoder, dataset, "transfer")
             for judge in (name for name in judges if not judges[name]["self_judged"]):
                 path = (judges, judge, FMR, "type_1_minus_self")
-                found[f"{decoder}, {judge}"] = attempted(partial(number, *path))
-        return found
+                effects[f"{decoder}, {judge}"] = attempted(partial(number, *path))
+        return effects
 
     def protected(name: str, *path: str) -> Callable[[Mapping, str], Estimate]:
-        return lambda own, _: number(own, "protections", name, *path, "minus_none")
+        return lambda results, _: number(results, "protections", name, *path, "minus_none")
 
-    def seen(own: Mapping, recognizer: str) -> Estimate:
-        return above(number(own, "attributes", "gender", "decoder", "balanced"), 0.5)
+    def seen(results: Mapping, recognizer: str) -> Estimate:
+        return above(number(results, "attributes", "gender", "decoder", "balanced"), 0.5)
 
-    def skin(own: Mapping, recognizer: str) -> Estimate:
-        return minus(*(number(own, "regions", name, "psnr_minus_mean_face") for name in ("skin", "rest")))
+    def skin(results: Mapping, recognizer: str) -> Estimate:
+        return minus(*(number(results, "regions", name, "psnr_minus_mean_face") for name in ("skin", "rest")))
 
-    def pooled(own: Mapping, recognizer: str) -> Estimate:
-        return minus(*(number(own, "protections", name, "unaware", "type_2") for name in ("aggregated", "none")))
+    def pooled(results: Mapping, recognizer: str) -> Estimate:
+        return minus(*(number(results, "protections", name, "unaware", "type_2") for name in ("aggregated", "none")))
 
     def claim(
         text: str, where: str, compares: str, unit: str, low: float, high: float, effect: Callable, every: bool = False
@@ -73,7 +75,7 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
             "share",
             -inf,
             0,
-            lambda own, recognizer: number(own, "transfer", recognizer, FMR, "type_2_minus_type_1"),
+            lambda results, recognizer: number(results, "transfer", recognizer, FMR, "type_2_minus_type_1"),
         ),
         "transfer-below-the-diagonal": Claim(
             "Another recognizer takes fewer reconstructions for the person than the attacked one",
@@ -91,7 +93,9 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
             "share",
             -inf,
             0,
-            lambda own, recognizer: number(own, "sources", "nearest", "sar", recognizer, "type_2", "minus_decoder"),
+            lambda results, recognizer: number(
+                results, "sources", "nearest", "sar", recognizer, "type_2", "minus_decoder"
+            ),
         ),
         "retrieval-is-less-like-the-photo": claim(
             "It is less like the photo, too, however much it looks like a face",
@@ -100,7 +104,7 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
             "SSIM",
             -inf,
             0,
-            lambda own, _: number(own, "sources", "nearest", "ssim", "minus_decoder"),
+            lambda results, _: number(results, "sources", "nearest", "ssim", "minus_decoder"),
             every=True,
         ),
         "the-face-is-told-not-what-is-around-it": claim(
@@ -193,7 +197,7 @@ def inversion_claims(names: Names) -> dict[str, Claim]:
             "share",
             0,
             inf,
-            lambda own, recognizer: number(own, "refinement", recognizer, "after", "type_2", "minus_before"),
+            lambda results, recognizer: number(results, "refinement", recognizer, "after", "type_2", "minus_before"),
         ),
     }
 
@@ -210,17 +214,17 @@ def _attacks(metrics: Mapping, dataset: str) -> list[str]:
     none."""
     rates = {}
     for decoder in _decoders(metrics):
-        own = look_up(metrics, "invert", decoder, dataset)
-        rates[decoder] = attempted(partial(number, own, "transfer", _decoded(own), FMR, "type_2"))
-    found = [decoder for decoder, rate in rates.items() if rate.value is not None and rate.value >= ENOUGH]
-    if not found:
-        notes = [rate.note for rate in rates.values() if rate.value is None and rate.note]
+        results = look_up(metrics, "invert", decoder, dataset)
+        rates[decoder] = attempted(partial(number, results, "transfer", _decoded(results), FMR, "type_2"))
+    attacks = [decoder for decoder, rate in rates.items() if rate.value is not None and rate.value >= ENOUGH]
+    if not attacks:
+        notes = [rate.left_out for rate in rates.values() if rate.value is None and rate.left_out]
         nothing = f"of no decoder among the metrics of invert {100 * ENOUGH:g} % are accepted: there is no attack"
         raise Missing(notes[0] if notes else nothing)
-    return found
+    return attacks
 
 
-def _decoded(own: Mapping) -> str:
+def _decoded(results: Mapping) -> str:
     """The recognizer whose templates a decoder decodes, from its metrics on a data set."""
-    judges = look_up(own, "transfer")
+    judges = look_up(results, "transfer")
     return next(name for name in judges if judges[name]["self_judged"])

@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from dfd.core.artefacts import write_table
+from dfd.core.left_out import LeftOut
 from dfd.measures.acceptance import Attempts
 from dfd.measures.verification import Pairs
-from dfd.rendering.curves import bar_figure, note_figure, roc_figure
+from dfd.rendering.curves import bar_figure, left_out_figure, roc_figure
 from dfd.rendering.grids import image_grid, spread
 from dfd.rendering.planes import plane_figure
 from dfd.studies.inversion.attack_rate import rate_curve
@@ -61,7 +62,7 @@ def draw_curves(folder: Path, table: pd.DataFrame, title: str) -> None:
             folder / "curves.png", table.assign(line=""), title, line="line", lines=lines, y_label="share accepted"
         )
     else:
-        note_figure(folder / "curves.png", "There is no threshold, or nothing that could be tried")
+        left_out_figure(folder / "curves.png", LeftOut("There is no threshold, or nothing that could be tried"))
 
 
 def draw_judges(path: Path, row: Mapping[str, Mapping], fmr: float, title: str) -> None:
@@ -70,7 +71,7 @@ def draw_judges(path: Path, row: Mapping[str, Mapping], fmr: float, title: str) 
     if len(table):
         bar_figure(path, table, title, "accepted, %")
     else:
-        note_figure(path, f"No recognizer has a threshold at a FMR of {fmr:g}")
+        left_out_figure(path, LeftOut(f"No recognizer has a threshold at a FMR of {fmr:g}"))
 
 
 def draw_protections(folder: Path, metrics: Mapping[str, Mapping], title: str) -> None:
@@ -83,4 +84,4 @@ def draw_protections(folder: Path, metrics: Mapping[str, Mapping], title: str) -
         labels = "TAR of the protected system, %", "faces accepted as another photo, %"
         plane_figure(folder / "protections.png", table, title, *labels)
     else:
-        note_figure(folder / "protections.png", "Nothing to compare: no threshold, or no second photos")
+        left_out_figure(folder / "protections.png", LeftOut("Nothing to compare: no threshold, or no second photos"))

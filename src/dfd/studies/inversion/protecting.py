@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import axes, restored
 from dfd.decoder.registry import decode
@@ -23,8 +24,9 @@ from dfd.studies.inversion.protections import NONE, PROTECTIONS, Protect, Protec
 from dfd.templates.embedding import embed_images
 
 ATTACKERS = ("unaware", "aware")  # of the protection
-NOT_NATIVE = "its templates are none of the recognizer's: its decoder does not take them"
-NOTHING_TO_UNDO = "there is nothing to undo"
+NOT_NATIVE = LeftOut("its templates are none of the recognizer's: its decoder does not take them")
+NOTHING_TO_UNDO = LeftOut("there is nothing to undo")
+NO_SYSTEM = LeftOut("the system's model is not at hand")
 
 
 class System(NamedTuple):
@@ -58,17 +60,17 @@ def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: flo
     All but `none` have `minus_none`, paired, where the attempts are the same."""
     outcomes = {name: outcome(decoder, system, PROTECTIONS[name], fmr, seed) for name in [NONE, *names]}
     metrics = {}
-    for name, found in outcomes.items():
+    for name, result in outcomes.items():
         plain = None if name == NONE or PROTECTIONS[name].pools else outcomes[NONE]
-        metrics[name] = {"tar": _tar(found, plain, samples, seed), "system": found.point.metrics}
+        metrics[name] = {"tar": _tar(result, plain, samples, seed), "system": result.point.metrics}
         for attacker in ATTACKERS:
-            if attacker not in found.seen:
-                note = {"sar_note": NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO}
+            if attacker not in result.seen:
+                nothing = no_rate(NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO)
                 kinds = ("type_1", "type_2", "protected_type_1", "protected_type_2")
-                metrics[name][attacker] = {kind: no_rate(note) for kind in kinds}
+                metrics[name][attacker] = dict.fromkeys(kinds, nothing)
                 continue
             by_none = None if plain is None else plain.seen["unaware"][0]
-            metrics[name][attacker] = _rates(system, found, attacker, by_none, samples, seed)
+            metrics[name][attacker] = _rates(system, result, attacker, by_none, samples, seed)
     return metrics
 
 
@@ -91,19 +93,21 @@ def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float
     seen = {}
     for attacker, templates in given.items():
         embedded = embed_images(system.recognizer, decode(decoder, templates[system.attacked]))
-        of = (system.identities, system.attacked, groups)
+        whose = (system.identities, system.attacked, groups)
         photos = system.templates if system.photos is None else system.photos
-        plain = attempts(embedded.numpy(), photos.numpy(), *of)
-        own = None if system.photos is not None else attempts(protect(embedded).numpy(), protected.numpy(), *of)
-        seen[attacker] = plain, own
+        plain = attempts(embedded.numpy(), photos.numpy(), *whose)
+        by_system = (
+            None if system.photos is not None else attempts(protect(embedded).numpy(), protected.numpy(), *whose)
+        )
+        seen[attacker] = plain, by_system
     return Outcome(tar, pairs.first[pairs.genuine], point, seen)
 
 
 def _undone(decoder: Decoder, system: System, protection: Protection, protect: Protect, seed: int) -> Protect:
     """The attacker's map; of a secret key they have another, their own."""
-    own = protection.fit(system.training, seed + 1) if protection.secret else protect
+    theirs = protection.fit(system.training, seed + 1) if protection.secret else protect
     exact = system.training, system.validation
-    return undoing(tuple(own(part) for part in exact), exact, axes(decoder))
+    return undoing(tuple(theirs(part) for part in exact), exact, axes(decoder))
 
 
 def _apart(pairs: Pairs, groups: np.ndarray) -> Pairs:
@@ -113,37 +117,36 @@ def _apart(pairs: Pairs, groups: np.ndarray) -> Pairs:
     return pairs if kept.all() else Pairs(*(part[kept] for part in pairs))
 
 
-def _tar(found: Outcome, plain: Outcome | None, samples: int, seed: int) -> dict:
-    if found.tar is None:
-        note = found.point.metrics.get("threshold_note", NO_OTHERS)
-        return no_rate({"tar_note": note})
-    metrics = share(found.tar, found.whose, samples, seed)
+def _tar(result: Outcome, plain: Outcome | None, samples: int, seed: int) -> dict:
+    if result.tar is None:
+        return no_rate(result.point.left_out or NO_OTHERS, note="tar")
+    metrics = share(result.tar, result.whose, samples, seed)
     if plain is not None and plain.tar is not None:
-        people = People(found.whose, samples, seed)
-        metrics["minus_none"] = people.difference(found.tar.astype(float), plain.tar.astype(float)).metrics()
+        people = People(result.whose, samples, seed)
+        metrics["minus_none"] = people.difference(result.tar.astype(float), plain.tar.astype(float)).metrics()
     return metrics
 
 
-def _rates(system: System, found: Outcome, attacker: str, by_none: Attempts | None, samples: int, seed: int) -> dict:
+def _rates(system: System, result: Outcome, attacker: str, by_none: Attempts | None, samples: int, seed: int) -> dict:
     """`type_1`, `type_2`, `protected_type_1` and `protected_type_2`, see above, with intervals over identities."""
     metrics = {}
-    for prefix, tried, point in zip(("", "protected_"), found.seen[attacker], (system.point, found.point), strict=True):
+    for prefix, tried, point in zip(
+        ("", "protected_"), result.seen[attacker], (system.point, result.point), strict=True
+    ):
         if tried is None:
-            note = {"sar_note": "the system's model is not at hand"}
-            metrics |= {prefix + kind: no_rate(note) for kind in ("type_1", "type_2")}
+            metrics |= {prefix + kind: no_rate(NO_SYSTEM) for kind in ("type_1", "type_2")}
             continue
         whose = {"type_1": system.identities[system.attacked]}
         whose["type_2"] = whose["type_1"][tried.attack]
-        scores = {"type_1": tried.own, "type_2": tried.other}
+        scores = {"type_1": tried.same, "type_2": tried.other}
         for kind, score in scores.items():
             if point.threshold is None or not len(score):
-                note = point.metrics.get("threshold_note", NO_OTHERS)
-                metrics[prefix + kind] = no_rate({"sar_note": note})
+                metrics[prefix + kind] = no_rate(point.left_out or NO_OTHERS)
                 continue
             flags = score >= point.threshold
             metrics[prefix + kind] = share(flags, whose[kind], samples, seed)
             if by_none is not None and not prefix:
-                before = (by_none.own if kind == "type_1" else by_none.other) >= point.threshold
+                before = (by_none.same if kind == "type_1" else by_none.other) >= point.threshold
                 difference = People(whose[kind], samples, seed).difference(flags.astype(float), before.astype(float))
                 metrics[kind]["minus_none"] = difference.metrics()
     return metrics
@@ -153,11 +156,11 @@ def trade_off(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
     """What `protections` measured, for `plane_figure`: columns label (the protection), series (the attacker), x (TAR) and y
     (type II, of the recognizer as it is), each with its interval's ends (_low, _high); what is null is left out."""
     rows = []
-    for name, found in metrics.items():
+    for name, measures in metrics.items():
         for attacker in ATTACKERS:
-            own = found["tar"], found[attacker]["type_2"]
-            if None not in (own[0]["value"], own[1]["value"]):
-                numbers = [part[end] for part in own for end in ("value", "ci95_low", "ci95_high")]
+            pair = measures["tar"], measures[attacker]["type_2"]
+            if None not in (pair[0]["value"], pair[1]["value"]):
+                numbers = [part[end] for part in pair for end in ("value", "ci95_low", "ci95_high")]
                 rows.append((name, attacker, *numbers))
     columns = ["label", "series", "x", "x_low", "x_high", "y", "y_low", "y_high"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))

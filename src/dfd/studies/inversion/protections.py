@@ -161,7 +161,7 @@ def undoing(
     back = None if space is None else torch.linalg.pinv(space.matrix.double())
 
     def undo(templates: torch.Tensor) -> torch.Tensor:
-        found = centre + stretch * (ridge(templates).double() - centre)
-        return (found if back is None else found @ back + space.mean.double()).float()
+        restored = centre + stretch * (ridge(templates).double() - centre)
+        return (restored if back is None else restored @ back + space.mean.double()).float()
 
     return undo

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from dfd.core.left_out import LeftOut
 from dfd.faces.geometry import ALIGNED, FRAMES
-from dfd.measures.estimates import People
+from dfd.measures.estimates import Estimate, People
 from dfd.measures.pixels import psnr_within
 
 LANDMARKS = ALIGNED * 2 - 1  # left eye, right eye, left and right mouth corner, in the window of `aligned`
@@ -21,6 +22,7 @@ MOUTH = (*(LANDMARKS[2:, 0] + (-0.12, 0.12)), *(LANDMARKS[2:, 1].mean() + np.arr
 NOSE = (-0.22, 0.2, EYES[3], MOUTH[2])
 FACE = ((-0.013, -0.04), (0.69, 0.85))
 
+NO_AREA = LeftOut("it has no area here, or a picture equals its original in it")
 REGIONS = ("eyes", "nose", "mouth", "skin", "rest")
 
 
@@ -55,19 +57,18 @@ def region_fidelity(
 ) -> dict:
     """By region the PSNR (dB) of images (N, 3, S, S) to originals, as `psnr`, and `psnr_minus_mean_face`, paired: how much
     more is told than that it is a face. mean_face: (3, S, S); regions: see `region_maps`. A region without area, or equal somewhere, is null."""
-    found = {}
+    fidelity = {}
     for name, weights in regions.items():
         weights = weights.expand(len(images), -1, -1, -1)
-        own = psnr_within(images, originals, weights).numpy()
+        values = psnr_within(images, originals, weights).numpy()
         means = psnr_within(mean_face.expand_as(originals), originals, weights).numpy()
-        if not (np.isfinite(own).all() and np.isfinite(means).all()):
-            nothing = dict.fromkeys(("mean", "ci95_low", "ci95_high"))
-            note = {"region_note": "it has no area here, or a picture equals its original in it"}
-            found[name] = {"psnr": nothing | note, "psnr_minus_mean_face": nothing | note}
+        if not (np.isfinite(values).all() and np.isfinite(means).all()):
+            nothing = Estimate(None, left_out=NO_AREA).metrics(note="region")
+            fidelity[name] = {"psnr": nothing, "psnr_minus_mean_face": nothing}
             continue
-        found[name] = {
-            "psnr": people.mean(own).metrics(),
-            "psnr_minus_mean_face": people.difference(own, means).metrics(),
+        fidelity[name] = {
+            "psnr": people.mean(values).metrics(),
+            "psnr_minus_mean_face": people.difference(values, means).metrics(),
             "area": float(weights[0].mean()),
         }
-    return found
+    return fidelity

@@ -14,8 +14,8 @@ def transfer_table(metrics: Mapping[str, Mapping], dataset: str, fmr: float, kin
     reconstructions of its own templates. metrics: of the stage `invert`, by decoder. kind: `type_1` or `type_2`."""
     rows = [
         (decoder, judge, *_numbers(rates[f"fmr_{fmr:g}"][kind], ENDS), rates["self_judged"])
-        for decoder, found in metrics.items()
-        for judge, rates in (found.get(dataset) or {}).get("transfer", {}).items()
+        for decoder, results in metrics.items()
+        for judge, rates in (results.get(dataset) or {}).get("transfer", {}).items()
         if rates[f"fmr_{fmr:g}"][kind]["value"] is not None
     ]
     return pd.DataFrame(rows, columns=["row", "column", "value", "low", "high", "marked"])
@@ -32,21 +32,21 @@ def plane_table(
     same for all decoders of a recognizer of one size: it is named once.
     """
     rows: dict = {}
-    for decoder, found in metrics.items():
-        for source, measured in ((found.get(dataset) or {}).get("sources", {})).items():
+    for decoder, results in metrics.items():
+        for source, measured in ((results.get(dataset) or {}).get("sources", {})).items():
             label = decoder if source == "decoder" else f"{source} ({judges[decoder]})"
             rate = measured["sar"].get(judges[decoder], {}).get("type_2", {"value": None})
             if rate["value"] is not None and measured["ssim"]["mean"] is not None:
                 numbers = _numbers(measured["ssim"], ("mean", *ENDS[1:])) + _numbers(rate, ENDS)
                 rows.setdefault(label, (label, judges[decoder], *numbers))
-    for variant, found in competitors.items():
-        for name, measures in (found.get(dataset) or {}).get("decoders", {}).items():
-            rate = found.get("acceptance", {}).get("decoders", {}).get(name, {}).get("type_2", {"value": None})
+    for variant, results in competitors.items():
+        for name, measures in (results.get(dataset) or {}).get("decoders", {}).items():
+            rate = results.get("acceptance", {}).get("decoders", {}).get(name, {}).get("type_2", {"value": None})
             if name not in (*metrics, "ours") and rate["value"] is not None and measures["ssim"]["mean"] is not None:
                 numbers = _numbers(measures["ssim"], ("mean", *ENDS[1:])) + _numbers(rate, ENDS)
                 rows[f"{name} ({variant})"] = (f"{name} ({variant})", judges[variant], *numbers)
     return pd.DataFrame(list(rows.values()), columns=PLANE).astype(dict.fromkeys(PLANE[2:], float))
 
 
-def _numbers(found: Mapping, names: tuple[str, ...]) -> list[float]:
-    return [np.nan if found[name] is None else found[name] for name in names]
+def _numbers(estimate: Mapping, names: tuple[str, ...]) -> list[float]:
+    return [np.nan if estimate[name] is None else estimate[name] for name in names]

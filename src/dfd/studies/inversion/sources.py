@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.acceptance import Attempts, attempts
-from dfd.measures.estimates import People
-from dfd.measures.quality import Lpips, psnr, ssim
+from dfd.measures.estimates import Estimate, People
+from dfd.measures.quality import INFINITE, Lpips, psnr, ssim
 from dfd.recognizers.base import NO_IMAGES, Recognizer
 from dfd.studies.inversion.attack_rate import (
     NO_OTHERS,
@@ -28,7 +29,7 @@ from dfd.studies.inversion.attack_rate import (
 from dfd.templates.embedding import embed_images
 
 DECODER, NEAREST, MEAN_FACE = "decoder", "nearest", "mean_face"
-INFINITE = "a reconstruction equals its original, where this measure is infinite"
+NO_ATTEMPTS = LeftOut("no such attempts")
 
 
 class Judge(NamedTuple):
@@ -49,22 +50,22 @@ def source_attempts(
     images: Mapping[str, torch.Tensor], judges: Mapping[str, Judge], identities: np.ndarray, attacked: np.ndarray
 ) -> dict[str, dict[str, Attempts]]:
     """By source and judge that embeds images the attempts of images (K, 3, S, S) of the photos `attacked` (K,) of (N,)."""
-    found: dict[str, dict[str, Attempts]] = {}
+    tried: dict[str, dict[str, Attempts]] = {}
     for source, image in images.items():
-        found[source] = {}
+        tried[source] = {}
         for name, judge in judges.items():
             if judge.recognizer.embeds_images:
                 # The mean face is every face's: embedded once.
                 embedded = embed_images(judge.recognizer, image[:1] if source == MEAN_FACE else image).numpy()
                 embedded = np.broadcast_to(embedded, (len(image), embedded.shape[1]))
-                found[source][name] = attempts(embedded, judge.templates, identities, attacked)
-    return found
+                tried[source][name] = attempts(embedded, judge.templates, identities, attacked)
+    return tried
 
 
 def transfer(
     tried: Mapping[str, Attempts],
     judges: Mapping[str, Judge],
-    own: str,
+    template: str,
     identities: np.ndarray,
     samples: int,
     seed: int,
@@ -73,16 +74,23 @@ def transfer(
     `attack_rates`) of its attempts; the others' have `type_1_minus_self`, paired, at the same FMR. identities: (K,)."""
     row: dict = {}
     for name, judge in judges.items():
-        row[name] = {"self_judged": name == own}
+        row[name] = {"self_judged": name == template}
         if name not in tried:
-            rates = dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate({"sar_note": NO_IMAGES}))
+            rates = dict.fromkeys(("type_1", "type_2", "type_2_minus_type_1"), no_rate(NO_IMAGES))
             row[name] |= {key(fmr): rates for fmr in judge.points}
             continue
         row[name] |= attack_rates(Attacked(tried[name], identities, judge.points), samples, seed)
         for fmr, point in judge.points.items():
-            if name == own or own not in tried or None in (point.threshold, judges[own].points[fmr].threshold):
+            if (
+                name == template
+                or template not in tried
+                or None in (point.threshold, judges[template].points[fmr].threshold)
+            ):
                 continue
-            accepted = [tried[name].own >= point.threshold, tried[own].own >= judges[own].points[fmr].threshold]
+            accepted = [
+                tried[name].same >= point.threshold,
+                tried[template].same >= judges[template].points[fmr].threshold,
+            ]
             theirs, ours = (flags.astype(float) for flags in accepted)
             difference = People(identities, samples, seed).difference(theirs, ours)
             row[name][key(fmr)]["type_1_minus_self"] = difference.metrics()
@@ -95,7 +103,7 @@ def source_metrics(
     tried: Mapping[str, Mapping[str, Attempts]],
     points: Mapping[str, Point],
     identities: np.ndarray,
-    lpips: tuple[Lpips | None, str | None],
+    lpips: Lpips | LeftOut,
     samples: int,
     seed: int,
 ) -> dict:
@@ -103,8 +111,7 @@ def source_metrics(
     point; of all but the decoder with `minus_decoder`, paired. identities: (K,). LPIPS is null, with a note, without its
     network."""
     people = People(identities, samples, seed)
-    network, note = lpips
-    measures = {"psnr": psnr, "ssim": ssim} | ({"lpips": network} if network else {})
+    measures = {"psnr": psnr, "ssim": ssim} | ({} if isinstance(lpips, LeftOut) else {"lpips": lpips})
     values = {
         source: {name: measure(image, originals).numpy() for name, measure in measures.items()}
         for source, image in images.items()
@@ -112,37 +119,37 @@ def source_metrics(
     metrics: dict = {}
     for source in images:
         metrics[source] = {}
-        for name, own in values[source].items():
-            metrics[source][name] = _measured(people, own, None if source == DECODER else values[DECODER][name])
-        if network is None:
-            metrics[source]["lpips"] = dict.fromkeys(("mean", "ci95_low", "ci95_high")) | {"lpips_note": note}
+        for name, quality in values[source].items():
+            metrics[source][name] = _measured(people, quality, None if source == DECODER else values[DECODER][name])
+        if isinstance(lpips, LeftOut):
+            metrics[source]["lpips"] = Estimate(None, left_out=lpips).metrics(note="lpips")
         metrics[source]["sar"] = {
-            judge: rates_at(points[judge], people, own, None if source == DECODER else tried[DECODER][judge])
-            for judge, own in tried[source].items()
+            judge: rates_at(points[judge], people, tries, None if source == DECODER else tried[DECODER][judge])
+            for judge, tries in tried[source].items()
         }
     return metrics
 
 
 def _measured(people: People, values: np.ndarray, by_decoder: np.ndarray | None) -> dict:
     if not np.isfinite(values).all() or (by_decoder is not None and not np.isfinite(by_decoder).all()):
-        return dict.fromkeys(("mean", "ci95_low", "ci95_high")) | {"measure_note": INFINITE}
+        return Estimate(None, left_out=INFINITE).metrics(note="measure")
     difference = {} if by_decoder is None else {"minus_decoder": people.difference(values, by_decoder).metrics()}
     return people.mean(values).metrics() | difference
 
 
 def rates_at(
-    point: Point, people: People, own: Attempts, other: Attempts | None = None, difference: str = "minus_decoder"
+    point: Point, people: People, tries: Attempts, other: Attempts | None = None, difference: str = "minus_decoder"
 ) -> dict:
     """`type_1` and `type_2` of attempts at one point; with the paired `difference` from the `other` attempts, of the same
     faces in the same order. people: of the reconstructions. Null, with a note, as `attack_rates`."""
     rates: dict = {}
     for kind in ("type_1", "type_2"):
-        scores = [tried.own if kind == "type_1" else tried.other for tried in (own, other) if tried is not None]
+        scores = [tried.same if kind == "type_1" else tried.other for tried in (tries, other) if tried is not None]
         if point.threshold is None or not len(scores[0]):
-            rates[kind] = no_rate({"sar_note": point.metrics.get("threshold_note", NO_OTHERS)})
+            rates[kind] = no_rate(point.left_out or NO_OTHERS)
             continue
         flags = [score >= point.threshold for score in scores]
-        whose = people.identities if kind == "type_1" else people.identities[own.attack]
+        whose = people.identities if kind == "type_1" else people.identities[tries.attack]
         rates[kind] = share(flags[0], whose, people.samples, people.seed)
         if other is not None:
             among = People(whose, people.samples, people.seed)
@@ -156,13 +163,12 @@ def subgroup_rates(
     """By group `type_1` and `type_2` of its faces alone; groups: names to flags (K,). A group without faces is null."""
     metrics = {}
     for name, inside in groups.items():
-        note = point.metrics.get("threshold_note")
-        parts = {"type_1": (tried.own, np.arange(len(tried.own))), "type_2": (tried.other, tried.attack)}
+        parts = {"type_1": (tried.same, np.arange(len(tried.same))), "type_2": (tried.other, tried.attack)}
         metrics[name] = {"n_faces": int(inside.sum()), "n_identities": len(np.unique(identities[inside]))}
         for kind, (scores, attack) in parts.items():
             kept = inside[attack]
-            if note or not kept.any():
-                metrics[name][kind] = no_rate({"sar_note": note or "no such attempts"})
+            if point.left_out or not kept.any():
+                metrics[name][kind] = no_rate(point.left_out or NO_ATTEMPTS)
             else:
                 flags = scores[kept] >= point.threshold
                 metrics[name][kind] = share(flags, identities[attack[kept]], samples, seed)

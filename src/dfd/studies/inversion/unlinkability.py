@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from dfd.measures.acceptance import NO_PAIRS
 from dfd.measures.verification import cosine_pairs
 
 OMEGA = 1.0
@@ -59,15 +60,15 @@ def linkability(
     genuine = np.concatenate([part.genuine for part in parts])
     counts = {"n_mated": int(genuine.sum()), "n_non_mated": int((~genuine).sum()), "key_pairs": len(keys)}
     if genuine.all() or not genuine.any():
-        note = "no person has two photos, or there is but one person"
-        return {f"bins_{bins}": {"value": None, "chance": None, "linkability_note": note} for bins in BINS} | counts
+        nothing = NO_PAIRS.metrics("value", "chance", note="linkability")
+        return {f"bins_{bins}": nothing for bins in BINS} | counts
     rng = np.random.default_rng(seed)
-    found = {}
+    measures = {}
     for bins in BINS:
         by_lot = []
         for _ in range(SHUFFLES):
             lot = rng.permutation(genuine)
             by_lot.append(system_linkability(scores[lot], scores[~lot], bins))
         value = system_linkability(scores[genuine], scores[~genuine], bins)
-        found[f"bins_{bins}"] = {"value": value, "chance": float(np.mean(by_lot))}
-    return found | counts
+        measures[f"bins_{bins}"] = {"value": value, "chance": float(np.mean(by_lot))}
+    return measures | counts

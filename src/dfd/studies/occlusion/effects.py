@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import Estimate, People
 from dfd.measures.pixels import GREY_LEVELS, change_share, mean_within, psnr_within
 
@@ -23,7 +24,7 @@ def template_change(clean: torch.Tensor, occluded: torch.Tensor, people: People)
     np.add.at(sums, people.codes, unit)
     pairs = len(unit) ** 2 - (people.counts**2).sum()
     if not pairs:
-        return summary | {"different_people": None, "different_people_note": "there is only one person"}
+        return summary | LeftOut("there is only one person").metrics("different_people")
     return summary | {"different_people": float(((sums.sum(0) ** 2).sum() - (sums**2).sum()) / pairs)}
 
 
@@ -87,7 +88,7 @@ def gender_flipped(clean: np.ndarray, occluded: np.ndarray, people: People) -> d
 def _beside(name: str, values: torch.Tensor, baseline: Mapping[str, torch.Tensor], people: People) -> dict:
     """The mean with its interval; of the baseline, if there is one, its mean and the paired difference from it."""
     if not all(part.isfinite().all() for part in (values, *baseline.values())):
-        nothing = Estimate(None, note="two of the pictures are equal, where this measure is not finite")
+        nothing = Estimate(None, left_out=LeftOut("two of the pictures are equal, where this measure is not finite"))
         return nothing.metrics(note=name) | dict.fromkeys(
             key for other in baseline for key in (other, f"minus_{other}")
         )

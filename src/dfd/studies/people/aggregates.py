@@ -9,6 +9,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
+from dfd.faces.store import FaceStore
 from dfd.measures.estimates import Estimate, People, verification
 from dfd.measures.pixels import GREY_LEVELS, grey_levels
 from dfd.measures.verification import FARS, Pairs
@@ -24,6 +26,10 @@ class Plan(NamedTuple):
     counts: list[int]
     drawn: list[Draw]
     notes: dict[str, str]
+
+    def first_photos(self, draws: int) -> np.ndarray:
+        """The positions of the photos that are a template of one, in the first draws."""
+        return np.concatenate([draw.gallery[:, 0] for draw in self.drawn[:draws]])
 
 
 def plan(
@@ -43,8 +49,8 @@ def plan(
     """
     chosen = [own for own in photos.values() if len(own) >= probes + counts[0]][:people]
     if not chosen:
-        note = f"left out: nobody has {probes} test photos to be probes and {counts[0]} for a template"
-        return Plan([], [], [], {"aggregate": None, "aggregate_note": note})
+        left_out = LeftOut(f"left out: nobody has {probes} test photos to be probes and {counts[0]} for a template")
+        return Plan([], [], [], left_out.metrics("aggregate"))
     available = len(chosen[-1 - len(chosen) // SPARED]) - probes
     notes, usable = {}, [count for count in counts if count <= available]
     taking_part = [own for own in chosen if len(own) >= probes + usable[-1]]
@@ -78,8 +84,8 @@ def aggregation_metrics(
     if len(people) > 1:
         metrics["verification"] = verification_by_count(templates, drawn, counts, people)
     else:
-        note = "left out: there is only one person with enough photos, and no impostor"
-        metrics |= {"verification": None, "verification_note": note}
+        alone = LeftOut("left out: there is only one person with enough photos, and no impostor")
+        metrics |= alone.metrics("verification")
     sizes = [len(own) for own in photos]
     metrics["decoded"] = {
         variant: decoded_by_count(decode, templates, drawn[:decoded_draws], counts, sizes, people)
@@ -170,12 +176,18 @@ def decoded_by_count(
         mirror = people.mean(mirrors[count]).metrics()
         if count != counts[0]:
             mirror[f"minus_{counts[0]}"] = people.difference(mirrors[count], mirrors[counts[0]]).metrics()
-        spread = Estimate(None, note="one draw has no spread")
+        spread = Estimate(None, left_out=LeftOut("one draw has no spread"))
         if len(drawn) > 1:
             variance = images.var(0).mean((1, 2, 3)).double().numpy() / (1 - share)
             spread = people.mean(np.sqrt(variance) * GREY_LEVELS)
         found[count] = {"mirror": mirror, "spread": spread.metrics(note="spread")}
     return found
+
+
+def photos_mirror(faces: FaceStore, rows: np.ndarray, size: int, samples: int, seed: int) -> dict:
+    """What `decoded_by_count` calls `mirror`, of the photos at `rows` themselves, at `size` pixels."""
+    mirror = mirror_distance(faces.views(rows, size)).numpy()
+    return People(faces.identities(rows), samples, seed).mean(mirror).metrics()
 
 
 def mirror_distance(images: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.measures.estimates import Estimate, People
 from dfd.measures.pixels import pairwise_grey_levels
 from dfd.studies.people.aggregation import aggregate
@@ -29,12 +30,11 @@ def person_spread(
     metrics: dict = {"n_people": len(photos), "n_photos": sum(map(len, photos.values()))}
     metrics |= {"n_clusters": count, "n_people_clustered": len(clustered)}
     if not photos:
-        note = "left out, as the clusters: nobody has two test photos"
-        return metrics | {"templates": None, "templates_note": note}
+        return metrics | LeftOut("left out, as the clusters: nobody has two test photos").metrics("templates")
     metrics["templates"] = template_spread(templates, list(photos.values()), people)
     if not clustered:
-        note = f"left out: nobody has more test photos than {count} clusters"
-        return metrics | {"clusters": None, "clusters_note": note}
+        few = LeftOut(f"left out: nobody has more test photos than {count} clusters")
+        return metrics | few.metrics("clusters")
     if few := len(photos) - len(clustered):
         note = f"{few} of {len(photos)} people: left out, they have no more test photos than {count} clusters"
         metrics["clusters_note"] = note

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.decoder.base import Decoder
 from dfd.decoder.provenance import restored
 from dfd.decoder.registry import decode
@@ -80,7 +81,7 @@ def evaluate(
     faces: Reconstructions,
     judges: Mapping[str, Judge],
     attacked: str,
-    lpips: tuple[Lpips | None, str | None],
+    lpips: Lpips | LeftOut,
 ) -> dict:
     """The metrics of one decoder on one data set.
 
@@ -94,11 +95,10 @@ def evaluate(
     """
     metrics: dict = {"n_faces": len(faces.originals), "n_identities": len(faces.people)}
     measures = {"psnr": psnr, "ssim": ssim}
-    network, note = lpips
-    if network is None:
-        metrics["lpips"] = _nothing("lpips", note)
+    if isinstance(lpips, LeftOut):
+        metrics["lpips"] = _nothing("lpips", lpips)
     else:
-        measures["lpips"] = network
+        measures["lpips"] = lpips
     for name, measure in measures.items():
         values = {source: measure(image, faces.originals).numpy() for source, image in faces.images.items()}
         metrics[name] = _beside_baselines(name, values, faces.people)
@@ -119,7 +119,7 @@ def evaluate(
             metrics["cosine"][name] = _nothing("cosine", NO_IMAGES)
             continue
         values = {
-            source: F.cosine_similarity(found, judge.templates).numpy() for source, found in embedded[name].items()
+            source: F.cosine_similarity(vectors, judge.templates).numpy() for source, vectors in embedded[name].items()
         }
         metrics["cosine"][name] = _beside_baselines("cosine", values, faces.people)
         metrics["transfer"][name] = _acceptance(faces, judge, embedded[name]["decoder"])
@@ -150,17 +150,17 @@ def _beside_baselines(name: str, values: Mapping[str, np.ndarray], people: Peopl
     return people.mean(values["decoder"]).metrics() | means | differences
 
 
-def _nothing(name: str, note: str) -> dict:
+def _nothing(name: str, left_out: LeftOut) -> dict:
     """The same of a measure that could not be taken."""
-    return Estimate(None, note=note).metrics(note=name) | dict.fromkeys(BASELINES)
+    return Estimate(None, left_out=left_out).metrics(note=name) | dict.fromkeys(BASELINES)
 
 
 def _acceptance(faces: Reconstructions, judge: Judge, embedded: torch.Tensor) -> dict:
     """The judge before the attack, and how many of the attempts it accepts, of both types."""
     attacks = {"decoder": embedded.numpy()[faces.attempts]}
     templates, people = judge.templates.numpy()[faces.attempts], faces.people.among(faces.attempts)
-    found = attack_summary(attacks, templates, people, judge.unattacked, {"decoder": []})
-    return {"unattacked": judge.unattacked} | found["decoder"]
+    summary = attack_summary(attacks, templates, people, judge.unattacked, {"decoder": []})
+    return {"unattacked": judge.unattacked} | summary["decoder"]
 
 
 def _storage(faces: Reconstructions, judge: Judge, embedded: torch.Tensor | None) -> dict:
@@ -174,15 +174,15 @@ def _storage(faces: Reconstructions, judge: Judge, embedded: torch.Tensor | None
     originals = faces.originals[kept]
     exact = psnr(faces.images["decoder"][kept], originals).numpy()
     references = {"exact": []} | {name: ["exact"] for name in faces.stored}
-    note = NO_IMAGES if embedded is None else judge.unattacked.get("threshold_note")
-    if note is None:  # else nothing needs to be embedded
+    left_out = NO_IMAGES if embedded is None else LeftOut.among(judge.unattacked, "threshold")
+    if left_out is None:  # else nothing needs to be embedded
         attacks = {"exact": embedded[kept]} | {
             name: embed_images(judge.recognizer, image) for name, image in faces.stored.items()
         }
         attacks = {name: attack.numpy() for name, attack in attacks.items()}
         accepted = attack_summary(attacks, judge.templates.numpy()[kept], people, judge.unattacked, references)
     else:
-        accepted = {name: no_attack(note, references[name]) for name in faces.stored}
+        accepted = {name: no_attack(left_out, references[name]) for name in faces.stored}
     metrics = {}
     for name, image in faces.stored.items():
         values = psnr(image, originals).numpy()

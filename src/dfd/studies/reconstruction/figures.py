@@ -1,6 +1,6 @@
 """Pictures and tables of decoders that are compared: a grid of faces, a long table, figures with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from dfd.core.artefacts import write_table
+from dfd.core.left_out import LeftOut
 from dfd.measures.quality import psnr
 from dfd.rendering.curves import bar_figure
 from dfd.rendering.grids import image_grid
@@ -21,42 +22,43 @@ def draw_comparison(
     title: str,
     reference: str,
     metrics: Mapping[str, dict],
-    shown: Mapping[str, tuple[torch.Tensor, Mapping[str, torch.Tensor]]],
-    left_out: Mapping[str, str],
+    pictures: Mapping[str, tuple[torch.Tensor, Mapping[str, torch.Tensor]]],
+    missing: Mapping[str, LeftOut],
     histories: Mapping[str, str],
 ) -> None:
     """Write into a folder: measures.csv and figures of the metrics of `compare` by data set, the grid faces.png, and
     training.csv, from the histories' files by decoder. What cannot be drawn, for want of decoders, is not.
 
-    shown: see `comparison_grid`. left_out: decoders that are missing, with the reason.
+    pictures: see `comparison_grid`. missing: decoders that could not be learned.
     """
     folder = Path(folder)
     comparison_figures(folder, comparison_table(metrics, reference), title, reference)
-    if shown:
-        comparison_grid(folder / "faces.png", title, shown, left_out)
-    tables = [pd.read_csv(file).assign(decoder=name) for name, file in histories.items()]
-    write_table(folder / "training.csv", pd.concat(tables or [pd.DataFrame()]))
+    if pictures:
+        comparison_grid(folder / "faces.png", title, pictures, missing)
+    if histories:
+        tables = [pd.read_csv(file).assign(decoder=name) for name, file in histories.items()]
+        write_table(folder / "training.csv", pd.concat(tables))
 
 
 def comparison_grid(
     path: str | Path,
     title: str,
-    shown: Mapping[str, tuple[torch.Tensor, Mapping[str, torch.Tensor]]],
-    left_out: Mapping[str, str],
+    pictures: Mapping[str, tuple[torch.Tensor, Mapping[str, torch.Tensor]]],
+    missing: Iterable[str],
 ) -> None:
-    """Draw originals above each decoder's reconstructions, PSNR in dB below them; what was left out is a grey row.
+    """Draw originals above each decoder's reconstructions, PSNR in dB below them; a missing decoder is a grey row.
 
-    shown: by data set, the originals (N, 3, S, S) and the reconstructions by decoder, alike; every data set has the same.
+    pictures: by data set, the originals (N, 3, S, S) and the reconstructions by decoder, alike; every data set has the same.
     """
-    originals = torch.cat([images for images, _ in shown.values()])
-    columns = [dataset for dataset, (images, _) in shown.items() for _ in images]
-    starts = np.cumsum([0] + [len(images) for images, _ in shown.values()])[:-1].tolist()
+    originals = torch.cat([images for images, _ in pictures.values()])
+    columns = [dataset for dataset, (images, _) in pictures.items() for _ in images]
+    starts = np.cumsum([0] + [len(images) for images, _ in pictures.values()])[:-1].tolist()
     rows, captions = [("original", originals)], [[""] * len(originals)]
-    for name in next(iter(shown.values()))[1]:
-        images = torch.cat([decoded[name] for _, decoded in shown.values()])
+    for name in next(iter(pictures.values()))[1]:
+        images = torch.cat([decoded[name] for _, decoded in pictures.values()])
         rows.append((name, images))
         captions.append([f"{value:.2f}" for value in psnr(images, originals).tolist()])
-    for name in left_out:
+    for name in missing:
         rows.append((name, [None] * len(originals)))
         captions.append([""] * len(originals))
     image_grid(path, rows, columns, title, captions, groups=starts)
@@ -69,10 +71,10 @@ def comparison_table(metrics: Mapping[str, dict], reference: str) -> pd.DataFram
     rows = []
     for dataset, values in metrics.items():
         for decoder, measures in values["decoders"].items():
-            for measure, found in measures.items():
+            for measure, estimate in measures.items():
                 row = {"dataset": dataset, "decoder": decoder, "measure": measure}
-                row |= {"mean": found["mean"], "low": found["ci95_low"], "high": found["ci95_high"]}
-                minus = found.get(f"minus_{reference}", {})
+                row |= {"mean": estimate["mean"], "low": estimate["ci95_low"], "high": estimate["ci95_high"]}
+                minus = estimate.get(f"minus_{reference}", {})
                 row |= {
                     name: minus.get(key) for name, key in zip(MINUS, ("mean", "ci95_low", "ci95_high"), strict=True)
                 }
@@ -88,11 +90,11 @@ def comparison_figures(folder: str | Path, table: pd.DataFrame, title: str, refe
     folder = Path(folder)
     write_table(folder / "measures.csv", table)
     for measure, unit in UNITS.items():
-        of_measure = table[table["measure"] == measure]
-        values = of_measure.rename(columns={"decoder": "group", "dataset": "series", "mean": "value"})
+        measured = table[table["measure"] == measure]
+        values = measured.rename(columns={"decoder": "group", "dataset": "series", "mean": "value"})
         if values["value"].notna().any():
             bar_figure(folder / f"{measure}.png", values[values["value"].notna()], title, unit)
-        differences = of_measure[["decoder", "dataset", *MINUS]].dropna(subset="minus")
+        differences = measured[["decoder", "dataset", *MINUS]].dropna(subset="minus")
         if len(differences):
             differences.columns = ["group", "series", "value", "low", "high"]
             bar_figure(

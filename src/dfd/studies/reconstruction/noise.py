@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import torch
 
+from dfd.core.left_out import LeftOut
+
 BANDS = {"top_octave": (0.25, 0.5), "second_octave": (0.125, 0.25)}  # cycles a pixel, without the lower end
 MEASURES = {  # name -> (what is seen of an image, band)
     "top_octave": ("luma", "top_octave"),
@@ -71,13 +73,13 @@ def noise(images: torch.Tensor, photos: torch.Tensor) -> dict:
     least = {
         band: ROUNDING * float(weight.mean()) for band, weight in _weights(images.shape[-2:], images.device).items()
     }
-    found: dict = {}
+    ratios: dict = {}
     for name, (what, band) in MEASURES.items():
         if theirs[what][band] > least[band]:
-            found[name] = ours[what][band] / theirs[what][band]
+            ratios[name] = ours[what][band] / theirs[what][band]
         else:
-            found |= {name: None, f"{name}_note": f"the photos have no {what} in this band: nothing to compare with"}
-    return found
+            ratios |= LeftOut(f"the photos have no {what} in this band: nothing to compare with").metrics(name)
+    return ratios
 
 
 def _mean_energy(images: torch.Tensor) -> Mapping[str, float]:
