@@ -1,13 +1,11 @@
 """The decoders as attacks, together: who takes whose reconstructions for the person, and identity beside fidelity."""
 
-import json
-from pathlib import Path
-
 from dfd.core.artefacts import write_table
 from dfd.core.left_out import LeftOut
 from dfd.params import load_params
 from dfd.rendering.curves import left_out_figure
 from dfd.rendering.planes import matrix_figure, plane_figure
+from dfd.reporting.tables import read_metrics
 from dfd.studies.inversion.rows import plane_table, transfer_table
 from stages import log, run
 
@@ -18,8 +16,8 @@ def main() -> None:
     params = load_params()
     dataset, far = params.roles.verification, params.evaluate.far
     judges = {name: params.entry("decoders", name) for name in params.decoders}
-    metrics = {name: _metrics(f"invert/{name}") for name in judges}
-    competitors = {name: _metrics(f"competitors/{name}") for name in params.experiments.competitors.variants}
+    metrics = read_metrics("invert", judges)
+    competitors = read_metrics("competitors", params.experiments.competitors.variants)
     at = f"at a FMR of {100 * far:g} %"
     for kind, what in KINDS.items():
         table = transfer_table(metrics, dataset, far, kind)
@@ -37,10 +35,6 @@ def main() -> None:
     else:
         left_out_figure("plots/transfer/plane.png", LeftOut(f"Nothing was reconstructed of {dataset}"))
     log.info("%d decoders and %d variants' competitors", len(metrics), len(competitors))
-
-
-def _metrics(name: str) -> dict:
-    return json.loads(Path(f"metrics/{name}.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dfd.recognizers.base import Recognizer
     from dfd.studies.equivariance.perturbed import Perturbed
     from dfd.templates.linear import LinearMap
+    from dfd.templates.people import SharedTemplates
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Tested:
     def identities(self) -> np.ndarray:
         """The identity of each row, as strings (N,)."""
         return self.faces.identities(self.rows)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many faces and people there are, and how many of these were seen in training, as metrics."""
+        people = len(np.unique(self.identities))
+        return {"n_faces": len(self), "n_identities": people, "leaked_identities": self.leaked}
 
 
 class Project:
@@ -122,14 +129,14 @@ class Project:
 
     def test_rows(
         self,
-        store: FaceStore | Templates,
+        store: FaceStore | Templates | SharedTemplates,
         learned: Mapping[str, Seen],
         choose: Callable[[np.ndarray], np.ndarray] = lambda rows: rows,
     ) -> Tested:
         """A data set's test faces, or those of their rows that `choose` returns, past the one rule that holds for all:
 
         nobody whom something in the study learned from is tested. Raises DfdError for any such, unless the params allow it.
-        store: faces, or templates, of the faces that have one. learned: as above, of all that takes part.
+        store: faces, or templates (or those that several recognizers share), of the faces that have one. learned: as above, of all that takes part.
         """
         faces = store if isinstance(store, FaceStore) else store.faces
         rows = choose(store.rows("test"))

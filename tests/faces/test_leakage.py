@@ -13,6 +13,9 @@ from ruamel.yaml import YAML
 
 from dfd.core.errors import DfdError
 from dfd.faces.leakage import people_seen, person_hash, refuse_leakage, trained_on
+from dfd.faces.store import FaceStore
+from dfd.project import Project
+from dfd.templates.store import Templates
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,25 +142,24 @@ def test_verify_refuses_before_it_opens_a_template(same_people_twice):
         main("resnet")
 
 
+def without_templates(dataset: str) -> Templates:
+    faces = FaceStore(f"data/faces/{dataset}.h5")
+    return Templates(faces, torch.zeros(len(faces), 2), None)
+
+
 @pytest.fixture
 def evaluate(monkeypatch):
     """The stage, with nothing to load and nothing to measure."""
     stage = importlib.import_module("stages.evaluate")
-    store = {"template": torch.zeros(20, 2), "rows": lambda split: np.arange(20), "faces": None}
-    blank = SimpleNamespace(
-        size=14, config={"dataset": "copy", "people": [person_hash(f"s{number}") for number in range(1, 41)]}, **store
+    people = [person_hash(f"s{number}") for number in range(1, 41)]
+    decoder = SimpleNamespace(config={"dataset": "copy", "people": people})
+    monkeypatch.setattr(stage, "load_lpips", lambda device: None)
+    for name in ("decoder", "closed_form", "recognizer"):
+        monkeypatch.setattr(Project, name, lambda *_: decoder)
+    monkeypatch.setattr(
+        Project, "template_stores", lambda self, dataset, names: dict.fromkeys(names, without_templates(dataset))
     )
-    for name in (
-        "load_decoder",
-        "load_recognizer",
-        "load_lpips",
-        "TemplateStore",
-        "reconstructions",
-        "stored_reconstructions",
-        "_unattacked",
-    ):
-        monkeypatch.setattr(stage, name, lambda *_: blank)
-    monkeypatch.setattr(stage, "evaluate", lambda *_: {"psnr": {"mean": 1.0, "linear": 1.0}})
+    monkeypatch.setattr(stage.Study, "measured", lambda *_: {"psnr": {"mean": 1.0, "linear": 1.0}})
     return stage.main
 
 

@@ -13,9 +13,11 @@ import torch
 from ruamel.yaml import YAML
 from training import train_vgg
 
+from dfd.decoder import registry as decoders
 from dfd.decoder.closed_form import LinearDecoder
 from dfd.faces.store import FaceStore
 from dfd.measures.gender import LISTED, PREDICTED
+from dfd.recognizers import registry
 from dfd.recognizers.base import Recognizer
 from dfd.studies.disentangling import pfrnet as disentangling
 from dfd.templates.store import write_templates
@@ -67,10 +69,10 @@ def project(synthetic_store, tmp_path, monkeypatch):
         templates = Colours(True)(faces.views(np.arange(len(faces)), SIZE)).numpy()
         for name in ("resnet", "vgg"):
             write_templates(f"data/templates/faces/{name}.h5", faces, templates, templates[:, ::-1].copy(), {})
-        monkeypatch.setattr(stage, "load_recognizer", lambda path, device, geometry: Colours(embeds_images))
+        monkeypatch.setattr(registry, "load_recognizer", lambda path, device, geometry: Colours(embeds_images))
         torch.manual_seed(1)
         decoder = LinearDecoder(D, SIZE)
-        monkeypatch.setattr(stage, "load_decoder", lambda path, device: decoder)
+        monkeypatch.setattr(decoders, "load_decoder", lambda path, device: decoder)
         stage.main("resnet")
         return json.loads(Path("metrics/disentangle/resnet.json").read_text(encoding="utf-8"))
 

@@ -21,6 +21,9 @@ from dfd.findings.rule import verdict
 from dfd.findings.tables import SUMMARY
 from dfd.measures.estimates import Estimate
 from dfd.recognizers.vgg import VGG16
+from dfd.rendering.grids import image_grid
+from dfd.studies.equivariance import figures as equivariance
+from dfd.studies.reconstruction import variants as reconstruction
 from dfd.templates.store import TemplateStore
 
 COMMANDS = (
@@ -298,17 +301,14 @@ def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_siz
     change(lambda values: values.update(import_decoder=imported))
     fit_maps()
     for name in ("vgg", "resnet"):
-        dimension = TemplateStore(f"data/templates/orl/{name}.h5", FaceStore("data/faces/orl.h5")).dimension
-        linear = build_decoder("linear", dimension, {"size": 14})
-        config = {"architecture": "linear", "dimension": dimension, "options": {"size": 14}}
-        save_decoder(f"data/closed_form/{name}/linear.safetensors", linear, config)
-    save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, config["options"] | {"size": 28}),
-                 config | {"options": {"size": 28}})  # fmt: skip
-    module, grids = importlib.import_module("stages.reconstruct"), {}
-    draw = module.image_grid
-    monkeypatch.setattr(
-        module, "image_grid", lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or draw(path, *a, **k)
-    )
+        stage("fit_closed_form", name)
+    dimension = TemplateStore("data/templates/orl/resnet.h5", FaceStore("data/faces/orl.h5")).dimension
+    config = {"architecture": "linear", "dimension": dimension, "options": {"size": 28}}
+    save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, {"size": 28}), config)
+    grids: dict = {}
+    for module in (equivariance, reconstruction):
+        draw = lambda path, *a, **k: grids.update({Path(path).stem: (a, k)}) or image_grid(path, *a, **k)
+        monkeypatch.setattr(module, "image_grid", draw)
     stage("reconstruct")
     (rows, columns, _), named = grids["variants"]
     variants = ["vgg-vgg", "vgg-resnet", "resnet-vgg", "resnet-resnet"]
@@ -355,12 +355,13 @@ def test_one_recognizer_that_embeds_has_no_gain_to_compare(project, monkeypatch)
 
 
 def test_a_data_set_without_test_faces_verifies_nobody(project, monkeypatch):
-    fit_maps()
     rows = FaceStore.rows
     monkeypatch.setattr(FaceStore, "rows", lambda store, split: rows(store, split)[: 0 if split == "test" else None])
+    fit_maps()
+    for name in ("vgg", "resnet"):
+        stage("verify", name)
     stage("map_gains")
     assert set(read("map_gains/orl")) == {"maps_note"} and "no test faces" in read("map_gains/orl")["maps_note"]
-    stage("verify", "vgg")
     metrics = read("verify/vgg")
     assert metrics["rotated"] is None and metrics["original"] is None and metrics["n_faces"] == 0
     assert metrics["rotated_note"] == "orl has no test faces" and "too few" in metrics["original_note"]

@@ -14,6 +14,7 @@ from dfd.core.left_out import LeftOut
 from dfd.decoder.registry import load_decoder
 from dfd.faces.store import FaceStore, write_index
 from dfd.studies.disentangling import pfrnet
+from dfd.studies.equivariance.perturbed import Perturbed, write_perturbed
 
 DECODER = "data/decoders/vgg-resnet.safetensors"
 REFUSED = r"orl\.h5: (\d) of \1 identities to be evaluated were seen in training \(s\d.*\), by .*\(synthetic\)"
@@ -51,6 +52,12 @@ def test_these_are_all_the_stages_that_measure_people():
     assert declared == dict.fromkeys(declared, set(STAGES))
 
 
+def test_no_stage_asks_for_leakage_itself():
+    """Test rows are had at the door, with the rule; `adapters` is still to come there."""
+    for name in STAGES.keys() - {"adapters"}:
+        assert "refuse_leakage" not in (ROOT / f"stages/{name}.py").read_text(encoding="utf-8"), name
+
+
 @pytest.fixture
 def leaking(project, monkeypatch):
     """The small project with all that any stage reads; the four people of ORL, whom they test, are among those who taught."""
@@ -66,6 +73,9 @@ def leaking(project, monkeypatch):
     write_index(path, index)
     fit_maps()
     stage("fit_closed_form", "vgg")
+    faces = FaceStore("data/faces/orl.h5")
+    for name in ("vgg", "resnet"):
+        write_perturbed(f"data/perturbed/{name}.h5", faces, Perturbed(faces.rows("test"), {}))
     folders = [
         f"data/experiments/{name}" for name in ("ablation/full", "recognizer_loss/softmax", "template_layer/fc7")
     ]

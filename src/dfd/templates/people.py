@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from dfd.core.left_out import LeftOut
+from dfd.templates.store import Templates
 
 
 def photos_of_people(identities: np.ndarray, at_least: int = 1) -> dict[str, np.ndarray]:
@@ -40,6 +41,24 @@ def shared_rows(rows: Sequence[int], templates: Mapping[str, torch.Tensor]) -> t
             left_out[name] = LeftOut(f"left out: no templates of the {len(rows)} test faces")
     taking_part = [has for name, has in known.items() if name not in left_out]
     return rows[np.all(taking_part, axis=0)] if taking_part else rows[:0], left_out
+
+
+class SharedTemplates:
+    """Templates by several recognizers of the faces of which all have one.
+
+    stores: by recognizer, of one face store. left_out: {recognizer: why it takes no part}, of those without a template of
+    any test face; templates: of the others, (N, D) of the whole data set.
+    """
+
+    def __init__(self, stores: Mapping[str, Templates]):
+        self.faces = next(iter(stores.values())).faces
+        every = {name: store.template for name, store in stores.items()}
+        _, self.left_out = shared_rows(self.faces.rows("test"), every)
+        self.templates = {name: template for name, template in every.items() if name not in self.left_out}
+
+    def rows(self, split: str) -> np.ndarray:
+        """The rows of a split, as `FaceStore.rows`, of which all that take part have a template."""
+        return shared_rows(self.faces.rows(split), self.templates)[0]
 
 
 def spread(items: np.ndarray, count: int) -> np.ndarray:

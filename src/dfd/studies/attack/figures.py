@@ -5,9 +5,34 @@ from pathlib import Path
 
 import pandas as pd
 
+from dfd.core.artefacts import write_table
 from dfd.rendering.curves import bar_figure, count_figure, roc_figure
 from dfd.rendering.grids import image_grid
-from dfd.studies.attack.targeted import BEFORE, Shown
+from dfd.studies.attack.settings import Attacks
+from dfd.studies.attack.study import Outcomes
+from dfd.studies.attack.targeted import BEFORE, Shown, targeted_table
+from dfd.studies.attack.verification import roc_curves, tar_over_epsilon
+
+
+def draw(
+    folder: Path, outcomes: Outcomes, settings: Attacks, variants: Sequence[str], recognizer: str, dataset: str
+) -> None:
+    """Write into a folder all tables and pictures of an attacked recognizer's outcomes."""
+    table = targeted_table(outcomes.identification["targeted"])
+    write_table(folder / "targeted.csv", table)
+    title = f"Photos of {dataset}, attacked to be identified by {recognizer} as another"
+    attack_bars(folder / "targeted.png", table, title)
+    title = f"Identified by {recognizer}, with its probability"
+    attack_grid(folder / "grid.png", outcomes.columns, settings.epsilon, title)
+
+    table = roc_curves(outcomes.pairs, settings.epsilon)
+    write_table(folder / "roc.csv", table)
+    title = f"Verification by {recognizer} on {dataset}, ε = {settings.epsilon:g} grey levels"
+    attack_roc(folder / "roc.png", table, variants, title)
+    table = tar_over_epsilon(outcomes.verification, settings.every_epsilon)
+    write_table(folder / "epsilon.csv", table)
+    title = f"Verification by {recognizer} on {dataset}, one face of each pair attacked"
+    attack_strength(folder / "epsilon.png", table, title)
 
 
 def attack_grid(path: str | Path, columns: Mapping[str, Shown], epsilon: float, title: str) -> None:

@@ -27,3 +27,7 @@ class Attacks(Settings):
     cw_l2: CwL2
     matching_pairs: Count
     epsilons: list[GreyLevels]
+
+    @property
+    def every_epsilon(self) -> list[float]:
+        return sorted({*self.epsilons, self.epsilon})

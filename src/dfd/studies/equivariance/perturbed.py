@@ -73,9 +73,10 @@ def sides(
     maps: Mapping[str, LinearMap],
     names: Mapping[str, str],
 ) -> Sides:
-    """originals: (N, D); perturbed: by condition, alike; maps: by perturbation; names: as `conditions` gives them."""
-    mapped = {condition: maps[names[condition]](templates).numpy() for condition, templates in perturbed.items()}
-    return Sides(originals.numpy(), {name: part.numpy() for name, part in perturbed.items()}, mapped)
+    """originals: (N, D); perturbed: by condition, alike; maps: by perturbation; names: as `conditions` gives them, in whose order the sides have the conditions."""
+    plain = {condition: perturbed[condition] for condition in names if condition in perturbed}
+    mapped = {condition: maps[names[condition]](templates).numpy() for condition, templates in plain.items()}
+    return Sides(originals.numpy(), {condition: part.numpy() for condition, part in plain.items()}, mapped)
 
 
 def write_perturbed(path: str | Path, faces: FaceStore, perturbed: Perturbed) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from dfd.core.left_out import LeftOut
+from dfd.faces.store import FaceStore
 from dfd.measures.estimates import Estimate, People, verification
 from dfd.measures.pixels import GREY_LEVELS, grey_levels
 from dfd.measures.verification import FARS, Pairs
@@ -25,6 +26,10 @@ class Plan(NamedTuple):
     counts: list[int]
     drawn: list[Draw]
     notes: dict[str, str]
+
+    def first_photos(self, draws: int) -> np.ndarray:
+        """The positions of the photos that are a template of one, in the first draws."""
+        return np.concatenate([draw.gallery[:, 0] for draw in self.drawn[:draws]])
 
 
 def plan(
@@ -177,6 +182,12 @@ def decoded_by_count(
             spread = people.mean(np.sqrt(variance) * GREY_LEVELS)
         found[count] = {"mirror": mirror, "spread": spread.metrics(note="spread")}
     return found
+
+
+def photos_mirror(faces: FaceStore, rows: np.ndarray, size: int, samples: int, seed: int) -> dict:
+    """What `decoded_by_count` calls `mirror`, of the photos at `rows` themselves, at `size` pixels."""
+    mirror = mirror_distance(faces.views(rows, size)).numpy()
+    return People(faces.identities(rows), samples, seed).mean(mirror).metrics()
 
 
 def mirror_distance(images: torch.Tensor) -> torch.Tensor:
