@@ -1,9 +1,10 @@
 """Write a data set's photos, once, as one archive."""
 
+from dfd.core.paths import ARCHIVE
 from dfd.params import load_params
 from dfd.photos.archives import write_photos
 from dfd.photos.datasets import fetch
-from stages import ARCHIVE, log, run
+from stages import log, run
 
 
 def main(dataset: str) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 
 from dfd.core.artefacts import write_json
+from dfd.core.paths import DECODER, RECOGNIZER
 from dfd.decoder.adapted import adapted
 from dfd.decoder.provenance import decoder_facts, refuse_other_faces
 from dfd.decoder.registry import load_decoder, save_decoder
 from dfd.params import load_params
 from dfd.recognizers.registry import load_recognizer, weights_sha256
 from dfd.templates.adapters import load_adapter
-from stages import DECODER, RECOGNIZER, log, run
+from stages import log, run
 
 
 def main(variant: str) -> None:

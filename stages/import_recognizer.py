@@ -1,6 +1,7 @@
 """Read a recognizer's published weights, or its templates alone, into the project's own format; say what it can be used for."""
 
 from dfd.core.artefacts import write_json
+from dfd.core.paths import RECOGNIZER
 from dfd.params import load_params
 from dfd.recognizers.precomputed import Precomputed
 from dfd.recognizers.registry import import_recognizer, recognizer_facts, save_recognizer
@@ -8,7 +9,7 @@ from dfd.recognizers.settings import PRECOMPUTED
 from dfd.templates.files import read_keyed_templates
 from dfd.weights.downloads import fetch
 from dfd.weights.manifest import MANIFEST
-from stages import RECOGNIZER, log, run
+from stages import log, run
 
 
 def main(recognizer: str) -> None:

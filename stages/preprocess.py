@@ -2,12 +2,13 @@
 
 from dfd.core.artefacts import write_json
 from dfd.core.devices import pick_device
+from dfd.core.paths import ARCHIVE, FACES
 from dfd.params import load_params
 from dfd.photos.datasets import genders
 from dfd.photos.detection import Detector
 from dfd.photos.pairs import people_of
 from dfd.photos.preprocessing import preprocess, summary
-from stages import ARCHIVE, FACES, log, run
+from stages import log, run
 
 
 def main(dataset: str) -> None:
