@@ -52,6 +52,6 @@ def test_templates_are_shared_by_all_that_have_any_of_a_test_face(orl_store):
     stores = {"every": every, "some": some, "none": none}
     shared = SharedTemplates({name: Templates(orl_store, template, None) for name, template in stores.items()})
     assert shared.rows("test").tolist() == rows[1:].tolist() and list(shared.templates) == ["every", "some"]
-    assert list(shared.left_out) == ["none"] and f"no templates of the {len(rows)} test" in shared.left_out["none"]
+    assert list(shared.left_out) == ["none"] and f"no templates of the {len(rows)} test" in shared.left_out["none"].reason
     alone = SharedTemplates({"none": Templates(orl_store, none, None)})
     assert alone.templates == {} and not len(alone.rows("test"))
