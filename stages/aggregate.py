@@ -36,16 +36,16 @@ def main() -> None:
         seen = rows[planned.first_photos(settings.decoded_draws)]
         photos = {"photo_mirror": photos_mirror(faces, seen, size, *resampling)}
     people = People(range(len(planned.people)), *resampling)
-    found = {
+    measured = {
         name: aggregation_metrics(template, decoders[name], planned, settings.decoded_draws, people)
         for name, template in templates.items()
     }
     for name, left_out in shared.left_out.items():
         write_json(f"metrics/aggregate/{name}.json", left_out.metrics("aggregate"))
-    for name, metrics in found.items():
+    for name, metrics in measured.items():
         write_json(f"metrics/aggregate/{name}.json", metrics | photos | {"leaked_identities": tested.leaked})
         log.info("%s: templates of %s photos of %d people", name, planned.counts or "no", len(planned.people))
-    aggregate_curves("plots/aggregate", faces.name, found, list(params.variants), photos.get("photo_mirror"))
+    aggregate_curves("plots/aggregate", faces.name, measured, list(params.variants), photos.get("photo_mirror"))
     fewest = max(2, min(settings.counts))  # photos, of a person who is drawn
     drawn = [person for person, photos in everybody.items() if len(photos) >= fewest][: settings.shown]
     for number, person in enumerate(drawn, start=1):

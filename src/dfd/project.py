@@ -139,7 +139,8 @@ class Project:
         """A data set's test faces, or those of their rows that `choose` returns, past the one rule that holds for all:
 
         nobody whom something in the study learned from is tested. Raises DfdError for any such, unless the params allow it.
-        store: faces, or templates (or those that several recognizers share), of the faces that have one. learned: as above, of all that takes part.
+        store: faces, or templates (or those that several recognizers share), of the faces that have one. learned: as above,
+        of all that takes part.
         """
         faces = store if isinstance(store, FaceStore) else store.faces
         rows = choose(store.rows("test"))

@@ -1,79 +1,39 @@
-"""The stage `attack` on a few faces of ORL, with a random recognizer and a random decoder in closed form."""
+"""The stage `attack` on a few faces of ORL, with random networks."""
 
 import importlib
-import json
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from ruamel.yaml import YAML
+import small_project
+from small_project import change, read
 
 from dfd.core.errors import DfdError
-from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.faces.store import FaceStore, write_index
-from dfd.recognizers.registry import build_recognizer, save_recognizer
 from dfd.recognizers.vgg import VGG16
-from dfd.templates.embedding import embed_faces
-from dfd.templates.store import write_templates
 
-ROOT = Path(__file__).parents[2]
-OPTIONS = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv4_3"}
 PICTURES = {"grid.png", "targeted.png", "roc.png", "epsilon.png"}
 TABLES = {"targeted.csv", "roc.csv", "epsilon.csv"}
 SMALL = {"pairs": 6, "matching_pairs": 12, "epsilon": 8, "epsilons": [2]}
 SMALL_CW = {"pairs": 2, "searches": 2, "iterations": 10}
 
 
-@pytest.fixture(scope="module")
-def checkout(orl_store, tmp_path_factory) -> Path:
-    """A folder with what the stage reads: 20 faces of 4 people, and training faces of 4 others."""
-    folder = tmp_path_factory.mktemp("attack")
-    for name in ("orl", "synthetic"):
-        (folder / "data/faces").mkdir(parents=True, exist_ok=True)
-        shutil.copy(orl_store.path, folder / f"data/faces/{name}.h5")
-    write_index(folder / "data/faces/orl.parquet", orl_store.index)
-    others = orl_store.index.assign(split="train", identity="t" + orl_store.index["identity"])
-    write_index(folder / "data/faces/synthetic.parquet", others)
-    torch.manual_seed(0)
-    recognizer, faces = build_recognizer("vgg16", OPTIONS), FaceStore(folder / "data/faces/orl.h5")
-    save_recognizer(folder / "data/recognizers/vgg.safetensors", recognizer, "vgg16", OPTIONS)
-    template, _ = embed_faces(recognizer, faces)
-    write_templates(folder / "data/templates/orl/vgg.h5", faces, template.numpy(), None, {})
-    options = {"size": 28}
-    config = {"architecture": "linear", "dimension": template.shape[1], "options": options}
-    save_decoder(
-        folder / "data/decoders/vgg-resnet.safetensors", build_decoder("linear", template.shape[1], options), config
-    )
-    return folder
-
-
 @pytest.fixture
-def stage(checkout, monkeypatch):
-    """A function: runs the stage with changes of the variants, and gives its metrics and its plots' names and bytes."""
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    module = importlib.import_module("stages.attack")
-    monkeypatch.chdir(checkout)
+def stage(project):
+    """A function: runs the stage with some of the variants, and gives its metrics and its plots' names and bytes."""
 
     def run(variants=("vgg-resnet",), leakage: bool = False):
-        yaml = YAML()
-        values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        values["attacks"].update(SMALL)
-        values["attacks"]["cw_l2"].update(SMALL_CW)
-        values["bootstrap"], values["device"] = 100, "cpu"
-        values["variants"] = {name: dict(zip(("template", "perceptual"), name.split("-"))) for name in variants}
-        values["roles"]["allow_leakage"] = leakage
-        with open("params.yaml", "w", encoding="utf-8") as file:
-            yaml.dump(values, file)
-        shutil.rmtree("plots", ignore_errors=True)
-        module.main("vgg")
-        plots = {path.name: path.read_bytes() for path in Path("plots/attack/vgg").iterdir()}
-        return json.loads(Path("metrics/attack/vgg.json").read_text()), plots
+        def few(values: dict) -> None:
+            values["attacks"].update(SMALL)
+            values["attacks"]["cw_l2"].update(SMALL_CW)
+            values["variants"] = {name: dict(zip(("template", "perceptual"), name.split("-"))) for name in variants}
+            values["roles"]["allow_leakage"] = leakage
 
-    run.module = module
+        change(few)
+        small_project.stage("attack", "vgg")
+        return read("attack/vgg"), {path.name: path.read_bytes() for path in Path("plots/attack/vgg").iterdir()}
+
     return run
 
 
@@ -122,19 +82,18 @@ def test_without_gradients_there_is_a_note_in_place_of_plots(stage, monkeypatch)
 
 
 def test_without_people_of_enough_photos_there_is_a_note(stage, monkeypatch):
-    monkeypatch.setattr(stage.module, "with_most_photos", lambda *_: np.zeros(0, int))
+    monkeypatch.setattr(importlib.import_module("stages.attack"), "with_most_photos", lambda *_: np.zeros(0, int))
     metrics, plots = stage()
     assert "at least 2" in metrics["attack_note"] and metrics["n_identities"] == 0 and set(plots) == {"note.txt"}
 
 
-def test_people_seen_in_training_are_refused(stage, checkout):
-    path = checkout / "data/faces/synthetic.parquet"
-    kept = path.read_bytes()
+def test_people_seen_in_training_are_refused(stage):
+    path = Path("data/faces/synthetic.parquet")
     index = pd.read_parquet(path)
-    write_index(path, index.assign(identity=index["identity"].str.removeprefix("t")))
-    try:
-        with pytest.raises(DfdError, match="seen in training"):
-            stage()
-        assert stage(leakage=True)[0]["leaked_identities"] == 4
-    finally:
-        path.write_bytes(kept)
+    taught = index.index[(index["split"] == "train") & index["row"].notna()]
+    tested = FaceStore("data/faces/orl.h5").faces["identity"].unique()
+    index.loc[taught[: len(tested)], "identity"] = tested
+    write_index(path, index)
+    with pytest.raises(DfdError, match="seen in training"):
+        stage()
+    assert stage(leakage=True)[0]["leaked_identities"] == 4

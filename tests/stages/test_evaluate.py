@@ -1,81 +1,53 @@
 """The stages `evaluate` and `invert` on a few faces: trained and imported decoders, of another size than the baselines."""
 
-import importlib
-import json
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ruamel.yaml import YAML
+from small_project import change, read, stage
 
 from dfd.core.errors import DfdError
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import unattacked
 from dfd.measures.quality import psnr
-from dfd.recognizers.registry import load_recognizer, save_recognizer
-from dfd.recognizers.vgg import VGG16
-from dfd.templates.embedding import embed_faces
-from dfd.templates.store import TemplateStore, write_templates
+from dfd.templates.store import TemplateStore
 
-ROOT = Path(__file__).parents[2]
-TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
-SIZES = {"vgg-resnet": 14, "resnet-fidelity": 28}  # decoder: pixels
+SIZES = {"vgg-resnet": 14, "resnet-fidelity": 28}  # decoder, a trained and an imported one: pixels
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch, synthetic_store, orl_store):
-    """A folder with two data sets, two recognizers, their templates, decoders in closed form, a trained and an imported
-    one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    trunk = tmp_path / "torch" / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
-    trunk.parent.mkdir(parents=True)
-    trunk.write_bytes(b"")  # LPIPS is null here, and nothing is downloaded
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    values["recognizers"] = {name: {"architecture": "vgg16", "options": TINY} for name in ("vgg", "resnet")}
-    values["decoder"] |= {"size": 14}
+def few(values: dict) -> None:
+    values["import_decoder"] = {"resnet-fidelity": {"weights": "x", "template": "resnet"}}
     values["evaluate"] = {"max_faces": 15, "storage_faces": 4, "far": 0.1}
-    values["bootstrap"] = 100
     values["verify"]["photos"] = 3
     values["inversion"] |= {"fmrs": [0.1, 0.0001], "max_faces": 8, "probe_faces": 20, "protected_faces": 6, "keys": 2}
     values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "shown": 2}
     values["inversion"]["protections"] = ["8-bits", "axes-8", "biohash", "biohash-secret", "aggregated"]
-    with open("params.yaml", "w", encoding="utf-8") as file:
-        YAML().dump(values, file)
-    Path("data/faces").mkdir(parents=True)
-    for seed, name in enumerate(("vgg", "resnet")):
-        torch.manual_seed(seed)
-        save_recognizer(f"data/recognizers/{name}.safetensors", VGG16(**TINY), "vgg16", TINY)
-        recognizer = load_recognizer(
-            f"data/recognizers/{name}.safetensors", torch.device("cpu"), values["faces"]["geometry"]
-        )
-        for dataset, store in {"synthetic": synthetic_store, "orl": orl_store}.items():
-            for suffix in (".h5", ".parquet"):
-                shutil.copy(store.path.with_suffix(suffix), f"data/faces/{dataset}{suffix}")
-            template, mirrored = embed_faces(recognizer, store)
-            arrays = template.numpy(), None if mirrored is None else mirrored.numpy()
-            write_templates(f"data/templates/{dataset}/{name}.h5", store, *arrays, {"weights_sha256": name})
-        importlib.import_module("stages.fit_closed_form").main(name)
+
+
+@pytest.fixture
+def decoders(project):
+    """The small project with decoders in closed form, and two random ones of different sizes."""
+    change(few)
+    for name in ("vgg", "resnet"):
+        stage("fit_closed_form", name)
+    dimension = TemplateStore("data/templates/orl/vgg.h5", FaceStore("data/faces/orl.h5")).dimension
     for name, size in SIZES.items():
-        decoder = build_decoder("linear", template.shape[1], {"size": size})
+        decoder = build_decoder("linear", dimension, {"size": size})
         torch.nn.init.normal_(decoder.affine.weight, std=0.01)
         torch.nn.init.uniform_(decoder.affine.bias)
-        config = {"architecture": "linear", "dimension": template.shape[1], "options": {"size": size}}
+        config = {"architecture": "linear", "dimension": dimension, "options": {"size": size}}
         save_decoder(f"data/decoders/{name}.safetensors", decoder, config | {"dataset": "synthetic", "people": []})
 
 
 def evaluated(name: str) -> dict:
-    importlib.import_module("stages.evaluate").main(name)
-    return json.loads(Path(f"metrics/evaluate/{name}.json").read_text(encoding="utf-8"))
+    stage("evaluate", name)
+    return read(f"evaluate/{name}")
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_decoder_is_measured_at_its_own_size(project, name):
+def test_a_decoder_is_measured_at_its_own_size(decoders, name):
     metrics = evaluated(name)
     assert set(metrics) == {"synthetic", "orl"}
     template, size = name.partition("-")[0], SIZES[name]
@@ -105,7 +77,7 @@ def test_a_decoder_is_measured_at_its_own_size(project, name):
     assert found["noise"]["top_octave"] > 1.3  # its random weights paint noise
 
 
-def test_where_nobody_has_two_photos_nulls_have_notes(project):
+def test_where_nobody_has_two_photos_nulls_have_notes(decoders):
     found = evaluated("vgg-resnet")["synthetic"]
     for attack in (found["acceptance"], *found["transfer"].values()):
         assert (
@@ -120,9 +92,9 @@ def test_where_nobody_has_two_photos_nulls_have_notes(project):
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_decoder_is_tried_as_an_attack(project, name):
-    importlib.import_module("stages.invert").main(name)
-    metrics = json.loads(Path(f"metrics/invert/{name}.json").read_text(encoding="utf-8"))
+def test_a_decoder_is_tried_as_an_attack(decoders, name):
+    stage("invert", name)
+    metrics = read(f"invert/{name}")
     own, found = name.partition("-")[0], metrics["orl"]
     assert (found["n_photos"], found["n_faces"], found["n_identities"]) == (12, 8, 4)
     assert {judge: rates["self_judged"] for judge, rates in found["transfer"].items()} == {
@@ -154,11 +126,8 @@ def test_a_decoder_is_tried_as_an_attack(project, name):
         assert Path(f"plots/invert/{name}/orl/{file}").stat().st_size > 100
 
 
-def test_a_protection_that_nobody_knows_is_one_line(project):
-    values = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
-    values["inversion"]["protections"] = ["prayer"]
-    with open("params.yaml", "w", encoding="utf-8") as file:
-        YAML().dump(values, file)
+def test_a_protection_that_nobody_knows_is_one_line(decoders):
+    change(lambda values: values["inversion"].update(protections=["prayer"]))
     with pytest.raises(DfdError, match="none is called prayer; there are normalised"):
-        importlib.import_module("stages.invert").main("vgg-resnet")
+        stage("invert", "vgg-resnet")
     assert not Path("metrics/invert").exists() and not Path("plots").exists()

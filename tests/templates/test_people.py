@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from dfd.templates.people import first_photos, photos_of_people, shared_rows, spread
+from dfd.templates.people import SharedTemplates, first_photos, photos_of_people, shared_rows, spread
+from dfd.templates.store import Templates
 
 IDENTITIES = np.array(["b", "c", "c", "a", "b", "d", "c", "a"])
 
@@ -42,3 +43,17 @@ def test_rows_that_everybody_has_a_template_of():
 @pytest.mark.parametrize("count, expected", [(9, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
 def test_spread_keeps_order_and_ends(count, expected):
     assert spread(np.arange(5), count).tolist() == expected
+
+
+def test_templates_are_shared_by_all_that_have_any_of_a_test_face(orl_store):
+    every, rows = torch.zeros(len(orl_store), 2), orl_store.rows("test")
+    some, none = every.clone(), torch.full_like(every, torch.nan)
+    some[rows[0]] = torch.nan
+    stores = {"every": every, "some": some, "none": none}
+    shared = SharedTemplates({name: Templates(orl_store, template, None) for name, template in stores.items()})
+    assert shared.rows("test").tolist() == rows[1:].tolist() and list(shared.templates) == ["every", "some"]
+    assert (
+        list(shared.left_out) == ["none"] and f"no templates of the {len(rows)} test" in shared.left_out["none"].reason
+    )
+    alone = SharedTemplates({"none": Templates(orl_store, none, None)})
+    assert alone.templates == {} and not len(alone.rows("test"))

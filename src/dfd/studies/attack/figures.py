@@ -40,14 +40,14 @@ def attack_grid(path: str | Path, columns: Mapping[str, Shown], epsilon: float, 
 
     columns: by title; the first and the last hold no noise. Captions say who is identified, with which probability.
     """
-    shown = list(columns.values())
-    amplified = [None if c.noise is None else 0.5 + c.noise * 255 / (2 * epsilon) for c in shown]
-    rows = [("image", [c.image for c in shown]), (f"its noise, black to white: ±{epsilon:g} grey levels", amplified)]
-    captions = [[c.identified[BEFORE] for c in shown], [None] * len(shown)]
-    for variant in shown[0].decoded:
-        rows.append((f"decoded by {variant}", [c.decoded[variant] for c in shown]))
-        captions.append([c.identified[variant] for c in shown])
-    image_grid(path, rows, list(columns), title, captions, groups=[1, len(shown) - 1])
+    drawn = list(columns.values())
+    amplified = [None if c.noise is None else 0.5 + c.noise * 255 / (2 * epsilon) for c in drawn]
+    rows = [("image", [c.image for c in drawn]), (f"its noise, black to white: ±{epsilon:g} grey levels", amplified)]
+    captions = [[c.identified[BEFORE] for c in drawn], [None] * len(drawn)]
+    for variant in drawn[0].decoded:
+        rows.append((f"decoded by {variant}", [c.decoded[variant] for c in drawn]))
+        captions.append([c.identified[variant] for c in drawn])
+    image_grid(path, rows, list(columns), title, captions, groups=[1, len(drawn) - 1])
 
 
 def attack_bars(path: str | Path, table: pd.DataFrame, title: str) -> None:

@@ -65,7 +65,7 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """A decoder of templates of the recognizer `template`, and what it is compared with and judged by.
+    """A decoder of templates of a recognizer, and what it is compared with and judged by.
 
     closed_form: the decoders `linear` and `quadratic` of the same templates. gallery: templates of the faces that decoders
     learn from, whose training faces are retrieved and teach probes and protections. far: of the judges, where one operating
@@ -77,7 +77,7 @@ class Study:
         decoder: Decoder,
         closed_form: Mapping[str, Decoder],
         recognizers: Mapping[str, Recognizer],
-        template: str,
+        recognizer: str,
         gallery: TemplateStore,
         lpips: Lpips | LeftOut,
         settings: Inversion,
@@ -85,7 +85,8 @@ class Study:
         samples: int,
         seed: int,
     ):
-        self.decoder, self.closed_form, self.recognizers, self.template = decoder, closed_form, recognizers, template
+        self.decoder, self.closed_form = decoder, closed_form
+        self.recognizer, self.recognizers = recognizer, recognizers
         self.gallery, self.lpips, self.settings, self.far = gallery, lpips, settings, far
         self.samples, self.seed = samples, seed
         geometry = gallery.faces.geometry
@@ -128,14 +129,12 @@ class Study:
         """Decode and try photos of `rows` (N,), of which `templates` has those by recognizer, (N, D)."""
         identities, attacked = faces.identities(rows), spread(np.arange(len(rows)), self.settings.max_faces)
         fmrs = list(dict.fromkeys([*self.settings.fmrs, self.far]))
-        pairs = {
-            name: cosine_pairs(vectors.numpy(), vectors.numpy(), identities) for name, vectors in templates.items()
-        }
+        pairs = {name: cosine_pairs(part.numpy(), part.numpy(), identities) for name, part in templates.items()}
         judges = {
-            name: Judge(self.recognizers[name], vectors.numpy(), operating_points(pairs[name], fmrs))
-            for name, vectors in templates.items()
+            name: Judge(self.recognizers[name], part.numpy(), operating_points(pairs[name], fmrs))
+            for name, part in templates.items()
         }
-        given, size = templates[self.template][attacked], self.decoder.size
+        given, size = templates[self.recognizer][attacked], self.decoder.size
         gallery = self.gallery.rows("train")
         similar = gallery[nearest(given, self.training[0])]
         images = {
@@ -150,7 +149,7 @@ class Study:
     def measured(self, trial: Trial, whole: bool) -> dict:
         """The metrics of a trial; what protects and what refines only of the `whole`."""
         points = {name: judge.points for name, judge in trial.judges.items()}
-        at_far = {name: by_fmr[self.far] for name, by_fmr in points.items()}
+        at_far = {name: part[self.far] for name, part in points.items()}
         people, chance = People(trial.whose, self.samples, self.seed), (self.samples, self.seed)
         images = trial.images[DECODER]
         metrics = {
@@ -158,20 +157,19 @@ class Study:
             "n_faces": len(trial.attacked),
             "n_identities": len(np.unique(trial.whose)),
             "unattacked": {
-                name: {f"fmr_{fmr:g}": point.metrics for fmr, point in by_fmr.items()}
-                for name, by_fmr in points.items()
+                name: {f"fmr_{fmr:g}": point.metrics for fmr, point in part.items()} for name, part in points.items()
             },
-            "transfer": transfer(trial.tried[DECODER], trial.judges, self.template, trial.whose, *chance),
+            "transfer": transfer(trial.tried[DECODER], trial.judges, self.recognizer, trial.whose, *chance),
             "sources": source_metrics(
                 trial.images, trial.originals, trial.tried, at_far, trial.whose, self.lpips, *chance
             ),
             "regions": region_fidelity(images, self.mean_face, trial.originals, self.regions, people),
             "spread": spread_metrics(images, trial.originals, self.spread, self.regions, people),
-            **self._attributes(trial, at_far[self.template], people),
+            **self._attributes(trial, at_far[self.recognizer], people),
         }
         if whole:
             metrics |= {
-                "protections": self._protections(trial, at_far[self.template]),
+                "protections": self._protections(trial, at_far[self.recognizer]),
                 "unlinkability": self._unlinkability(trial),
                 "refinement": self._refinement(trial, at_far),
             }
@@ -182,19 +180,19 @@ class Study:
         training, taught = self.taught
         photos = self.perceived(trial.originals)
         labels = by_person(photos, trial.whose)
-        templates = torch.from_numpy(trial.judges[self.template].templates[trial.attacked])
+        templates = torch.from_numpy(trial.judges[self.recognizer].templates[trial.attacked])
         told = {"photo": photos, "probe": probed(training, taught, templates)}
         told |= {source: self.perceived(trial.images[source]) for source in (DECODER, NEAREST)}
         groups = {"male": labels.male, "female": ~labels.male}
         subgroups = NO_IMAGES.metrics(note="subgroups")
-        if self.template in trial.tried[DECODER]:
+        if self.recognizer in trial.tried[DECODER]:
             subgroups = subgroup_rates(
-                trial.tried[DECODER][self.template], point, trial.whose, groups, self.samples, self.seed
+                trial.tried[DECODER][self.recognizer], point, trial.whose, groups, self.samples, self.seed
             )
         return {"attributes": attribute_metrics(told, labels, taught, people), "subgroups": subgroups}
 
     def _protections(self, trial: Trial, point: Point) -> dict:
-        judge = trial.judges[self.template]
+        judge = trial.judges[self.recognizer]
         if not judge.recognizer.embeds_images:
             return NO_IMAGES.metrics(note="protections")
         attacked = spread(trial.attacked, self.settings.protected_faces)
@@ -207,7 +205,7 @@ class Study:
 
     def _unlinkability(self, trial: Trial) -> dict:
         """Of BioHash, over pairs of keys; and of templates as they are, which every system has alike."""
-        templates = torch.from_numpy(trial.judges[self.template].templates)
+        templates = torch.from_numpy(trial.judges[self.recognizer].templates)
         fits = {"none": [(0, 0)], "biohash": [(2 * n, 2 * n + 1) for n in range(self.settings.keys)]}
 
         def protect(name: str, key: int) -> torch.Tensor:
@@ -220,12 +218,12 @@ class Study:
 
     def _refinement(self, trial: Trial, at_far: Mapping[str, Point]) -> dict:
         """By judge the rates `before` and `after` refining through the attacked recognizer, and PSNR likewise."""
-        recognizer = trial.judges[self.template].recognizer
+        recognizer = trial.judges[self.recognizer].recognizer
         if not (recognizer.embeds_images and recognizer.gives_gradients):
             return (NO_GRADIENTS if recognizer.embeds_images else NO_IMAGES).metrics(note="refinement")
         some = spread(np.arange(len(trial.attacked)), self.settings.refined_faces)
         faces, before = trial.attacked[some], trial.images[DECODER][some]
-        templates = torch.from_numpy(trial.judges[self.template].templates[faces])
+        templates = torch.from_numpy(trial.judges[self.recognizer].templates[faces])
         after = refined(before, templates, recognizer, self.settings.refinement_steps, self.seed)
         people = People(trial.identities[faces], self.samples, self.seed)
         metrics: dict = {"n_faces": len(faces), "steps": self.settings.refinement_steps}

@@ -47,13 +47,13 @@ def plan(
     few photos for these counts is left out, so that nobody's lack of photos holds back everybody else. Counts beyond
     are left out. No count remains where nobody has enough photos.
     """
-    chosen = [own for own in photos.values() if len(own) >= probes + counts[0]][:people]
+    chosen = [theirs for theirs in photos.values() if len(theirs) >= probes + counts[0]][:people]
     if not chosen:
         left_out = LeftOut(f"left out: nobody has {probes} test photos to be probes and {counts[0]} for a template")
         return Plan([], [], [], left_out.metrics("aggregate"))
     available = len(chosen[-1 - len(chosen) // SPARED]) - probes
     notes, usable = {}, [count for count in counts if count <= available]
-    taking_part = [own for own in chosen if len(own) >= probes + usable[-1]]
+    taking_part = [theirs for theirs in chosen if len(theirs) >= probes + usable[-1]]
     if few := len(chosen) - len(taking_part):
         notes["people_note"] = (
             f"{few} of {len(chosen)} people: left out, they have fewer than {probes + usable[-1]} photos"
@@ -86,7 +86,7 @@ def aggregation_metrics(
     else:
         alone = LeftOut("left out: there is only one person with enough photos, and no impostor")
         metrics |= alone.metrics("verification")
-    sizes = [len(own) for own in photos]
+    sizes = [len(theirs) for theirs in photos]
     metrics["decoded"] = {
         variant: decoded_by_count(decode, templates, drawn[:decoded_draws], counts, sizes, people)
         for variant, decode in decoders.items()
@@ -169,7 +169,7 @@ def decoded_by_count(
     order, as decoders are not linear. The number is that of a person with photos without end. None for a single draw.
     """
     found, mirrors = {}, {}
-    shares = np.array([[count / own for own in photos] for count in counts])
+    shares = np.array([[count / theirs for theirs in photos] for count in counts])
     for count, share in zip(counts, shares, strict=True):
         images = torch.stack([decode(aggregate(templates[draw.gallery[:, :count]])) for draw in drawn])
         mirrors[count] = mirror_distance(images.flatten(0, 1)).reshape(len(drawn), -1).mean(0).numpy()

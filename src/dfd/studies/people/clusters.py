@@ -26,7 +26,7 @@ def person_spread(
     (N, D) to images. people: of one number per person, in their order. What too few photos do not allow is left out, and
     a note says so.
     """
-    clustered = [own for own in photos.values() if len(own) > count]
+    clustered = [theirs for theirs in photos.values() if len(theirs) > count]
     metrics: dict = {"n_people": len(photos), "n_photos": sum(map(len, photos.values()))}
     metrics |= {"n_clusters": count, "n_people_clustered": len(clustered)}
     if not photos:
@@ -54,9 +54,9 @@ def template_spread(templates: torch.Tensor, photos: Sequence[np.ndarray], peopl
     people's photos, whatever the range in which a recognizer's cosines lie (0: the photos of a person are one).
     """
     unit = F.normalize(templates.double(), dim=1).numpy()
-    counts = np.array([len(own) for own in photos])
-    sums = np.stack([unit[own].sum(0) for own in photos])
-    selves = np.array([(unit[own] ** 2).sum() for own in photos])  # pairs of a photo with itself
+    counts = np.array([len(theirs) for theirs in photos])
+    sums = np.stack([unit[theirs].sum(0) for theirs in photos])
+    selves = np.array([(unit[theirs] ** 2).sum() for theirs in photos])  # pairs of a photo with itself
     within = ((sums**2).sum(1) - selves) / (counts * (counts - 1))
     means = sums / counts[:, None]
     found = people.contrast(within, means @ means.T, lambda w, b: (1 - w) / (1 - b))
@@ -76,7 +76,7 @@ def cluster_spread(templates: torch.Tensor, photos: Sequence[np.ndarray], count:
     photos: as above, more than clusters. Clusters of a person that are no more alike inside than across
     would both be at its `within_person_cosine`.
     """
-    cosines = [cluster_cosines(templates[own], cluster(templates[own], count)) for own in photos]
+    cosines = [cluster_cosines(templates[theirs], cluster(templates[theirs], count)) for theirs in photos]
     return {
         name: people.mean(values).metrics()
         for name, values in zip(("within_cluster_cosine", "between_cluster_cosine"), zip(*cosines), strict=True)
@@ -98,9 +98,9 @@ def decoded_spread(
     """
     pairs = np.triu_indices(count, 1)
     within = []
-    for own in photos:
-        distances = pairwise_grey_levels(decode(centroids(templates[own], cluster(templates[own], count))))
+    for theirs in photos:
+        distances = pairwise_grey_levels(decode(centroids(templates[theirs], cluster(templates[theirs], count))))
         within.append(float(distances[pairs].mean()))
-    between = pairwise_grey_levels(decode(torch.stack([aggregate(templates[own]) for own in photos]))).numpy()
+    between = pairwise_grey_levels(decode(torch.stack([aggregate(templates[theirs]) for theirs in photos]))).numpy()
     found = people.contrast(np.array(within), between, np.divide)
     return _contrast(("centroid_distance", "people_distance", "ratio"), found)
