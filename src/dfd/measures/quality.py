@@ -47,12 +47,16 @@ def ssim(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     long on a CPU). Raises ValueError for shapes that differ.
     """
     images, targets = _comparable(images, targets)
+    parts = []
     with exact_convolutions():
-        parts = [
-            structural_similarity_index_measure(some, others, data_range=1.0, reduction="none")
-            for some, others in zip(images.split(BATCH), targets.split(BATCH), strict=True)
-        ]
-    return torch.cat([part.reshape(-1) for part in parts])
+        for some, others in zip(images.split(BATCH), targets.split(BATCH), strict=True):
+            # All colours of all images as channels of one: a CPU convolves these six times as fast.
+            as_channels = [part.flatten(0, 1)[None] for part in (some, others)]
+            _, by_pixel = structural_similarity_index_measure(
+                *as_channels, data_range=1.0, reduction="none", return_full_image=True
+            )
+            parts.append(by_pixel.reshape(some.shape).mean((1, 2, 3)))
+    return torch.cat(parts)
 
 
 class Lpips:
