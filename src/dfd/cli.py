@@ -317,7 +317,7 @@ def audit(
     project = Workspace()
     name = decoder or project.decoders_at_hand()[0]
     _, module = project.pair(name)
-    own = project.params.decoders[name]
+    variant = project.params.decoders[name]
     recognizers = {key: project.recognizer(key) for key in project.recognizers_at_hand()}
     file = read_keyed_templates_file(templates, template)
     left_out: dict[str, str] = {}
@@ -327,12 +327,12 @@ def audit(
         people, vectors = people_of(store.faces["key"].iloc[rows].tolist()), torch.from_numpy(file.template[theirs])
         digests = {key: weights_sha256(recognizer) for key, recognizer in recognizers.items()}
         system = next((key for key, digest in digests.items() if digest == file.weights_sha256), None)
-        judged = (recognizers, own, system, project.params.bootstrap, project.params.seed)
-        found = run_audit(store, rows, people, vectors, module, *judged)
-    text = page(found, f"What {file.recognizer or templates.stem} gives away, decoded by {name}", left_out, faces)
+        judged = (recognizers, variant, system, project.params.bootstrap, project.params.seed)
+        result = run_audit(store, rows, people, vectors, module, *judged)
+    text = page(result, f"What {file.recognizer or templates.stem} gives away, decoded by {name}", left_out, faces)
     write_text(out, text)
     counts = {"n_left_out": len(left_out)}
-    write_json(out.with_suffix(".json"), found.metrics | counts)
+    write_json(out.with_suffix(".json"), result.metrics | counts)
     typer.echo(f"wrote {out} and {out.with_suffix('.json')}")
 
 
@@ -519,8 +519,8 @@ def _keys(paths: list[str]) -> list[str]:
     the name that it was given."""
     # Asked for by name, what is hidden counts: without its dot no reader of archives passes it over.
     parts = [[part.lstrip(".") or "photos" for part in Path(path).parts[1:]] or ["photos"] for path in paths]
-    ends = Counter(end for own in parts for end in _ends(own))
-    return ["/".join(next((end for end in _ends(own) if ends[end] == 1), own[-1:])) for own in parts]
+    ends = Counter(end for folders in parts for end in _ends(folders))
+    return ["/".join(next((end for end in _ends(folders) if ends[end] == 1), folders[-1:])) for folders in parts]
 
 
 def _ends(parts: list[str]) -> Iterator[tuple[str, ...]]:

@@ -77,9 +77,9 @@ class PickedRows(Rows):
         parts = [(table == k, rows) for k, rows in enumerate(self.tables) if (table == k).any()]
         if len(parts) == 1:
             return parts[0][1][self.numbers[place]]
-        found = [(of_it, rows[self.numbers[place[of_it]]]) for of_it, rows in parts]
-        out = found[0][1].new_empty((len(numbers), *self.shape[1:])) if found else torch.empty(0, *self.shape[1:])
-        for of_it, rows in found:
+        pieces = [(of_it, rows[self.numbers[place[of_it]]]) for of_it, rows in parts]
+        out = pieces[0][1].new_empty((len(numbers), *self.shape[1:])) if pieces else torch.empty(0, *self.shape[1:])
+        for of_it, rows in pieces:
             out[torch.from_numpy(of_it)] = rows
         return out
 

@@ -55,10 +55,10 @@ class _Handler(BaseHTTPRequestHandler):
             # Another site's page may be resolved to this address: only by our own name do we answer.
             if self.headers.get("Host") not in {f"{name}:{self.server.server_port}" for name in (ADDRESS, "localhost")}:
                 return self._send(403, "text/plain", b"this page is for this machine")
-            found = find()
-            if found is None:
+            answer = find()
+            if answer is None:
                 return self._send(404, "text/plain", b"not here")
-            kind, content = found
+            kind, content = answer
             self._send(200, kind, content if isinstance(content, bytes) else json.dumps(content).encode())
         except DfdError as error:
             self._send(400, "text/plain; charset=utf-8", str(error).encode())
@@ -89,11 +89,11 @@ class _Handler(BaseHTTPRequestHandler):
             recipe = Recipe(weights, [float(amount) for amount in asked.get("axes", [])])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DfdError(f"not a recipe: {error}") from error
-        found = self.server.space.look(recipe)
+        decoded = self.server.space.look(recipe)
         faces = {
-            name: f"data:image/png;base64,{base64.b64encode(face).decode()}" for name, face in found["faces"].items()
+            name: f"data:image/png;base64,{base64.b64encode(face).decode()}" for name, face in decoded["faces"].items()
         }
-        return "application/json", found | {"faces": faces}
+        return "application/json", decoded | {"faces": faces}
 
     def _send(self, status: int, kind: str, content: bytes) -> None:
         self.send_response(status)

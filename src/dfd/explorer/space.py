@@ -70,8 +70,8 @@ class Space:
                 return self._umap
             places = np.zeros((len(self.templates), 2))
             if self._pca is not None:
-                found = self._pca.transform(self.templates.numpy())[:, :2]
-                places[:, : found.shape[1]] = found
+                projected = self._pca.transform(self.templates.numpy())[:, :2]
+                places[:, : projected.shape[1]] = projected
             return places
 
     @cached_property

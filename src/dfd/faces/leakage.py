@@ -75,7 +75,8 @@ def refuse_leakage(trained: Mapping[str, Seen], faces: FaceStore, rows: Sequence
     evaluated = set(faces.identities(rows))
     either = {name: {name, person_hash(name)} for name in evaluated}
     seen = {
-        role: {name for name in evaluated if not own.people.isdisjoint(either[name])} for role, own in trained.items()
+        role: {name for name in evaluated if not people_seen.people.isdisjoint(either[name])}
+        for role, people_seen in trained.items()
     }
     leaked = set().union(*seen.values())
     if leaked and not allow:

@@ -78,7 +78,7 @@ def _launch(stage: str, key: str, count: int) -> None:
             sys.exit(128 + error.sigval)
         except ChildFailedError as error:
             failures = {n: failure for n, failure in error.failures.items() if failure.exitcode != FORSAKEN}
-            number, failure = min(failures.items(), key=lambda found: found[1].timestamp, default=(0, None))
+            number, failure = min(failures.items(), key=lambda item: item[1].timestamp, default=(0, None))
             if failure is None or (number == 0 and failure.exitcode > 0):  # it has said why itself
                 sys.exit(1)
             told = [

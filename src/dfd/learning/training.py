@@ -197,8 +197,8 @@ class _Sums:
             self.counts[name] = self.counts.get(name, 0) + len(values)
 
     def means(self) -> dict[str, float]:
-        own = {name: (float(value), self.counts[name]) for name, value in self.sums.items()}
-        every = [part for part in distributed.gathered(own) if part]  # a process may have had no validation face
+        here = {name: (float(value), self.counts[name]) for name, value in self.sums.items()}
+        every = [part for part in distributed.gathered(here) if part]  # a process may have had no validation face
         return {name: sum(p[name][0] for p in every) / sum(p[name][1] for p in every) for name in every[0]}
 
 

@@ -107,10 +107,10 @@ def attack_summary(
     if before["threshold"] is None:
         return {name: no_attack(LeftOut.among(before, "threshold"), references[name]) for name in attacks}
     threshold = before["threshold"]
-    found = {name: accepted(attack, templates, people.identities, threshold) for name, attack in attacks.items()}
-    compared = {kind: people.among(faces) for kind, (_, faces) in next(iter(found.values())).items()} if found else {}
+    trials = {name: accepted(attack, templates, people.identities, threshold) for name, attack in attacks.items()}
+    compared = {kind: people.among(faces) for kind, (_, faces) in next(iter(trials.values())).items()} if trials else {}
     metrics: dict = {}
-    for name, kinds in found.items():
+    for name, kinds in trials.items():
         metrics[name] = {}
         for kind, (values, _) in kinds.items():
             if not len(values):
@@ -118,7 +118,7 @@ def attack_summary(
                 continue
             metrics[name][kind] = _metrics(compared[kind].share(values))
             for reference in references[name]:
-                difference = _difference(compared[kind], values, found[reference][kind].values)
+                difference = _difference(compared[kind], values, trials[reference][kind].values)
                 metrics[name][kind][f"minus_{reference}"] = difference.metrics()
     return metrics
 

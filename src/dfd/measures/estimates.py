@@ -159,15 +159,15 @@ class People:
         inside, across = drawn @ within / drawn.sum(1), ((drawn @ between) * drawn).sum(1) / pairs
         with np.errstate(divide="ignore", invalid="ignore"):
             quotient = ratio(inside, across)
-        found = []
+        estimates = []
         for values in (inside, across, quotient):
             interval = percentiles(values[1:]) if people > 2 else (None, None)
             left_out = None if people > 2 else TOO_FEW
-            found.append(Estimate(float(values[0]), *interval, people=people, left_out=left_out))
+            estimates.append(Estimate(float(values[0]), *interval, people=people, left_out=left_out))
         if not np.isfinite(quotient).all():
             alike = LeftOut("people do not differ: there is nothing to be a share of")
-            found[2] = Estimate(None, people=people, left_out=alike)
-        return tuple(found)
+            estimates[2] = Estimate(None, people=people, left_out=alike)
+        return tuple(estimates)
 
     def verification(self, pairs: Pairs, fars: Sequence[float] = FARS) -> "Verification":
         """TAR at each FAR, EER and AUC of pairs whose codes number these people; see `Verification`.
@@ -221,7 +221,7 @@ class Verification:
     def metrics(self) -> dict:
         """Each estimate as `value`, of a TAR with what `tar_at_far` says of it, or as `difference`."""
         name = "difference" if self.paired else "value"
-        return {key: {**self.rates.get(key, {}), **found.metrics(name)} for key, found in self.estimates.items()}
+        return {key: {**self.rates.get(key, {}), **estimate.metrics(name)} for key, estimate in self.estimates.items()}
 
 
 def verification(pairs: Pairs, weights: np.ndarray, fars: Sequence[float] = FARS) -> Verification:

@@ -19,9 +19,12 @@ def verification_by_recognizer(templates: Mapping[str, np.ndarray], people: Peop
     """
     if not has_pairs(people.identities):
         return NOBODY.metrics(note="verification")
-    found = {name: people.verification(cosine_pairs(own, own, people.identities)) for name, own in templates.items()}
-    first, *others = found
-    metrics = {name: verification.metrics() for name, verification in found.items()}
+    verifications = {
+        name: people.verification(cosine_pairs(vectors, vectors, people.identities))
+        for name, vectors in templates.items()
+    }
+    first, *others = verifications
+    metrics = {name: verification.metrics() for name, verification in verifications.items()}
     for name in others:
-        metrics[name][f"minus_{first}"] = (found[name] - found[first]).metrics()
+        metrics[name][f"minus_{first}"] = (verifications[name] - verifications[first]).metrics()
     return {"verification": metrics}

@@ -56,7 +56,7 @@ class Detector:
 
     def detect(self, photos: list[Image.Image]) -> list[Detections]:
         """The faces of each RGB photo, largest first. Photos of one size are detected in one batch."""
-        found: list[Detections | None] = [None] * len(photos)
+        detections: list[Detections | None] = [None] * len(photos)
         sizes = [self._working_size(photo) for photo in photos]
         for size in dict.fromkeys(sizes):
             members = [index for index, other in enumerate(sizes) if other == size]
@@ -65,8 +65,8 @@ class Detector:
             self.network.min_face_size = min(self.min_face, 0.9999) * min(size)
             pixels = torch.from_numpy(batch).to(self.network.device)
             for index, faces in zip(members, find_faces(self.network, pixels), strict=True):
-                found[index] = _detections(*faces, scale=np.divide(photos[index].size, size))
-        return found
+                detections[index] = _detections(*faces, scale=np.divide(photos[index].size, size))
+        return detections
 
     def _working_size(self, photo: Image.Image) -> tuple[int, int]:
         shorter = min(photo.size)

@@ -82,11 +82,11 @@ def windows(
         return [_noted(row, crop_window(window, photo.size, geometry), geometry) for row, photo in zip(rows, photos)]
     if places is not None:
         return [_listed_window(row, places, geometry) for row in rows]
-    found = []
+    placed = []
     for row, photo, faces in zip(rows, photos, detector.detect(list(photos)), strict=True):
         chosen = _choose(row, faces.at_least(min_probability), photo, select)
-        found.append(None if chosen is None else GEOMETRIES[geometry](*chosen))
-    return found
+        placed.append(None if chosen is None else GEOMETRIES[geometry](*chosen))
+    return placed
 
 
 def _listed_window(row: dict, places: Mapping[str, np.ndarray], geometry: str) -> np.ndarray | None:

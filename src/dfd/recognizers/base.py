@@ -113,13 +113,13 @@ class Recognizer(nn.Module):
 
         Raises DfdError for a layer that the network does not have.
         """
-        wanted, found = set(names), {}
+        wanted, kept = set(names), {}
         for name, activation in self._layers(self.preprocess(images)):
             if name in wanted:
-                found[name] = activation
-                if len(found) == len(wanted):
-                    return found
-        raise DfdError(f"{type(self).__name__} has no layer {', '.join(sorted(wanted - set(found)))}")
+                kept[name] = activation
+                if len(kept) == len(wanted):
+                    return kept
+        raise DfdError(f"{type(self).__name__} has no layer {', '.join(sorted(wanted - set(kept)))}")
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """What the network is fed (N, 3, H, W) for RGB images (N, 3, H, W) in [0, 1]."""

@@ -104,11 +104,11 @@ def read_dlib_weights(path: str | Path) -> dict[str, torch.Tensor]:
     def next_tensor(*dimensions: int) -> torch.Tensor:
         nonlocal position
         header, count = b"".join(_integer(value) for value in (2, *dimensions)), math.prod(dimensions)
-        found = data.find(header, position)
-        if found < 0 or found + len(header) + 4 * count > len(data):
+        begin = data.find(header, position)
+        if begin < 0 or begin + len(header) + 4 * count > len(data):
             raise DfdError(f"{path}: not the weights of dlib's ResNet (no tensor {dimensions} after byte {position})")
-        position = found + len(header) + 4 * count
-        return torch.from_numpy(np.frombuffer(data, "<f4", count, found + len(header)).copy())
+        position = begin + len(header) + 4 * count
+        return torch.from_numpy(np.frombuffer(data, "<f4", count, begin + len(header)).copy())
 
     with torch.no_grad():
         for conv in convolutions:

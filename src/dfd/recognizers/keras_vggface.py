@@ -69,7 +69,7 @@ def _state(
     ours = {_plain(theirs): name for name, theirs in names.items()}
     state = {}
     for layer, weights in layers.items():
-        if (own := ours.get(_plain(layer))) is None:
+        if (module := ours.get(_plain(layer))) is None:
             raise DfdError(f"{path}: its layer {layer} is not one of this architecture's; import it as what it is")
         for kind, array in weights.items():
             if array.ndim not in (1, 2, 4):
@@ -77,7 +77,7 @@ def _state(
                     f"{path}: the {kind} of layer {layer} is {_shape(array)}: no weights of this architecture"
                 )
             axes = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}[array.ndim]
-            state[f"{own}.{kind}"] = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
+            state[f"{module}.{kind}"] = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
     return state
 
 

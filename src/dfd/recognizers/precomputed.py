@@ -30,8 +30,8 @@ class Precomputed(Recognizer):
             self.register_buffer(f"key_{number}", torch.frombuffer(bytearray(text), dtype=torch.uint8))
         lengths = {name: vectors.shape[1] for name, (_, vectors) in templates.items()}
         if len(set(lengths.values())) != 1:
-            shown = ", ".join(f"{length} in {name}" for name, length in lengths.items())
-            raise DfdError(f"import_recognizer: templates of one recognizer have one length, not {shown}")
+            differing = ", ".join(f"{length} in {name}" for name, length in lengths.items())
+            raise DfdError(f"import_recognizer: templates of one recognizer have one length, not {differing}")
         self.eval()
 
     @classmethod

@@ -49,7 +49,7 @@ def inversion_tables(metrics: Mapping[str, Mapping]) -> list[tuple[str, str, pd.
             _links_and_refinement(metrics),
         ),
     ]
-    return [found for found in tables if len(found[-1])]
+    return [table for table in tables if len(table[-1])]
 
 
 def _rates(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
@@ -94,9 +94,11 @@ def _attributes(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
             row = {"decoder": decoder, "attribute": attribute}
             row["chance"] = "50.0" if attribute == "gender" else f"{values['chance']:.1f}"
             for source in ("photo", "probe", "decoder", "nearest"):
-                found = values.get(source, {})
-                shown = _percent(found.get("balanced")) if attribute == "gender" else with_interval(found, digits=1)
-                row["reconstruction" if source == "decoder" else source] = shown
+                estimate = values.get(source, {})
+                cell = (
+                    _percent(estimate.get("balanced")) if attribute == "gender" else with_interval(estimate, digits=1)
+                )
+                row["reconstruction" if source == "decoder" else source] = cell
             rows.append(row)
     return pd.DataFrame(rows)
 

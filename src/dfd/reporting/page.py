@@ -61,8 +61,8 @@ def _chapter(number: int, name: str, sections: Sequence[Section]) -> str:
 
 def _section(section: Section) -> str:
     content = section.content
-    shown = _table(content) if isinstance(content, pd.DataFrame) else _findings(content)
-    return f"<h3>{html.escape(section.heading)}</h3>\n<p>{html.escape(section.sentence)}</p>\n{shown}"
+    body = _table(content) if isinstance(content, pd.DataFrame) else _findings(content)
+    return f"<h3>{html.escape(section.heading)}</h3>\n<p>{html.escape(section.sentence)}</p>\n{body}"
 
 
 def _table(table: pd.DataFrame) -> str:
@@ -108,16 +108,16 @@ def inlined(path: Path) -> tuple[str, int, int]:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height
 
 
-def _findings(found: Mapping) -> str:
+def _findings(findings: Mapping) -> str:
     """The claims of `findings`, with a button for each verdict."""
-    buttons = [("", "all", sum(found["counts"].values()))]
-    buttons += [(verdict, verdict, count) for verdict, count in found["counts"].items()]
+    buttons = [("", "all", sum(findings["counts"].values()))]
+    buttons += [(verdict, verdict, count) for verdict, count in findings["counts"].items()]
     filters = "".join(
         f'<button type="button" data-filter="{html.escape(verdict)}" aria-pressed="{"false" if verdict else "true"}">'
         f"{html.escape(name)} <b>{count}</b></button>"
         for verdict, name, count in buttons
     )
-    rows = "\n".join(_finding(finding) for finding in found["claims"].values())
+    rows = "\n".join(_finding(finding) for finding in findings["claims"].values())
     return (
         f'<p class="filters">{filters}</p>\n<div class="table"><table class="findings"><thead><tr><th>verdict</th><th>claim</th>'
         f"<th>effect [95 % interval]</th><th>claimed</th></tr></thead><tbody>\n{rows}\n</tbody></table></div>"

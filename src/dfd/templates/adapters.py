@@ -106,11 +106,11 @@ def fit_adapter(
             deviations[folds == fold] = (x[folds == fold] - part.mean_x) @ part.weights(strength)
             means[folds == fold] = part.mean_y
         stretch = _lengthening(deviations, y - means)
-        found = stretch * deviations + means
-        cosine = float(F.cosine_similarity(found, y).mean())
+        predicted = stretch * deviations + means
+        cosine = float(F.cosine_similarity(predicted, y).mean())
         if best is None or cosine > best[0]:
-            best = (cosine, strength, stretch, found)
-    cosine, strength, stretch, found = best
+            best = (cosine, strength, stretch, predicted)
+    cosine, strength, stretch, predicted = best
 
     every, back = _Ridge(x, learned), torch.linalg.pinv(space.matrix.double())
     weight = (stretch * every.weights(strength) @ back).T
@@ -119,7 +119,7 @@ def fit_adapter(
         "n_pairs": len(x),
         "n_people": len(np.unique(people)),
         "strength": strength,
-        "cosine": float(F.cosine_similarity(found @ back + space.mean.double(), target.double()).mean()),
+        "cosine": float(F.cosine_similarity(predicted @ back + space.mean.double(), target.double()).mean()),
         "cosine_whitened": cosine,
     }
     return Adapter(weight.float().contiguous(), bias.float(), config)

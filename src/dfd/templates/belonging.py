@@ -121,10 +121,10 @@ def statistics(templates: torch.Tensor | Rows, axes: Axes | None) -> dict:
     templates' root mean squares, where the decoder whitens them (`axes`) and there are enough: the axes fit few too well.
     """
     norms = torch.cat([part.double().norm(dim=1) for part in templates.split(ROWS)]).numpy()
-    found = {"n": len(norms), "norm": {"mean": norms.mean(), "sd": norms.std(), **_range(norms)}}
+    numbers = {"n": len(norms), "norm": {"mean": norms.mean(), "sd": norms.std(), **_range(norms)}}
     if axes is not None and len(norms) >= PER_AXIS * templates.shape[1]:
-        found["distance"] = _range(axes.distances(templates))
-    return {name: value if isinstance(value, int) else _short(value) for name, value in found.items()}
+        numbers["distance"] = _range(axes.distances(templates))
+    return {name: value if isinstance(value, int) else _short(value) for name, value in numbers.items()}
 
 
 def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, rounded: Rounding | None) -> list[Doubt]:
@@ -136,10 +136,10 @@ def doubts(templates: np.ndarray, training: Mapping, axes: Axes | None, rounded:
     # Each template once: what is repeated would look like numbers that someone made equal.
     rows = np.array(sorted({templates[row].tobytes(): row for row in range(len(templates))[::-1]}.values()), int)
     checked = _Checked(templates[rows], norms[rows], rows, training, axes, rounded.noise if rounded else 0.0)
-    found = [doubt for doubt in (checked.change(),) if doubt]
-    if rounded and not any(doubt.cause in ("whole", "other") for doubt in found):
-        found.append(Doubt("rounded", rounded.told(axes)))
-    return found
+    causes = [doubt for doubt in (checked.change(),) if doubt]
+    if rounded and not any(doubt.cause in ("whole", "other") for doubt in causes):
+        causes.append(Doubt("rounded", rounded.told(axes)))
+    return causes
 
 
 class _Checked:
@@ -278,7 +278,7 @@ def rounding(templates: np.ndarray, stored: np.dtype | None = None) -> Rounding 
         name: float(np.median(np.square(step).mean(1)) if isinstance(step, np.ndarray) else step**2) / 12
         for name, step in steps.items()
     }
-    return Rounding(*max(noises.items(), key=lambda found: found[1]))
+    return Rounding(*max(noises.items(), key=lambda noise: noise[1]))
 
 
 def _has_decimals(values: np.ndarray, decimals: int) -> bool:
@@ -313,5 +313,5 @@ def _spread(values: np.ndarray) -> str:
 
 def _which(flags: np.ndarray, rows: np.ndarray) -> str:
     """The rows that are flagged, with a verb: `rows 3, 7, 8 and 2 more lie`; counted from 0."""
-    found = rows[flags]
-    return f"{named_rows(found)} lie{'s' * (len(found) == 1)}"
+    flagged = rows[flags]
+    return f"{named_rows(flagged)} lie{'s' * (len(flagged) == 1)}"

@@ -28,8 +28,8 @@ def deviation(templates: torch.Tensor | Rows) -> torch.Tensor:
 def _averaged(templates: torch.Tensor | Rows, average: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     total, kind = 0, torch.float32
     for part in templates.split(ROWS):
-        found = average(part)
-        total, kind = total + len(part) * found.double(), found.dtype
+        averaged = average(part)
+        total, kind = total + len(part) * averaged.double(), averaged.dtype
     return (total / len(templates)).to(kind)
 
 

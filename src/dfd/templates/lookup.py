@@ -31,9 +31,9 @@ def match(keys: Sequence[str], photos: Sequence[str]) -> np.ndarray:
         theirs, ours = (pd.Series([shorter(key) for key in part], dtype=object) for part in (keys, photos))
         single = ours[~ours.duplicated(keep=False)]
         single = single[single.index.isin(free)]
-        found = pd.Index(single).get_indexer(theirs)
-        new = (places < 0) & (found >= 0) & ~theirs.duplicated(keep=False).to_numpy()
-        places[new] = single.index.to_numpy()[found[new]]
+        positions = pd.Index(single).get_indexer(theirs)
+        new = (places < 0) & (positions >= 0) & ~theirs.duplicated(keep=False).to_numpy()
+        places[new] = single.index.to_numpy()[positions[new]]
     return places
 
 
@@ -58,9 +58,9 @@ def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> t
             f"{faces.path}: none of {len(keys)} templates has the key of a face: the templates' keys are like {keys[0]}, "
             f"the photos' like {wanted.iloc[0]}"
         )
-    found = torch.full((len(faces), templates.shape[1]), torch.nan)
-    found[torch.from_numpy(places >= 0)] = templates[torch.from_numpy(places[places >= 0])]
-    metrics = matched(found, len(keys))
+    matching = torch.full((len(faces), templates.shape[1]), torch.nan)
+    matching[torch.from_numpy(places >= 0)] = templates[torch.from_numpy(places[places >= 0])]
+    metrics = matched(matching, len(keys))
     if not len(keys):
         left_out = LeftOut(f"there are no templates of {faces.name}: it is left out wherever they are needed")
         metrics |= left_out.metrics(note="templates")
@@ -68,7 +68,7 @@ def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> t
         metrics["unmatched_note"] = _unmatched(pd.Index(keys, dtype=object).difference(wanted, sort=False), faces)
     if len(keys) and metrics["faces_without_template"]:
         metrics["without_template_note"] = f"faces without a template: {few(wanted[places < 0])}"
-    return found, metrics
+    return matching, metrics
 
 
 def matched(templates: torch.Tensor, given: int) -> dict:
@@ -89,8 +89,8 @@ def _unmatched(keys: pd.Index, faces: FaceStore) -> str:
     rejected = faces.index.loc[faces.index["row"].isna() & faces.index["key"].isin(keys)]
     parts = []
     if len(rejected):
-        shown = [f"{key} ({reason})" for key, reason in zip(rejected["key"], rejected["reason"])]
-        parts.append(f"{len(rejected)} of photos without a face in the store: {few(shown)}")
+        reasons = [f"{key} ({reason})" for key, reason in zip(rejected["key"], rejected["reason"])]
+        parts.append(f"{len(rejected)} of photos without a face in the store: {few(reasons)}")
     if len(unknown := keys.difference(rejected["key"], sort=False)):
         parts.append(f"{len(unknown)} of no photo: {few(unknown)}")
     return f"templates of no face: {'; '.join(parts)}"

@@ -29,10 +29,10 @@ class Templates:
     @cached_property
     def known(self) -> np.ndarray:
         """Which faces have a template, bool (N,)."""
-        found = np.ones(len(self.template), bool)
+        whole = np.ones(len(self.template), bool)
         for number, part in enumerate(self.template.split(LOOKED_AT)):
-            found[number * LOOKED_AT : number * LOOKED_AT + len(part)] = ~part.isnan().any(1).numpy()
-        return found
+            whole[number * LOOKED_AT : number * LOOKED_AT + len(part)] = ~part.isnan().any(1).numpy()
+        return whole
 
     @property
     def dimension(self) -> int:

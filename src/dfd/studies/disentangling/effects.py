@@ -106,12 +106,12 @@ def measure(
     (N,) bool. `probe`, `template_cosine` (what passing through the network costs by itself) and, where there is a
     decoder, `gender` of the faces decoded and, of `cosine_faces` of them, `cosine` by judge.
     """
-    own = templates[next(iter(judges))]
-    changed = modified(net, own)
-    guesses = {part: probes[part].predict(values) for part, values in parts(net, own).items()}
-    kept = F.cosine_similarity(changed["unmodified"], own).numpy()
+    vectors = templates[next(iter(judges))]
+    changed = modified(net, vectors)
+    guesses = {part: probes[part].predict(values) for part, values in parts(net, vectors).items()}
+    kept = F.cosine_similarity(changed["unmodified"], vectors).numpy()
     metrics = {
-        "n_faces": len(own),
+        "n_faces": len(vectors),
         "n_identities": len(people),
         "n_male": int(male.sum()),
         "n_female": int((~male).sum()),
@@ -123,7 +123,7 @@ def measure(
     images = {name: decode(decoder, values) for name, values in changed.items()}
     p_male = {name: classifier(image) for name, image in images.items()}
     metrics["gender"] = gender_metrics(p_male, people)
-    few = spread(np.arange(len(own)), cosine_faces)
+    few = spread(np.arange(len(vectors)), cosine_faces)
     images = {name: image[few] for name, image in images.items()}
     metrics["cosine"] = {
         name: cosine_metrics(images, judge, templates[name][few], people.among(few)) for name, judge in judges.items()

@@ -251,8 +251,8 @@ def too_few(training: torch.Tensor, validation: torch.Tensor) -> str | None:
     for name, male in (("training", training), ("validation", validation)):
         counts = {"male": int(male.sum()), "female": int((~male).sum())}
         if min(counts.values()) < FEWEST[name]:
-            shown = " and ".join(f"{count} {word}" for word, count in counts.items())
-            return f"{shown} {name} faces; at least {FEWEST[name]} of each are needed"
+            labelled = " and ".join(f"{count} {word}" for word, count in counts.items())
+            return f"{labelled} {name} faces; at least {FEWEST[name]} of each are needed"
     return None
 
 
@@ -270,9 +270,9 @@ def modified(net: PFRNet, templates: torch.Tensor) -> dict[str, torch.Tensor]:
     `identity`.
     """
     identity, attribute = net.split(templates)
-    found = {"unmodified": net.join(identity, attribute)}
+    joined = {"unmodified": net.join(identity, attribute)}
     for source, mean in zip(SOURCES, net.attribute_means, strict=True):
-        found[f"attribute-{source}"] = net.join(identity, mean.expand_as(attribute))
+        joined[f"attribute-{source}"] = net.join(identity, mean.expand_as(attribute))
     for source, mean in zip(SOURCES, net.identity_means, strict=True):
-        found[f"identity-{source}"] = net.join(mean.expand_as(identity), attribute)
-    return found
+        joined[f"identity-{source}"] = net.join(mean.expand_as(identity), attribute)
+    return joined

@@ -63,7 +63,7 @@ def map_claims() -> dict[str, Claim]:
 
 
 def _vgg_minus_resnet(metrics: Mapping, dataset: str, condition: str) -> Estimate:
-    found = look_up(metrics, "map_gains", dataset, condition)
-    if VGG in found:
-        return number(found, VGG, f"minus_{RESNET}", TAR)
-    return negated(number(found, RESNET, f"minus_{VGG}", TAR))
+    gains = look_up(metrics, "map_gains", dataset, condition)
+    if VGG in gains:
+        return number(gains, VGG, f"minus_{RESNET}", TAR)
+    return negated(number(gains, RESNET, f"minus_{VGG}", TAR))

@@ -86,7 +86,7 @@ def all_pairs(
         sides = {"with": mapped[name], "without": without}
         sides = {side: cosine_pairs(originals, others, people.identities) for side, others in sides.items()}
         rates = {side: people.verification(pairs, fars) for side, pairs in sides.items()}
-        metrics[name] = {side: found.metrics() for side, found in rates.items()}
+        metrics[name] = {side: rate.metrics() for side, rate in rates.items()}
         metrics[name]["difference"] = (rates["with"] - rates["without"]).metrics()
         curves += [roc_table(sides[side], points=200).assign(condition=name, map=side) for side in ("without", "with")]
     return metrics, pd.concat(curves)
