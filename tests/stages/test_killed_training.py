@@ -36,7 +36,7 @@ def training(project):
 
 
 def outs() -> list[bytes]:
-    return [path.read_bytes() for path in OUTS]
+    return [path.read_bytes() for path in OUTS if path.exists()]
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(training):
@@ -53,7 +53,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(training):
         process.join(moments.uniform(0, 0.5) * duration)
         process.kill()
         process.join()
-        assert process.exitcode != -signal.SIGKILL or CHECKPOINT.exists()
+        # Nothing is lost: it goes on from the checkpoint, or it had written all when it was killed.
+        assert process.exitcode != -signal.SIGKILL or CHECKPOINT.exists() or outs() == expected
     process = forked(train)
     process.join()
     assert process.exitcode == 0 and outs() == expected and not CHECKPOINT.exists()
