@@ -53,8 +53,8 @@ def test_these_are_all_the_stages_that_measure_people():
 
 
 def test_no_stage_asks_for_leakage_itself():
-    """Test rows are had at the door, with the rule; `adapters` is still to come there."""
-    for name in STAGES.keys() - {"adapters"}:
+    """Test rows are had at the door, with the rule."""
+    for name in STAGES:
         assert "refuse_leakage" not in (ROOT / f"stages/{name}.py").read_text(encoding="utf-8"), name
 
 
@@ -62,8 +62,6 @@ def test_no_stage_asks_for_leakage_itself():
 def leaking(project, monkeypatch):
     """The small project with all that any stage reads; the four people of ORL, whom they test, are among those who taught."""
     monkeypatch.setattr(pfrnet, "FEWEST", {"training": 2, "validation": 1})
-    adapters = {"decoder": "vgg-resnet", "recognizers": ["resnet"]}
-    change(lambda values: values["experiments"]["adapters"].update(adapters))
     change(lambda values: values["disentangling"].update(attribute_size=2, steps=10, batch_size=4))
     path = Path("data/faces/synthetic.parquet")
     index = pd.read_parquet(path).assign(gender=lambda index: pd.array(["male", "female"] * len(index))[: len(index)])
