@@ -8,7 +8,6 @@ from dfd.decoder.provenance import whom_it_saw
 from dfd.measures.quality import load_lpips
 from dfd.project import Project
 from dfd.studies.inversion.figures import draw
-from dfd.studies.inversion.protections import check_names
 from dfd.studies.inversion.study import Study
 from dfd.templates.people import SharedTemplates, first_photos
 from stages import log, run
@@ -19,7 +18,6 @@ MOST = 5000  # test faces: twelve million pairs, of which the smallest FMR sets 
 def main(name: str) -> None:
     project = Project()
     params = project.params
-    check_names(params.inversion.protections)
     template, decoder, recognizers = params.entry("decoders", name), project.decoder(name), project.recognizers()
     study = Study(
         decoder,

@@ -1,5 +1,6 @@
 """Draw reconstructions: by all decoders (Fig. 3), and of perturbed faces without and with the map (Figs. 8–10)."""
 
+from dfd.decoder.provenance import whom_it_saw
 from dfd.project import Project
 from dfd.recognizers.base import NO_IMAGES
 from dfd.studies.equivariance.figures import FAMILIES, perturbed_grid
@@ -18,9 +19,14 @@ def main() -> None:
     faces = {dataset: project.faces(dataset) for dataset in datasets}
     faces = {dataset: store for dataset, store in faces.items() if len(store.rows("test"))}
     stores = {dataset: project.template_stores(store, params.recognizers) for dataset, store in faces.items()}
-    rows = {dataset: faces_to_draw(templates, params.reconstruct.faces) for dataset, templates in stores.items()}
     every = params.import_decoder | params.variants
     decoders = {name: (decodes.template, project.decoder(name)) for name, decodes in every.items()}
+    learned = project.learned(params.recognizers, baselines=params.roles.decoders, maps=params.roles.decoders)
+    learned |= {f"decoder {name}": whom_it_saw(decoder) for name, (_, decoder) in decoders.items()}
+    rows = {}
+    for dataset, templates in stores.items():
+        drawn = faces_to_draw(templates, params.reconstruct.faces)
+        rows[dataset] = project.test_rows(faces[dataset], learned, lambda _, drawn=drawn: drawn).rows
     size = max([params.decoder.size, *(decoder.size for _, decoder in decoders.values())])
     linear = {f"linear ({name})": (name, project.closed_form(name)["linear"]) for name in params.recognizers}
     variants_grid(FOLDER.format("variants"), rows, stores, decoders | linear, size)

@@ -67,7 +67,6 @@ QUICK = {
     "aggregation.counts": [1, 2], "transforms.rotate": 90, "transforms.scale": [0.5], "verify.rotate": 90,
     "disentangling.steps": 10, "inversion.max_faces": 10, "inversion.protected_faces": 5, "inversion.refined_faces": 2,
     "inversion.refinement_steps": 2, "inversion.keys": 2, "inversion.protections": ["float16", "biohash"],
-    "experiments.adapters.decoder": "resnet-resnet",
 }  # fmt: skip
 SECONDS, GIGABYTES = 120, 6
 

@@ -117,6 +117,7 @@ MISTAKES = {
     "infinite": ({"train_decoder.learning_rate": float("inf")}, "train_decoder.learning_rate"),
     "no choice": ({"faces.geometry": "cropped"}, "faces.geometry"),
     "sides the wrong way round": ({"faces.detection_sides": [640, 160]}, "detection_sides"),
+    "a source that is none": ({"datasets.orl.source": "imdb"}, "datasets.orl.source: Input should be 'synthetic'"),
     "shares below one": ({"datasets.orl.split": {"train": 0.5, "test": 0.4}}, "datasets.orl"),
     "shares above one": ({"datasets.orl.split": {"train": 0.8, "test": 0.8}}, "datasets.orl"),
     "no shares": ({"datasets.orl.split": {}}, "datasets.orl"),
@@ -164,6 +165,15 @@ MISTAKES = {
         "import_decoder.a.weights",
     ),
     "variant decodes no recognizer": ({"variants.vgg-vgg.template": "arcface"}, "variants.vgg-vgg.template"),
+    "an architecture that is none": (
+        {"recognizers.vgg.architecture": "senet"},
+        "recognizers.vgg.architecture: no architecture is called senet; there are dlib-resnet, vgg16",
+    ),
+    "a recognizer's architecture for a decoder": ({"decoder.architecture": "vgg16"}, "decoder.architecture: no arch"),
+    "a decoder's architecture for a recognizer": (
+        {"experiments.recognizer_loss.architecture": "residual"},
+        "experiments.recognizer_loss.architecture: no architecture",
+    ),
     "teacher that is none": ({"train_recognizer.vgg.teacher": "senet"}, "train_recognizer.vgg.teacher"),
     "its own teacher": ({"train_recognizer.vgg.teacher": "vgg"}, "train_recognizer.vgg.teacher"),
     "data set that is none": ({"train_recognizer.vgg.dataset": "lfw"}, "train_recognizer.vgg.dataset"),
@@ -189,6 +199,8 @@ MISTAKES = {
     "a FAR of everything": ({"evaluate.far": 1.0}, "evaluate.far"),
     "no face from storage": ({"evaluate.storage_faces": 0}, "evaluate.storage_faces"),
     "no regions": ({"occlusions.regions": []}, "occlusions.regions"),
+    "a region that is none": ({"occlusions.regions": ["nose"]}, "occlusions.regions.0: Input should be 'eyes' or"),
+    "a protection that is none": ({"inversion.protections": ["prayer"]}, "inversion.protections.0: Input should be"),
     "a shade beyond white": ({"occlusions.shade": 255.0}, "occlusions.shade"),
     "one cluster": ({"clusters.count": 1}, "clusters.count"),
     "counts that do not ascend": ({"aggregation.counts": [1, 5, 5]}, "aggregation"),
@@ -295,9 +307,23 @@ MISTAKES |= {
         "experiments.template_layer.layers": [["fc7", "fc7"]],
         "experiments.competitors.variants": [["a", "a"]],
         "experiments.adapters.pairs": [[100, 100]],
+        "experiments.recognizer_loss.options.epsilon": [1e-300],
         f"{COMPETITORS}.nbnet.options": [{"width": 1e-300}],
     }.items()
     for value in values
+}
+MISTAKES |= {
+    f"{key} of nothing that exists": ({key: value}, f"{key}: no {kind} is called nobody; there are ")
+    for key, kind, value in [
+        ("experiments.ablation.variant", "variant", "nobody"),
+        ("experiments.recognizer_loss.dataset", "data set", "nobody"),
+        ("experiments.recognizer_loss.perceptual", "recognizer", "nobody"),
+        ("experiments.template_layer.recognizer", "recognizer", "nobody"),
+        ("experiments.template_layer.perceptual", "recognizer", "nobody"),
+        ("experiments.competitors.variants", "variant", ["vgg-vgg", "nobody"]),
+        ("experiments.adapters.decoder", "decoder", "nobody"),
+        ("experiments.adapters.recognizers", "recognizer", ["nobody"]),
+    ]
 }
 MISTAKES |= {
     f"inverted-vgg's {key}": (INVERTED_VGG | {f"decoder.options.{key}": value}, f"decoder.options.{key}")
@@ -430,7 +456,8 @@ def test_the_other_architectures_options_are_known(changed):
 
 
 def test_decoders_are_those_trained_here_and_those_imported(changed):
-    params = load_params(changed({"import_decoder": {"a": {"weights": "x", "template": "vgg"}}}))
+    imported = {"a": {"weights": "x", "template": "vgg"}}
+    params = load_params(changed({"import_decoder": imported, "experiments.adapters.decoder": "a"}))
     assert params.decoders == {name: variant.template for name, variant in params.variants.items()} | {"a": "vgg"}
 
 

@@ -46,8 +46,6 @@ class Roles(Settings):
 
 
 class Experiments(Settings):
-    """What these name is looked up by the stages that need it: the root's pipeline runs without it."""
-
     max_faces: Count
     ablation: Ablation
     recognizer_loss: RecognizerLoss
@@ -175,8 +173,6 @@ class Params(Settings):
                 raise ValueError(
                     f"recognizers.{name}: `architecture: {PRECOMPUTED}` and `import_recognizer.{name}.weights: {PRECOMPUTED}` go together"
                 )
-            if recognizer.architecture == PRECOMPUTED and recognizer.options:
-                raise ValueError(f"recognizers.{name}.options: a {PRECOMPUTED} recognizer has none")
         return self
 
     @model_validator(mode="after")
@@ -207,14 +203,16 @@ class Params(Settings):
     @model_validator(mode="after")
     def _options_are_of_the_architecture(self):
         """Of decoders, ours and the competitors, and of recognizers."""
-        named = {"decoder": self.decoder, "experiments.recognizer_loss": self.experiments.recognizer_loss}
-        named |= {f"recognizers.{name}": recognizer for name, recognizer in self.recognizers.items()}
-        networks = [(where, network.architecture, network.options) for where, network in named.items()]
+        recognizers = RECOGNIZER_OPTIONS | {PRECOMPUTED: Settings}
+        networks = [("decoder", self.decoder, DECODER_OPTIONS)]
+        networks += [("experiments.recognizer_loss", self.experiments.recognizer_loss, RECOGNIZER_OPTIONS)]
+        networks += [(f"recognizers.{name}", network, recognizers) for name, network in self.recognizers.items()]
+        for where, network, known in networks:
+            _known(f"{where}.architecture", network.architecture, "architecture", known)
+            validated(known[network.architecture], network.options, f"{where}.options")
         for name, competitor in self.experiments.competitors.decoders.items():
-            networks.append((f"experiments.competitors.decoders.{name}", name, competitor.options))
-        for where, architecture, options in networks:
-            if architecture in (known := DECODER_OPTIONS | RECOGNIZER_OPTIONS):
-                validated(known[architecture], options, f"{where}.options")
+            where = f"experiments.competitors.decoders.{name}.options"
+            validated(DECODER_OPTIONS[name], competitor.options, where)
         return self
 
     @model_validator(mode="after")
@@ -236,6 +234,28 @@ class Params(Settings):
         turn, step = self.verify.rotate, self.transforms.rotate
         if turn % step or turn == 0 or not -180 < turn <= 180 or self.verify.scale not in self.transforms.scale:
             raise ValueError("verify: its rotation and scale must be among those of transforms")
+        return self
+
+    @model_validator(mode="after")
+    def _experiments_are_on_what_exists(self):
+        experiments = self.experiments
+        losses, layers, adapters = experiments.recognizer_loss, experiments.template_layer, experiments.adapters
+        named = [
+            ("recognizer_loss.dataset", [losses.dataset], "data set", self.datasets),
+            ("recognizer_loss.perceptual", [losses.perceptual], "recognizer", self.recognizers),
+            ("template_layer.recognizer", [layers.recognizer], "recognizer", self.recognizers),
+            ("template_layer.perceptual", [layers.perceptual], "recognizer", self.recognizers),
+            ("adapters.recognizers", adapters.recognizers, "recognizer", self.recognizers),
+            ("adapters.decoder", [adapters.decoder], "decoder", self.decoders),
+        ]
+        if self.variants:  # without any, there are no experiments on them, and no name to give
+            named += [
+                ("ablation.variant", [experiments.ablation.variant], "variant", self.variants),
+                ("competitors.variants", experiments.competitors.variants, "variant", self.variants),
+            ]
+        for where, names, kind, known in named:
+            for name in names:
+                _known(f"experiments.{where}", name, kind, known)
         return self
 
 

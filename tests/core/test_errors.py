@@ -1,5 +1,8 @@
 """What becomes one line for a user: their mistakes, and memory that is out, however it is said; a fault of ours does not."""
 
+import os
+import signal
+
 import pytest
 import torch
 
@@ -16,11 +19,23 @@ def overflow():
     return torch.empty(1 << 40, 1 << 40)
 
 
+class Killed(torch.utils.data.Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, _):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def worker_killed():
+    list(torch.utils.data.DataLoader(Killed(), num_workers=1))
+
+
 def out_of_memory():
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
-@pytest.mark.parametrize("fail", [allocate, overflow, out_of_memory])
+@pytest.mark.parametrize("fail", [allocate, overflow, worker_killed, out_of_memory])
 def test_memory_that_is_out_is_told(fail):
     with pytest.raises(RuntimeError) as failed:
         fail()

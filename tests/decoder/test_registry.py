@@ -7,6 +7,7 @@ from torch import nn
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.errors import DfdError
+from dfd.decoder import settings
 from dfd.decoder.base import FLOOR, Decoder
 from dfd.decoder.inverted_vgg import InvertedVGG
 from dfd.decoder.registry import DECODERS, build_decoder, decode, load_decoder, save_decoder
@@ -40,6 +41,11 @@ PAPER = TINY | {"size": 224, "width": 1.0, "hidden": 4096, "dropout": 0.5, "norm
 
 def test_every_decoder_is_tested():
     assert set(OPTIONS) == set(DECODERS)
+    assert settings.OPTIONS.keys() == DECODERS.keys() - {
+        "linear",
+        "quadratic",
+        "adapted",
+    }  # which are trained otherwise
 
 
 def build(architecture: str, size: int, **changes) -> Decoder:

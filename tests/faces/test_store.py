@@ -149,7 +149,7 @@ def test_an_index_of_something_else_is_named(store):
 
 
 def test_an_index_of_another_run_is_named(store):
-    """A stage killed between the two files it writes leaves one from before; both have as many faces."""
+    """Who copies one of the two files has one from before; both have as many faces."""
     before = store.path.with_suffix(".parquet").read_bytes()
     with h5py.File(store.path, "a") as file:
         file.attrs["fill"] = "black"

@@ -46,8 +46,7 @@ WORDS = [
     "null\0",
 ]
 FREE = re.compile(  # settings that may be any word, being looked up or opened later
-    r"\.(source|path|identities|attributes|pairs|weights|adapter|architecture|layer|tap|variant|recognizer|perceptual|dataset|"
-    r"decoder|variants|recognizers|layers|protections|regions|templates)(\.|$)"
+    r"\.(path|identities|attributes|pairs|weights|adapter|layer|tap|layers|templates)(\.|$)"
 )
 NEXT_TO_NOTHING = re.compile(  # of these 1e-300 is as good as 0, which they may be
     r"(min_probability|shade|memory_gb|split\.\w+|dropout|averaging|beta1|margin|confidence)$"
@@ -123,6 +122,7 @@ def cases(values: dict, rng: random.Random) -> Iterator[Case]:
         for value, nonsense in changes:
             nonsense = nonsense and not (value == 1e-300 and NEXT_TO_NOTHING.search(key))
             nonsense = nonsense and not (value is None and OPTIONAL.search(key))
+            nonsense = nonsense and not (value == 3 and place[-1] == "processes")  # `auto`, or a number
             found.append((place, value, nonsense))
     rng.shuffle(found)
     for place, value, nonsense in found:

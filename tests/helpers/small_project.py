@@ -89,6 +89,7 @@ def changed(values: dict) -> dict:
         "train": 0.5, "architecture": "vgg16", "options": TINY, "recognizer_epochs": 1, "batch_size": 5, "epochs": 1,
     }  # fmt: skip
     experiments["template_layer"] |= {"epochs": 1}
+    experiments["adapters"] |= {"decoder": "vgg-resnet", "recognizers": ["resnet"]}
     experiments["competitors"] |= {"variants": ["vgg-resnet"], "far": 0.1}
     for name, competitor in experiments["competitors"]["decoders"].items():
         if name == "inverted-vgg":

@@ -159,15 +159,14 @@ def test_the_plain_view_is_the_photo_at_the_window(orl_photos, orl_store):
         assert np.abs(view - expected).mean() < 1.5  # JPEG
 
 
-def test_a_failure_half_way_leaves_what_was_there(orl_photos, to_store, tmp_path, monkeypatch):
-    calls = iter(range(100))
-
-    def fail(crop):
-        if next(calls) == 5:
+@pytest.mark.parametrize("step, call", [("encode_crop", 5), ("write_index", 0)])  # in the faces; between the two files
+def test_a_failure_half_way_leaves_what_was_there(orl_photos, to_store, tmp_path, monkeypatch, step, call):
+    def fail(*_):
+        if next(calls) == call:
             raise RuntimeError("the machine went down")
         return b"x"
 
-    monkeypatch.setattr(preprocessing, "encode_crop", fail)
+    monkeypatch.setattr(preprocessing, step, fail)
     for older in ({}, {"orl.h5": b"older store", "orl.parquet": b"older index"}):
         for name, data in older.items():
             (tmp_path / name).write_bytes(data)

@@ -28,6 +28,8 @@ def stage(project):
             values["attacks"].update(SMALL)
             values["attacks"]["cw_l2"].update(SMALL_CW)
             values["variants"] = {name: dict(zip(("template", "perceptual"), name.split("-"))) for name in variants}
+            values["experiments"]["ablation"]["variant"] = values["experiments"]["adapters"]["decoder"] = variants[0]
+            values["experiments"]["competitors"]["variants"] = list(variants)
             values["roles"]["allow_leakage"] = leakage
 
         change(few)

@@ -56,6 +56,9 @@ def project(synthetic_store, tmp_path, monkeypatch):
         values["roles"] |= {"decoders": "faces", "verification": "faces"}
         train_vgg(values, dataset="faces")
         values["variants"] = {"resnet-vgg": {"template": "resnet", "perceptual": "vgg"}} if variants else {}
+        values["experiments"]["recognizer_loss"]["dataset"] = "faces"
+        if variants:
+            values["experiments"]["ablation"]["variant"] = "resnet-vgg"
         values["decoder"]["size"] = SIZE
         values["disentangling"] |= {"steps": 10, "batch_size": 8, "hidden": 8, "attribute_size": 4}
         yaml.dump(values, tmp_path / "params.yaml")

@@ -54,6 +54,8 @@ CHANGES = {
     "train_recognizer": {"vgg": VGG_TRAINING | {"epochs": 1}},
     "variants": {"vgg-resnet": {"template": "vgg", "perceptual": "resnet"}},  # starting a process takes longest here
     "import_decoder": {},  # released files are of the recognizers as published, not of these
+    "experiments.competitors.variants": ["vgg-resnet"],
+    "experiments.adapters.decoder": "vgg-resnet",
     "decoder.size": 28,
     "decoder.options": {"hidden": 64, "rank": 16, "channels": 16, "axes": 3},
     "loss.local": True,

@@ -7,7 +7,6 @@ import pytest
 import torch
 from small_project import change, read, stage
 
-from dfd.core.errors import DfdError
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import unattacked
@@ -124,10 +123,3 @@ def test_a_decoder_is_tried_as_an_attack(decoders, name):
     assert alone["transfer"][own]["fmr_0.1"]["type_2"]["value"] is None and "protections" not in alone
     for file in ("curves.csv", "curves.png", "judges.png", "spread.png", "sources.png", "protections.png"):
         assert Path(f"plots/invert/{name}/orl/{file}").stat().st_size > 100
-
-
-def test_a_protection_that_nobody_knows_is_one_line(decoders):
-    change(lambda values: values["inversion"].update(protections=["prayer"]))
-    with pytest.raises(DfdError, match="none is called prayer; there are normalised"):
-        stage("invert", "vgg-resnet")
-    assert not Path("metrics/invert").exists() and not Path("plots").exists()

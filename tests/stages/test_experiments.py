@@ -49,7 +49,6 @@ def finished(tmp_path_factory, synthetic_store, orl_store) -> tuple[Path, list[d
     folder, records = tmp_path_factory.mktemp("finished"), []
     with pytest.MonkeyPatch.context() as patch:
         lay_out(folder, patch, {"synthetic": synthetic_store, "orl": orl_store})
-        change(lambda values: values["experiments"]["adapters"].update(decoder="vgg-resnet", recognizers=["resnet"]))
         theirs = shutil.ignore_patterns(*{command.split()[0] for command in COMMANDS}, "findings.json")
         for written in ("metrics", "plots"):  # by the root's pipeline, of which these stages read
             shutil.copytree(ROOT / written, folder / written, ignore=theirs)

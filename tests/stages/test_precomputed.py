@@ -53,6 +53,10 @@ CHANGES = {
     "decoder.options": {"hidden": 64, "rank": 16, "channels": 16, "axes": 3},
     "train_decoder.epochs": 1,
     "experiments.competitors.decoders": {},  # nbnet takes two
+    "experiments.competitors.variants": ["vgg-vgg"],
+    "experiments.ablation.variant": "vgg-vgg",
+    "experiments.template_layer.perceptual": "vgg",
+    "experiments.adapters.decoder": "vgg-vgg",
     "transforms.faces": 4,
     "transforms.held_out": 2,
     "transforms.rotate": 180,

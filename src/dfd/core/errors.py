@@ -2,6 +2,7 @@
 
 # What is said where memory is out, of the processor or the graphics card, by errors that are no MemoryError (torch's).
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "Storage size")
+OUT_OF_MEMORY += ("DataLoader worker (pid",)  # was killed, which the system does where memory is out
 
 
 class DfdError(Exception):

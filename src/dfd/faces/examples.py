@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+import joblib
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -11,7 +12,7 @@ from dfd.core.errors import DfdError
 from dfd.core.rows import PickedRows, Rows
 from dfd.faces.store import FaceStore
 
-LOADERS = 4  # worker processes, where the faces do not fit in memory
+LOADERS = min(4, joblib.cpu_count())  # worker processes, where the faces do not fit in memory
 
 
 class Examples(Dataset):

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
 from dfd.faces.geometry import shrunk, views
 
@@ -83,7 +82,7 @@ class FaceStore:
             self.faces = index[index["row"].notna()].sort_values("row").reset_index(drop=True)
         except Exception as error:  # whatever Parquet and HDF5 make of a damaged file
             raise self._unreadable(error) from error
-        # A kill between the writing of the two leaves one from before. Older indexes do not say whose they are.
+        # Only one of the two may have been copied, or pulled. Older indexes do not say whose they are.
         digest = _digest(self.offsets, self.attributes)
         if index.attrs.get("store", digest) != digest:
             raise DfdError(
@@ -155,12 +154,11 @@ class FaceStore:
         return views(crops, matrix, size, self.size, self.context)
 
 
-def write_index(path: str | Path, index: pd.DataFrame) -> None:
-    """Write the index beside its face store, which is there already, and in the index' attributes whose it is."""
-    with h5py.File(Path(path).with_suffix(".h5")) as file:
+def write_index(path: str | Path, index: pd.DataFrame, store: str | Path | None = None) -> None:
+    """Write the index of a face store that is there already, by default the one beside it, and in its attributes whose it is."""
+    with h5py.File(store or Path(path).with_suffix(".h5")) as file:
         index.attrs["store"] = _digest(file["offsets"][:], file.attrs)
-    with replacing(path) as temporary:
-        index.to_parquet(temporary, index=False)
+    index.to_parquet(path, index=False)
 
 
 def _digest(offsets: np.ndarray, attributes: Mapping, keys: str = "") -> str:

@@ -48,9 +48,13 @@ def preprocess(archive: str | Path, store: str | Path, **settings) -> pd.DataFra
 
     settings: as of `find_faces`, which also raises DfdError if no photo holds a face.
     """
-    with replacing(store) as temporary, h5py.File(temporary, "w") as file:
-        index = find_faces(read_photos(archive), str(archive), file, **settings)
-    write_index(Path(store).with_suffix(".parquet"), index)
+    with (
+        replacing(Path(store).with_suffix(".parquet")) as listed,
+        replacing(store) as stored,
+    ):  # both are moved, or neither
+        with h5py.File(stored, "w") as file:
+            index = find_faces(read_photos(archive), str(archive), file, **settings)
+        write_index(listed, index, stored)
     return index
 
 

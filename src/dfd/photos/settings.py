@@ -30,7 +30,7 @@ SELECT = {"lfw": "central"}  # source -> of several faces: LFW names the person 
 
 
 class Dataset(Settings):
-    source: str
+    source: Literal[tuple(OPTIONAL)]
     faces: Count | None = None
     path: Text | None = None
     identities: Text | None = None
@@ -60,10 +60,8 @@ class Dataset(Settings):
         for name, what in needed.items():
             if getattr(self, name) is None:
                 raise ValueError(f"a {self.source} data set needs `{name}`, {what}")
-        if self.source in OPTIONAL:
-            for name in self.model_fields_set - EVERY - needed.keys() - OPTIONAL[self.source]:
-                if getattr(self, name) is None:
-                    continue
+        for name in self.model_fields_set - EVERY - needed.keys() - OPTIONAL[self.source]:
+            if getattr(self, name) is not None:
                 raise ValueError(f"`{name}` is of no use to source {self.source}; leave it out")
         return self
 

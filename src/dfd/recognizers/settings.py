@@ -81,7 +81,7 @@ class ResNet50Options(SizedOptions):
     mean: Mean = None
     scale: Scale = None
     padding: Literal["tensorflow", "caffe"] = None
-    epsilon: Annotated[float, Field(gt=0, le=1)] = None
+    epsilon: Annotated[float, Field(ge=1e-8, le=1)] = None
 
 
 class IResNetOptions(SizedOptions):

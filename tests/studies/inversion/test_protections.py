@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dfd.core.errors import DfdError
-from dfd.studies.inversion.protections import NONE, PROTECTIONS, check_names, halves, pooled, undoing
+from dfd.studies.inversion import settings
+from dfd.studies.inversion.protections import NONE, PROTECTIONS, halves, pooled, undoing
 from dfd.templates.belonging import Axes
 from dfd.templates.linear import soft_whitening
 
@@ -88,8 +88,5 @@ def test_halves_pool_every_other_photo_of_a_person():
     assert torch.allclose(means[1:4], PHOTOS[1:4])
 
 
-def test_names_are_checked():
-    check_names([name for name in PROTECTIONS if name != NONE])
-    for name in ("prayer", NONE):
-        with pytest.raises(DfdError, match=f"none is called {name}"):
-            check_names([name])
+def test_settings_know_every_protection():
+    assert (NONE, *settings.PROTECTIONS) == tuple(PROTECTIONS)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from dfd.core.errors import DfdError
 from dfd.faces.geometry import ALIGNED, to_window
 from dfd.faces.store import MIRROR, PLAIN
 from dfd.recognizers.base import Recognizer
 from dfd.studies.equivariance.perturbations import perturbations, rotation, scaling
 from dfd.studies.occlusion.blocks import OCCLUSIONS, blocks, coverage, embed_occluded, landmarks_in_view, occlude
+from dfd.studies.occlusion.settings import REGIONS
 
 COVERED = {"eyes": [0, 1], "mouth": [3, 4]}  # landmarks
 VIEWS = {"plain": PLAIN, "mirrored": MIRROR} | {
@@ -27,7 +27,7 @@ def at(points: np.ndarray, images: torch.Tensor) -> torch.Tensor:
 
 
 def test_every_region_has_its_landmarks():
-    assert set(OCCLUSIONS) == set(COVERED)
+    assert set(OCCLUSIONS) == set(COVERED) == set(REGIONS)
 
 
 @pytest.mark.parametrize("region", OCCLUSIONS)
@@ -103,8 +103,3 @@ def test_templates_of_occluded_faces(orl_store):
     covered = coverage(blocks("eyes", landmarks_in_view(orl_store, rows)), 32)
     expected = (orl_store.views(rows, 32) * (1 - covered) + covered).mean((2, 3))
     torch.testing.assert_close(embed_occluded(Means(), orl_store, rows, "eyes", shade=1.0), expected)
-
-
-def test_an_unknown_region_is_named():
-    with pytest.raises(DfdError, match=r"occlusions.regions.*nose.*eyes, mouth"):
-        blocks("nose", FRONTAL[None])

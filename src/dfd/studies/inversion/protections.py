@@ -6,14 +6,13 @@ training faces' pairs give, before they are decoded: the closed form of fitting 
 on protected templates would bend more than that; none is trained here, nor fine-tuned.)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dfd.core.errors import DfdError
 from dfd.templates.belonging import Axes
 from dfd.templates.linear import Moments, fit_ridge
 from dfd.templates.storage import float16, int8
@@ -112,14 +111,6 @@ PROTECTIONS: dict[str, Protection] = {
     "biohash-secret": Protection(biohash, native=False, secret=True),
     "aggregated": Protection(unchanged, pools=True),
 }
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raise DfdError for a name that no protection has."""
-    known = [name for name in PROTECTIONS if name != NONE]
-    for name in names:
-        if name not in known:
-            raise DfdError(f"inversion.protections: none is called {name}; there are {', '.join(known)}")
 
 
 def halves(identities: np.ndarray) -> np.ndarray:
