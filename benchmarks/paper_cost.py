@@ -22,7 +22,7 @@ from dfd.params import Params, load_params, patched
 from dfd.photos.archives import read_photos, write_photos
 from dfd.photos.datasets import orl_photos
 from dfd.photos.detection import Detector
-from dfd.photos.preprocessing import preprocess
+from dfd.photos.preprocessing import Census, preprocess
 from dfd.recognizers.registry import build_recognizer
 from dfd.studies.equivariance.perturbations import perturbations
 
@@ -61,11 +61,7 @@ def face_store(params: Params, photos: str | None) -> tuple[float, float, float]
         archive, store = Path(folder) / "photos.tar", Path(folder) / "faces.h5"
         write_photos(archive, itertools.islice(read_photos(photos) if photos else orl_photos(), 64))
         start = time.process_time()
-        preprocess(
-            archive, store, detector=detector, shares={"test": 1.0}, seed=0, geometry=faces.geometry, size=faces.size,
-            context=faces.context, fill=faces.fill, select=faces.select, min_probability=faces.min_probability,
-            max_megapixels=faces.max_megapixels, min_side=faces.min_side,
-        )  # fmt: skip
+        preprocess(archive, store, detector, faces, Census({"test": 1.0}, 0))
         crop = (time.process_time() - start) / 64
         made = FaceStore(store)
         start = time.process_time()

@@ -8,37 +8,21 @@ from dfd.params import load_params
 from dfd.photos.datasets import genders
 from dfd.photos.detection import Detector
 from dfd.photos.pairs import people_of
-from dfd.photos.placing import read_landmarks
-from dfd.photos.preprocessing import preprocess, summary
+from dfd.photos.placing import given_places
+from dfd.photos.preprocessing import Census, preprocess, summary
 from stages import log, run
 
 
 def main(dataset: str) -> None:
     params = load_params()
-    faces, settings = params.faces, params.entry("datasets", dataset)
+    settings = params.entry("datasets", dataset)
+    faces = params.faces.model_copy(update={"select": settings.selected(params.faces.select)})
     device = pick_device(params.device)
     sharing = shared(f"preprocess-{dataset}", params.processes, device)
-    index = preprocess(
-        ARCHIVE.format(dataset),
-        FACES.format(dataset),
-        detector=Detector(tuple(faces.detection_sides), faces.min_face, device),
-        shares=settings.split,
-        seed=params.seed,
-        geometry=faces.geometry,
-        size=faces.size,
-        context=faces.context,
-        fill=faces.fill,
-        select=settings.selected(faces.select),
-        min_probability=faces.min_probability,
-        max_megapixels=faces.max_megapixels,
-        min_side=faces.min_side,
-        background=faces.background,
-        genders=genders(settings),
-        kept_for_test=people_of(settings.pairs, settings.test_folds),
-        window=settings.window,
-        places=read_landmarks(settings.landmarks) if settings.landmarks else None,
-        sharing=sharing,
-    )
+    detector = Detector(tuple(faces.detection_sides), faces.min_face, device)
+    census = Census(settings.split, params.seed, people_of(settings.pairs, settings.test_folds), genders(settings))
+    given = given_places(settings.window, settings.landmarks)
+    index = preprocess(ARCHIVE.format(dataset), FACES.format(dataset), detector, faces, census, given, sharing)
     metrics = summary(index)
     write_json(f"metrics/preprocess/{dataset}.json", metrics)
     sharing.finish()

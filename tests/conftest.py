@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_project import SMALL_FACES
 
 from dfd import cli
 from dfd.faces.store import FaceStore
 from dfd.photos.archives import write_photos
 from dfd.photos.datasets import orl_photos as all_orl_photos
 from dfd.photos.detection import Detector
-from dfd.photos.preprocessing import preprocess
+from dfd.photos.placing import Given
+from dfd.photos.preprocessing import Census, preprocess
 from dfd.photos.synthetic import synthetic_photos
+
+SHARES = {"train": 0.5, "validation": 0.25, "test": 0.25}
 
 # These networks are tiny: on a busy machine, waiting for a second thread took eight times as long.
 torch.set_num_threads(1)
@@ -35,23 +39,22 @@ def orl_photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def to_store(detector):
-    """A function: archive, path of the store → its index; any setting of `preprocess` can be given."""
+    """A function: archive, path of the store → its index; any setting of faces can be given."""
 
-    def run(archive, store, **changes):
-        settings = {
-            "detector": detector,
-            "shares": {"train": 0.5, "validation": 0.25, "test": 0.25},
-            "seed": 0,
-            "geometry": "portrait",
-            "size": 64,
-            "context": 2.0,
-            "fill": "edge",
-            "select": "largest",
-            "min_probability": 0.9,
-            "max_megapixels": 100,
-            "min_side": 16,
-        }
-        return preprocess(archive, store, **settings | changes)
+    def run(
+        archive,
+        store,
+        detector=detector,
+        shares=SHARES,
+        kept_for_test=(),
+        genders=None,
+        window=None,
+        places=None,
+        **changes,
+    ):
+        census = Census(shares, 0, kept_for_test, genders or {})
+        given = Given(window, places or {}) if window or places else None
+        return preprocess(archive, store, detector, SMALL_FACES.model_copy(update=changes), census, given)
 
     return run
 

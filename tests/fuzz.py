@@ -33,7 +33,7 @@ sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("tests/he
 import pytest
 from damage import damages
 from fuzzing import Outcome, cases, copied, guarded, loaded, read_values, write_values
-from small_project import ROOT, TINY, lay_out
+from small_project import ROOT, SMALL_FACES, TINY, lay_out
 
 from dfd.core.errors import DfdError
 from dfd.decoder.registry import load_decoder
@@ -43,7 +43,7 @@ from dfd.photos.archives import write_photos
 from dfd.photos.datasets import orl_photos
 from dfd.photos.decoding import Rejected, decode_photo
 from dfd.photos.detection import Detector
-from dfd.photos.preprocessing import preprocess
+from dfd.photos.preprocessing import Census, preprocess
 from dfd.photos.synthetic import synthetic_photos
 from dfd.recognizers.registry import build_recognizer, import_recognizer, load_recognizer
 from dfd.studies.equivariance.maps import read_transforms
@@ -117,14 +117,10 @@ def tiny_project(folder: Path, patch: pytest.MonkeyPatch) -> dict:
         "synthetic": synthetic_photos(24, seed=0),
     }
     shares = {"orl": {"test": 1.0}, "synthetic": {"train": 0.5, "validation": 0.25, "test": 0.25}}
-    faces = {"geometry": "portrait", "size": 64, "context": 2.0, "fill": "edge", "select": "largest"}
-    faces |= {"min_probability": 0.9, "max_megapixels": 100, "min_side": 16}
     for name, source in photos.items():
         write_photos(raw / f"{name}.tar", source)
         path = folder / f"{name}.h5"
-        preprocess(
-            raw / f"{name}.tar", path, detector=Detector((160, 640), 0.3, CPU), shares=shares[name], seed=0, **faces
-        )
+        preprocess(raw / f"{name}.tar", path, Detector((160, 640), 0.3, CPU), SMALL_FACES, Census(shares[name], 0))
         stores[name] = FaceStore(path)
     project = folder / "project"
     project.mkdir()

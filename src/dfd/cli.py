@@ -39,7 +39,7 @@ from dfd.faces.store import MIRROR, FaceStore
 from dfd.params import Params, load_params, patched
 from dfd.photos.archives import is_archive, read_photos
 from dfd.photos.detection import Detector
-from dfd.photos.preprocessing import find_faces
+from dfd.photos.preprocessing import Census, find_faces
 from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
@@ -476,17 +476,11 @@ def _faces(photos: list[str], params: Params, left_out: dict[str, str] | None = 
     They lie in a file without a name, which is gone with the process, however that ends: nobody's photos stay behind.
     """
     settings, name = params.faces, ", ".join(photos)
+    detector = Detector(tuple(settings.detection_sides), settings.min_face, pick_device(params.device))
+    census = Census({"test": 1.0}, params.seed)
     with tempfile.TemporaryFile() as nameless, h5py.File(nameless, "w") as file:
         try:
-            index = find_faces(
-                _read(photos),
-                name,
-                file,
-                detector=Detector(tuple(settings.detection_sides), settings.min_face, pick_device(params.device)),
-                shares={"test": 1.0},
-                seed=params.seed,
-                **settings.model_dump(exclude={"detection_sides", "min_face"}),
-            )
+            index = find_faces(_read(photos), name, file, detector, settings, census)
         except OSError as error:
             raise DfdError(f"{tempfile.gettempdir()}: could not be written ({error}); free disk space there") from error
         for photo in index[index["row"].isna()].itertuples():

@@ -60,13 +60,7 @@ class Workspace(Project):
         name = photo if isinstance(photo, str | Path) else "the photo"
         try:
             image = _opened(photo, settings.max_megapixels, settings.min_side, settings.background)
-            window = find_window(
-                image,
-                self._detector,
-                geometry=settings.geometry,
-                select=settings.select,
-                min_probability=settings.min_probability,
-            )
+            window = find_window(image, self._detector, settings)
         except Rejected as rejected:
             raise DfdError(f"{name}: {rejected.reason}") from rejected
         pixels = crop(np.asarray(image), window, size or settings.size, 1.0, settings.fill)

@@ -15,6 +15,7 @@ from training import train_vgg
 from dfd.core.paths import PERTURBED, TRANSFORMS
 from dfd.decoder.registry import save_decoder
 from dfd.decoder.settings import Decoder
+from dfd.faces.settings import Faces
 from dfd.faces.store import FaceStore
 from dfd.learning.decoders import fresh_decoder, learning_examples
 from dfd.project import Project
@@ -28,6 +29,10 @@ from dfd.templates.store import Templates, write_templates
 
 ROOT = Path(__file__).parents[2]
 TINY = {"size": 32, "width": 0.05, "normalise": True, "layer": "fc7", "tap": "conv2_2"}
+SMALL_FACES = Faces(
+    geometry="portrait", size=64, context=2.0, fill="edge", select="largest", min_probability=0.9, min_face=0.3,
+    detection_sides=[160, 640], max_megapixels=100, min_side=16, background="white",
+)  # fmt: skip
 DECODER = {"hidden": 16, "rank": 8, "channels": 16, "axes": 3}
 INVERTED_VGG = {
     "width": 0.02, "hidden": 256, "channels": [256, 256, 128, 64, 64], "dropout": 0.0, "normalise": "batch", "output": "linear"

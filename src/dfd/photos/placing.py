@@ -3,16 +3,26 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from dfd.core.errors import DfdError
 from dfd.faces.geometry import GEOMETRIES, crop_window, given_window, usual_landmarks
+from dfd.faces.settings import Faces
 from dfd.photos.detection import SELECTIONS, Detections, Detector
 
 TIGHT = 0.9  # of a photo's longer side: a detected box that fills more makes the photo look like a crop of a face
 NUMBERS = {4: "left, top, right, bottom", 10: "x and y of left eye, right eye, nose, left and right mouth corner"}
+
+
+class Given(NamedTuple):
+    """Where the faces are, so that nothing is detected. window: what photos show that are crops of faces, one of
+    `faces.geometry.WINDOWS`; places: else, of a table, by photo (see `read_landmarks`)."""
+
+    window: str | None = None
+    places: Mapping[str, np.ndarray] = {}
 
 
 def read_landmarks(path: str | Path) -> dict[str, np.ndarray]:
@@ -37,6 +47,14 @@ def read_landmarks(path: str | Path) -> dict[str, np.ndarray]:
             f"{path}: names no photo; give a line of names, then lines of a key and {' or '.join(NUMBERS.values())}"
         )
     return places
+
+
+def given_places(window: str | None, landmarks: str | None) -> Given | None:
+    """What a data set's entry says of where its faces are; None where they are to be detected. Raises DfdError as
+    `read_landmarks`."""
+    if landmarks:
+        return Given(places=read_landmarks(landmarks))
+    return Given(window) if window else None
 
 
 def _place(where: str, fields: Sequence[str]) -> np.ndarray:
@@ -66,25 +84,23 @@ def windows(
     rows: Sequence[dict],
     photos: Sequence[Image.Image],
     detector: Detector,
-    *,
-    geometry: str,
-    select: str,
-    min_probability: float,
-    window: str | None = None,
-    places: Mapping[str, np.ndarray] | None = None,
+    settings: Faces,
+    given: Given | None = None,
 ) -> list[np.ndarray | None]:
     """The window (2, 3) of the face in each photo, and what is known of it in its row; None, with a reason, where there is none.
 
-    window: what photos show that are crops of faces, one of `faces.geometry.WINDOWS`; places: of a table (see
-    `read_landmarks`). With either nothing is detected.
+    given: where faces are that nobody need detect.
     """
-    if window is not None:
-        return [_noted(row, crop_window(window, photo.size, geometry), geometry) for row, photo in zip(rows, photos)]
-    if places is not None:
-        return [_listed_window(row, places, geometry) for row in rows]
+    geometry = settings.geometry
+    if given and given.window:
+        return [
+            _noted(row, crop_window(given.window, photo.size, geometry), geometry) for row, photo in zip(rows, photos)
+        ]
+    if given:
+        return [_listed_window(row, given.places, geometry) for row in rows]
     placed = []
     for row, photo, faces in zip(rows, photos, detector.detect(list(photos)), strict=True):
-        chosen = _choose(row, faces.at_least(min_probability), photo, select)
+        chosen = _choose(row, faces.at_least(settings.min_probability), photo, settings.select)
         placed.append(None if chosen is None else GEOMETRIES[geometry](*chosen))
     return placed
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -19,17 +20,28 @@ from dfd.core.errors import DfdError
 from dfd.core.shards import NOT_SHARED, Shard, Sharing, in_shards
 from dfd.faces.geometry import crop, inside
 from dfd.faces.leakage import identity_of
+from dfd.faces.settings import Faces
 from dfd.faces.store import FaceWriter, encode_crop, write_index
 from dfd.photos.archives import read_photos
 from dfd.photos.decoding import Rejected, decode_photo
 from dfd.photos.detection import Detector
-from dfd.photos.placing import windows
+from dfd.photos.placing import Given, windows
 
 log = logging.getLogger(__name__)
 
 BATCH = 64  # photos detected at once, and of a shard: a killed run has at most some of these to do again
 BATCH_BYTES = 32_000_000  # of a shard's photos as they come, beyond the last one
 BATCH_PIXELS = 64_000_000  # of decoded photos held at once, beyond the last one
+
+
+class Census(NamedTuple):
+    """What a photo's identity decides. shares: of people by split, drawn by `seed`; kept_for_test: identities that are of the
+    split `test`, whatever their draw; genders: by photo or by identity, of those that are known."""
+
+    shares: Mapping[str, float]
+    seed: int
+    kept_for_test: Collection[str] = ()
+    genders: Mapping[str, str] = {}
 
 
 def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
@@ -43,17 +55,17 @@ def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
     return split  # draw lies in the rounding error below 1
 
 
-def preprocess(archive: str | Path, store: str | Path, **settings) -> pd.DataFrame:
+def preprocess(archive: str | Path, store: str | Path, *how, **further) -> pd.DataFrame:
     """Write `store` (.h5) and its index (.parquet) from the photos in `archive`, and return the index.
 
-    settings: as of `find_faces`, which also raises DfdError if no photo holds a face.
+    how, further: as of `find_faces`, which also raises DfdError if no photo holds a face.
     """
     with (
         replacing(Path(store).with_suffix(".parquet")) as listed,
         replacing(store) as stored,
     ):  # both are moved, or neither
         with h5py.File(stored, "w") as file:
-            index = find_faces(read_photos(archive), str(archive), file, **settings)
+            index = find_faces(read_photos(archive), str(archive), file, *how, **further)
         write_index(listed, index, stored)
     return index
 
@@ -62,72 +74,46 @@ def find_faces(
     photos: Iterable[tuple[str, bytes]],
     name: str,
     file: h5py.File,
-    *,
     detector: Detector,
-    shares: Mapping[str, float],
-    seed: int,
-    geometry: str,
-    size: int,
-    context: float,
-    fill: str,
-    select: str,
-    min_probability: float,
-    max_megapixels: float,
-    min_side: int,
-    background: str = "white",
-    genders: Mapping[str, str] | None = None,
-    kept_for_test: Collection[str] = (),
-    window: str | None = None,
-    places: Mapping[str, np.ndarray] | None = None,
+    settings: Faces,
+    census: Census,
+    given: Given | None = None,
     sharing: Sharing = NOT_SHARED,
 ) -> pd.DataFrame:
     """Write the faces of photos, (key, bytes) as `read_photos` gives them, into an open face store; return its index.
 
-    name: of the photos as a whole, for messages. size: pixels of the plain view's side; context: the stored crop's side in
-    windows. The identity of a photo is its folder's name (a photo at the top is its own identity); genders: by photo or by
-    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw; window, places:
-    see `placing.windows`. Neither `sharing` nor a kill shows in what is written.
+    name: of the photos as a whole, for messages. The identity of a photo is its folder's name (a photo at the top is its own
+    identity). given: where the faces are, else they are detected. Neither `sharing` nor a kill shows in what is written.
     Raises DfdError if no photo holds a face.
     """
     rows: list[dict] = []
     attributes = {
-        "size": size,
-        "context": context,
-        "geometry": geometry,
-        "fill": fill,
+        "size": settings.size,
+        "context": settings.context,
+        "geometry": settings.geometry,
+        "fill": settings.fill,
         "detector": "mtcnn",
         "detector_sha256": detector.weights_sha256(),
     }
-    if window or places:
-        attributes |= {"detector": f"none: {f'crops, {window}' if window else 'listed'}", "detector_sha256": ""}
-    settings = {
-        "geometry": geometry,
-        "size": size,
-        "context": context,
-        "fill": fill,
-        "select": select,
-        "min_probability": min_probability,
-        "max_megapixels": max_megapixels,
-        "min_side": min_side,
-        "background": background,
-        "window": window,
-    }
-    listed = places and {key: place.tolist() for key, place in places.items()}
-    decides = [settings, listed, attributes["detector_sha256"], detector.sides, detector.min_face, detector.device.type]
+    if given:
+        how = f"crops, {given.window}" if given.window else "listed"
+        attributes |= {"detector": f"none: {how}", "detector_sha256": ""}
+    listed = given and [given.window, {key: place.tolist() for key, place in given.places.items()}]
+    looks = [attributes["detector_sha256"], detector.sides, detector.min_face, detector.device.type]
+    decides = [settings.model_dump(), listed, looks]
 
     def stamp(shard: list[dict]) -> str:
         photos = [(row["key"], row["sha256"]) for row in shard]
         return hashlib.sha256(json.dumps([decides, photos]).encode()).hexdigest()
 
     photos = tqdm(photos, desc=f"faces of {name}", unit=" photos", disable=None)
-    described = _described(photos, shares, seed, genders or {}, kept_for_test)
-    work = partial(_cropped, detector=detector, places=places, **settings)
+    work = partial(_cropped, detector=detector, settings=settings, given=given)
     writer = FaceWriter(file)
-    for shard, done in in_shards(work, _shards(described), sharing, stamp):
+    for shard, done in in_shards(work, _shards(_described(photos, census)), sharing, stamp):
         crops = iter(np.split(done["crops"], done["ends"][:-1]))
-        for row, seen in zip(shard, json.loads(done["seen"].tobytes()), strict=True):
+        for row, facts in zip(shard, json.loads(done["facts"].tobytes()), strict=True):
             del row["data"]
-            rows.append(row | seen | ({"row": writer.append(next(crops).tobytes())} if "window" in seen else {}))
+            rows.append(row | facts | ({"row": writer.append(next(crops).tobytes())} if "window" in facts else {}))
     writer.close(attributes)
     index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     if index["row"].notna().sum() == 0:
@@ -168,37 +154,32 @@ def _shards(rows: Iterator[dict]) -> Iterator[list[dict]]:
         yield shard
 
 
-def _cropped(
-    rows: list[dict], *, detector: Detector, places: Mapping[str, np.ndarray] | None, size: int, context: float, fill: str,
-    max_megapixels: float, min_side: int, background: str, **placing,
-) -> Shard:  # fmt: skip
-    """What is seen in the photos of rows. seen: JSON, a dictionary for each photo that goes into its row of the index;
+def _cropped(rows: list[dict], detector: Detector, settings: Faces, given: Given | None) -> Shard:
+    """What is seen in the photos of rows. facts: JSON, a dictionary for each photo that goes into its row of the index;
     crops: the encoded crops, one after the other, of those with a `window`; ends: where each ends."""
-    seen: list[dict] = []
+    facts: list[dict] = []
     crops: list[bytes] = []
-    for batch in _batches(rows, max_megapixels, min_side, background):
-        good = [(found, image) for found, image in batch if image is not None]
-        placed = windows(*zip(*good, strict=True), detector, places=places, **placing) if good else []
-        for (found, image), window in zip(good, placed, strict=True):
+    for batch in _batches(rows, settings):
+        good = [(row, image) for row, image in batch if image is not None]
+        placed = windows(*zip(*good, strict=True), detector, settings, given) if good else []
+        for (row, image), window in zip(good, placed, strict=True):
             if window is None:
                 continue
-            found["window"] = window.ravel().tolist()
-            found["inside"] = inside(window, image.size)
-            crops.append(encode_crop(crop(np.asarray(image), window, size, context, fill)))
-        seen += [found for found, _ in batch]
+            row["window"] = window.ravel().tolist()
+            row["inside"] = inside(window, image.size)
+            crops.append(encode_crop(crop(np.asarray(image), window, settings.size, settings.context, settings.fill)))
+        facts += [row for row, _ in batch]
     return {
-        "seen": np.frombuffer(json.dumps(seen).encode(), np.uint8),
+        "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
         "crops": np.frombuffer(b"".join(crops), np.uint8),
         "ends": np.cumsum([len(encoded) for encoded in crops], dtype=np.int64),
     }
 
 
-def find_window(
-    photo: Image.Image, detector: Detector, *, geometry: str, select: str, min_probability: float
-) -> np.ndarray:
+def find_window(photo: Image.Image, detector: Detector, settings: Faces) -> np.ndarray:
     """The window (2, 3) of the face in an upright RGB photo, chosen as `preprocess` does. Raises Rejected: `no-face`."""
     row: dict = {}
-    (window,) = windows([row], [photo], detector, geometry=geometry, select=select, min_probability=min_probability)
+    (window,) = windows([row], [photo], detector, settings)
     if window is None:
         raise Rejected(row["reason"])
     return window
@@ -223,13 +204,7 @@ def _reasons(index: pd.DataFrame) -> dict[str, int]:
     return {reason: int(count) for reason, count in index["reason"].value_counts().sort_index().items()}
 
 
-def _described(
-    photos: Iterable[tuple[str, bytes]],
-    shares: Mapping[str, float],
-    seed: int,
-    genders: Mapping[str, str],
-    kept_for_test: Collection[str],
-) -> Iterator[dict]:
+def _described(photos: Iterable[tuple[str, bytes]], census: Census) -> Iterator[dict]:
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
     copies: Counter[str] = Counter()
     keys: set[str] = set()
@@ -243,27 +218,25 @@ def _described(
         yield {
             "key": key,
             "identity": identity,
-            "split": "test" if identity in kept_for_test else split_of(identity, shares, seed),
+            "split": "test" if identity in census.kept_for_test else split_of(identity, census.shares, census.seed),
             "sha256": hashlib.sha256(data).hexdigest(),
-            "gender": genders.get(name, genders.get(identity)),
+            "gender": census.genders.get(name, census.genders.get(identity)),
             "data": data,
         }
 
 
-def _batches(
-    rows: Iterable[dict], max_megapixels: float, min_side: int, background: str
-) -> Iterator[list[tuple[dict, Image.Image | None]]]:
-    """Decoded photos, each with an empty dictionary; None, and in it the reason, for a photo that cannot be one."""
+def _batches(rows: Iterable[dict], settings: Faces) -> Iterator[list[tuple[dict, Image.Image | None]]]:
+    """Decoded photos, each with what is known of it; None, and in it the reason, for a photo that cannot be one."""
     batch, pixels = [], 0
     for row in rows:
-        found: dict = {"key": row["key"]}
+        facts: dict = {"key": row["key"]}
         try:
-            image = decode_photo(row["data"], max_megapixels, min_side, background)
+            image = decode_photo(row["data"], settings.max_megapixels, settings.min_side, settings.background)
             pixels += image.width * image.height
         except Rejected as rejected:
-            found["reason"] = rejected.reason
+            facts["reason"] = rejected.reason
             image = None
-        batch.append((found, image))
+        batch.append((facts, image))
         if pixels >= BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
