@@ -21,16 +21,12 @@ def main(recognizer: str) -> None:
         return
     templates = project.templates(params.roles.decoders, recognizer)
     faces = templates.faces
-    fits = fit_transforms(
-        network,
-        faces,
-        templates.template,
-        faces.rows("train")[: settings.faces],
-        faces.rows("validation")[: settings.held_out],
-        views,
-    )
+    rows, held_out = faces.rows("train")[: settings.faces], faces.rows("validation")[: settings.held_out]
+    fits = fit_transforms(network, faces, templates.template, rows, held_out, views)
     write_transforms(TRANSFORMS.format(recognizer), fits, views=views)
     metrics = {name: {"n": fit.n, "ridge": fit.strength, "held_out_r2": fit.r2} for name, fit in fits.items()}
+    if len(held_out) < settings.held_out:
+        metrics["held_out_note"] = f"{len(held_out)} validation faces of {faces.name}, all it has"
     write_json(f"metrics/fit_transforms/{recognizer}.json", metrics)
     log.info("%d maps of %d-d templates by %s", len(fits), templates.dimension, recognizer)
 

@@ -108,7 +108,10 @@ def test_files_that_were_made_with_other_settings_are_refused(workspace):
     decoder = {"architecture": "linear", "size": 2 * SIZE, "options": {}}
     for changes, message in (
         ({"decoder": decoder}, r"dvc repro train_decoder@vgg-resnet.*: size is 28 in it, 56 in params"),
-        ({"decoder": decoder | {"architecture": "quadratic"}}, "a file of the architecture linear, not of quadratic"),
+        (
+            {"decoder": decoder | {"architecture": "quadratic", "options": {"axes": 3}}},
+            "a file of the architecture linear, not of quadratic",
+        ),
     ):
         params = workspace.params.model_validate(workspace.params.model_dump(exclude_unset=True) | changes)
         with pytest.raises(DfdError, match=message):

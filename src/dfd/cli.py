@@ -40,6 +40,7 @@ from dfd.params import Params, load_params, patched
 from dfd.photos.archives import is_archive, read_photos
 from dfd.photos.detection import Detector
 from dfd.photos.preprocessing import Census, find_faces
+from dfd.ranges import page as settings_page
 from dfd.recognizers.registry import weights_sha256
 from dfd.releasing import release_decoder, release_recognizer
 from dfd.rendering.grids import image_grid
@@ -334,6 +335,12 @@ def audit(
     counts = {"n_left_out": len(left_out)}
     write_json(out.with_suffix(".json"), result.metrics | counts)
     typer.echo(f"wrote {out} and {out.with_suffix('.json')}")
+
+
+@app.command(epilog="Example: dfd ranges | grep train_decoder")
+def ranges() -> None:
+    """What every setting of params.yaml may be, as in docs/settings.md."""
+    typer.echo(settings_page(), nl=False)
 
 
 @app.command(epilog="Example: dfd profile lfw --apply && dvc repro")

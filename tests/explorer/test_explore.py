@@ -37,9 +37,8 @@ def project(tmp_path_factory, orl_store) -> Path:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["device"] = "cpu"
-    names = ("vgg-vgg", "vgg-resnet", "resnet-vgg")
-    params["import_decoder"] = {name: {"weights": "x", "template": name.split("-")[0]} for name in names}
-    params["variants"], params["experiments"]["adapters"]["decoder"] = {}, "vgg-vgg"
+    params["import_decoder"], params["experiments"]["adapters"]["decoder"] = {}, "vgg-vgg"
+    params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)

@@ -2,9 +2,11 @@
 
 import pickle
 import sys
+from collections import Counter
 
 import pytest
 import torch
+from damage import damages
 
 from dfd.core.errors import DfdError
 from dfd.decoder.registry import build_decoder
@@ -12,7 +14,7 @@ from dfd.faces.examples import Examples, mean_face
 from dfd.learning.competing_losses import CompetingLoss
 from dfd.learning.losses import TERMS, ReconstructionLoss, pixel_loss
 from dfd.learning.settings import TrainDecoder
-from dfd.learning.training import Conditions, train
+from dfd.learning.training import Conditions, _resume, _save_checkpoint, train
 
 SIZE = 14
 OPTIONS = {
@@ -244,6 +246,27 @@ def test_a_foreign_checkpoint_is_neither_run_nor_used(run, content, tmp_path, mo
     assert not (tmp_path / "executed").exists()
     fresh, expected = run(epochs=1, checkpoint=tmp_path / "fresh.pt")
     assert history.equals(expected) and equal(decoder, fresh)
+
+
+def test_a_damaged_checkpoint_is_told_or_not_used(tmp_path):
+    layer, path = torch.nn.Linear(4, 3), tmp_path / "checkpoint.pt"
+    _save_checkpoint(path, "these params", {"decoder": layer}, [{"epoch": 1}], {"loss": 1.0})
+    outcomes = Counter()
+    for damaged in damages(path.read_bytes()):
+        path.write_bytes(damaged)
+        try:
+            history, _ = _resume(path, "these params", {"decoder": layer}, [], {})
+            outcomes["resumed" if history else "anew"] += 1
+        except DfdError as error:
+            assert str(error).endswith("delete it, and the training starts anew")
+            outcomes["told"] += 1
+    assert outcomes["anew"] and sum(outcomes.values()) == 40
+
+
+def test_a_checkpoint_without_what_it_should_hold_is_told(tmp_path):
+    torch.save({"stamp": "these params", "parts": {}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(DfdError, match="checkpoint.pt: damaged; delete it"):
+        _resume(tmp_path / "checkpoint.pt", "these params", {"decoder": torch.nn.Linear(4, 3)}, [], {})
 
 
 def test_the_checkpoint_is_replaced_as_a_whole(run, tmp_path):

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from dfd.core.errors import DfdError
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
 from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import accepted, unattacked
@@ -129,13 +128,3 @@ def test_what_cannot_embed_faces_is_left_out(stage, monkeypatch):
     metrics = stage()
     assert metrics["20"] is None and metrics["own"] is None and "precomputed" in metrics["adapters_note"]
     assert Path("plots/adapters/vgg.png").is_file() and list(pd.read_csv("plots/adapters/vgg.csv"))
-
-
-def test_an_unknown_decoder_is_named(stage):
-    text = Path("params.yaml").read_text(encoding="utf-8")
-    Path("params.yaml").write_text(text.replace("decoder: resnet-vgg", "decoder: x"), encoding="utf-8")
-    try:
-        with pytest.raises(DfdError, match="decoders has no x; there are vgg-vgg"):
-            stage()
-    finally:
-        Path("params.yaml").write_text(text, encoding="utf-8")

@@ -58,7 +58,7 @@ CHANGES = {
     "experiments.template_layer.perceptual": "vgg",
     "experiments.adapters.decoder": "vgg-vgg",
     "transforms.faces": 4,
-    "transforms.held_out": 2,
+    "transforms.held_out": 100,  # more than there are
     "transforms.rotate": 180,
     "transforms.scale": [0.5],
     "verify.rotate": 180,
@@ -211,8 +211,10 @@ def test_decoders_learn_from_the_faces_that_have_a_template_and_from_nothing_els
 
 def test_what_needs_other_images_is_null_with_a_note(project):
     assert read_transforms(project.folder / "data/transforms/mine.h5") == {}
-    maps = project.json("fit_transforms/mine")
-    assert "precomputed" in maps.pop("maps_note") and maps.keys() == project.json("fit_transforms/vgg").keys()
+    maps, of_vgg = (project.json(f"fit_transforms/{name}") for name in ("mine", "vgg"))
+    held_out = len(project.faces("synthetic").rows("validation"))
+    assert of_vgg.pop("held_out_note") == f"{held_out} validation faces of synthetic, all it has"
+    assert "precomputed" in maps.pop("maps_note") and maps.keys() == of_vgg.keys()
     assert set(maps.values()) == {None}
     for variant in ("vgg-vgg", "mine-vgg"):
         metrics = project.json(f"evaluate/{variant}")

@@ -30,8 +30,14 @@ class CompetitorOptions(Settings):
     width: Width
 
 
+class ClosedForm(Settings):
+    axes: Axes
+
+
 # architecture -> its options in params, beside the size
 OPTIONS: dict[str, type[Settings]] = {
+    "linear": Settings,
+    "quadratic": ClosedForm,
     "residual": ResidualOptions,
     "inverted-vgg": InvertedVGGOptions,
     "nbnet": CompetitorOptions,
@@ -49,10 +55,6 @@ class Decoder(Settings):
     def all_options(self) -> dict[str, Any]:
         """What `build_decoder` takes: the size among them."""
         return {"size": self.size} | self.options
-
-
-class ClosedForm(Settings):
-    axes: Axes
 
 
 class ImportDecoder(Settings):

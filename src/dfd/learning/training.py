@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import NamedTuple, Protocol
 
 import pandas as pd
@@ -213,12 +212,17 @@ def _resume(path: Path, stamp: str, parts: dict, history: list[dict], best: dict
         return history, best
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError):  # cut off, or another program's
-        saved = {}
-    if saved.get("stamp") != stamp:
+        same = saved["stamp"] == stamp
+    except Exception:  # many classes: it was cut off, or is another program's
+        same = False
+    if not same:
         log.info("%s was left by other params or inputs: starting anew", path)
         return history, best
-    for name, part in parts.items():
-        part.load_state_dict(saved["parts"][name])
-    log.info("resuming after epoch %d from %s", len(saved["history"]) // 2, path)
-    return saved["history"], saved["best"]
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(saved["parts"][name])
+        history, best = list(saved["history"]), dict(saved["best"])
+    except Exception as error:  # of the parts some are loaded: there is no starting anew from here
+        raise DfdError(f"{path}: damaged; delete it, and the training starts anew") from error
+    log.info("resuming after epoch %d from %s", len(history) // 2, path)
+    return history, best

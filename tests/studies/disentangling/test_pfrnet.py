@@ -1,5 +1,7 @@
 """PFRNet: the moment losses in closed form, gradients, and gender that is a known direction."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from dfd.studies.disentangling.pfrnet import (
     SOURCES,
     Faces,
     PFRNet,
+    fit,
     loss_terms,
     matching_loss,
     modified,
@@ -175,6 +178,16 @@ def test_mirrored_faces_are_learned_from():
             )
         )
     assert not histories[0].equals(histories[1])
+
+
+@pytest.mark.parametrize("asked, used", [(4, 4), (D // 2, D // 2), (1000, D // 2)])
+def test_an_attribute_part_that_is_cut_down_is_told(asked, used):
+    settings = SimpleNamespace(attribute_size=asked, hidden=8, **SETTINGS | {"steps": 10})
+    seen = templates(200, 0)
+    net, _, metrics = fit(settings, seen.templates, seen, templates(50, 1), seed=0)
+    assert net.config["attribute_size"] == metrics["attribute_size"] == used
+    note = f"{asked} would be more than half of the {D} axes" if asked > used else None
+    assert metrics.get("attribute_size_note") == note
 
 
 def test_bad_input_is_named():

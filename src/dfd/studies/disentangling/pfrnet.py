@@ -233,7 +233,8 @@ def fit(
     """
     torch.manual_seed(seed)
     axes = varying_axes(unlabelled)
-    net = PFRNet(unlabelled.shape[1], axes, min(settings.attribute_size, axes // 2), settings.hidden)
+    size = min(settings.attribute_size, axes // 2)
+    net = PFRNet(unlabelled.shape[1], axes, size, settings.hidden)
     net.set_statistics(unlabelled)
     how = {name: getattr(settings, name) for name in ("steps", "batch_size", "learning_rate", "weight")}
     history = train(net, training, validation, **how, generator=torch.Generator().manual_seed(seed))
@@ -243,6 +244,8 @@ def fit(
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "validation": best.drop(["step", "split"]).astype(float).to_dict(),
     }  # fmt: skip
+    if size < settings.attribute_size:
+        metrics["attribute_size_note"] = f"{settings.attribute_size} would be more than half of the {axes} axes"
     return net, history, metrics
 
 
