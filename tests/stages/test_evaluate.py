@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 from small_project import change, read, stage
 
 from dfd.core.errors import DfdError
@@ -22,7 +23,7 @@ def few(values: dict) -> None:
     values["evaluate"] = {"max_faces": 15, "storage_faces": 4, "far": 0.1}
     values["verify"]["photos"] = 3
     values["inversion"] |= {"fmrs": [0.1, 0.0001], "max_faces": 8, "probe_faces": 20, "protected_faces": 6, "keys": 2}
-    values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "shown": 2}
+    values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "fine_tuning_steps": 2, "shown": 2}
     values["inversion"]["protections"] = ["8-bits", "axes-8", "biohash", "biohash-secret", "aggregated"]
 
 
@@ -38,7 +39,11 @@ def decoders(project):
         torch.nn.init.normal_(decoder.affine.weight, std=0.01)
         torch.nn.init.uniform_(decoder.affine.bias)
         config = {"architecture": "linear", "dimension": dimension, "options": {"size": size}}
-        save_decoder(f"data/decoders/{name}.safetensors", decoder, config | {"dataset": "synthetic", "people": []})
+        config |= {"dataset": "synthetic", "people": []}
+        if name == "resnet-fidelity":  # a file that says with which losses it learned
+            loss = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))["loss"]
+            config["loss"] = loss | {"identity": 0.2}
+        save_decoder(f"data/decoders/{name}.safetensors", decoder, config)
 
 
 def evaluated(name: str) -> dict:
@@ -116,6 +121,13 @@ def test_a_decoder_is_tried_as_an_attack(decoders, name):
     protections = found["protections"]
     assert protections["none"]["unaware"]["type_1"]["n"] == 6 and protections["none"]["tar"]["n"] == 12
     assert "does not take them" in protections["biohash"]["unaware"]["type_1"]["sar_note"]
+    for protection, tuned in ((name, measures["tuned"]["type_1"]) for name, measures in protections.items()):
+        if name == "vgg-resnet":
+            assert "which losses" in tuned["sar_note"]
+        elif protection == "aggregated":
+            assert "nothing to undo" in tuned["sar_note"]
+        else:
+            assert tuned["n"] == 6
     assert protections["biohash"]["tar"]["value"] == protections["biohash-secret"]["tar"]["value"]
     assert protections["aggregated"]["unaware"]["type_2"]["n"] < protections["none"]["unaware"]["type_2"]["n"]
     assert 0 <= found["unlinkability"]["biohash"]["bins_10"]["value"] <= 1

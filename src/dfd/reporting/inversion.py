@@ -39,7 +39,8 @@ def inversion_tables(metrics: Mapping[str, Mapping]) -> list[tuple[str, str, pd.
         (
             "What helps",
             "The system's own TAR (%) at 0.1 % FMR with protected templates, and SAR II (%) of faces decoded from them by an attacker who "
-            "does not know of the protection and by one who maps templates back. The recognizer without protection judges.",
+            "does not know of the protection, by one who maps templates back, and by one whose decoder then learned on from them "
+            "(`tuned`; of `none`, from templates as they are). The recognizer without protection judges.",
             _protections(metrics),
         ),
         (
@@ -108,10 +109,12 @@ def _protections(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
             if not isinstance(values, Mapping):
                 continue
             row = {"decoder": decoder, "protection": protection, "TAR (%)": _percent(values["tar"])}
-            for attacker in ("unaware", "aware"):
-                row[f"SAR II, {attacker}"] = _percent(values[attacker]["type_2"])
+            for attacker in ("unaware", "aware", "tuned"):
+                row[f"SAR II, {attacker}"] = _percent(values.get(attacker, {}).get("type_2"))
             rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    trained = len(table) and (table["SAR II, tuned"] != "–").any()  # nobody is, where inversion.fine_tuning_steps is 0
+    return table if trained else table.drop(columns="SAR II, tuned", errors="ignore")
 
 
 def _links_and_refinement(metrics: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -36,6 +36,7 @@ FAR = 0.001  # at which protections are looked at, or else the smallest FMR that
 FEW = 20  # people, below which intervals say little
 TRIED = 400  # photos, at most, that are decoded
 PROTECTED = 40  # of these, at most, that are decoded from protected templates
+NOT_TRAINED = LeftOut("an audit trains nothing")
 PROTECTIONS = ("8-bits", "4-bits", "1-bit", "axes-32", "axes-16", "noise-1", "biohash", "biohash-secret")
 
 
@@ -117,7 +118,9 @@ def audit(
         learning = (templates[part] for part in np.array_split(order, [int(0.8 * len(order))]))
         looked_at = None if system is not None else photos[template]
         some = spread(attacked, PROTECTED)
-        under = System(recognizers[judge], templates[tried], whose, some, points[judge][fmr], *learning, looked_at)
+        under = System(
+            recognizers[judge], templates[tried], whose, some, points[judge][fmr], *learning, NOT_TRAINED, looked_at
+        )
         outcomes = protections(opened, under, PROTECTIONS, fmr, samples, seed)
         metrics["protections"] = {"fmr": fmr, "by": outcomes, "judge_note": f"{judge} judges"}
     else:

@@ -20,10 +20,12 @@ from dfd.measures.estimates import People
 from dfd.measures.verification import Pairs, cosine_pairs
 from dfd.recognizers.base import Recognizer
 from dfd.studies.inversion.attack_rate import NO_OTHERS, Point, no_rate, operating_points, share
+from dfd.studies.inversion.fine_tuning import Tuning, fine_tuned
 from dfd.studies.inversion.protections import NONE, PROTECTIONS, Protect, Protection, halves, pooled, undoing
 from dfd.templates.embedding import embed_images
 
-ATTACKERS = ("unaware", "aware")  # of the protection
+# Who does not know of the protection; who maps protected templates back; and whose decoder then learns on from them.
+ATTACKERS = ("unaware", "aware", "tuned")
 NOT_NATIVE = LeftOut("its templates are none of the recognizer's: its decoder does not take them")
 NOTHING_TO_UNDO = LeftOut("there is nothing to undo")
 NO_SYSTEM = LeftOut("the system's model is not at hand")
@@ -32,7 +34,8 @@ NO_SYSTEM = LeftOut("the system's model is not at hand")
 class System(NamedTuple):
     """A recognizer, templates (N, D) of photos, their identities (N,), and which of them (K,) are attacked; its operating
     point without any protection; and templates to learn from, of training and of validation faces. photos (N, ·): where
-    another recognizer judges than the one whose the templates are, its own of the photos; the point is then the judge's."""
+    another recognizer judges than the one whose the templates are, its own of the photos; the point is then the judge's.
+    tuning: how a decoder learns on from protected training templates, or why none does."""
 
     recognizer: Recognizer
     templates: torch.Tensor
@@ -41,6 +44,7 @@ class System(NamedTuple):
     point: Point
     training: torch.Tensor
     validation: torch.Tensor
+    tuning: Tuning | LeftOut
     photos: torch.Tensor | None = None
 
 
@@ -56,7 +60,8 @@ class Outcome(NamedTuple):
 
 def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: float, samples: int, seed: int) -> dict:
     """By protection: `tar` of the protected system at `fmr`, and by attacker (ATTACKERS) what `_rates` gives of faces decoded
-    from the protected templates: without knowing of a protection as `dfd decode` does it, and with undoing it.
+    from the protected templates: without knowing of a protection as `dfd decode` does it, with undoing it, and by a decoder
+    that learned on from templates so undone (of `none`, from templates as they are: what learning on does by itself).
     All but `none` have `minus_none`, paired, where the attempts are the same."""
     outcomes = {name: outcome(decoder, system, PROTECTIONS[name], fmr, seed) for name in [NONE, *names]}
     metrics = {}
@@ -65,9 +70,10 @@ def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: flo
         metrics[name] = {"tar": _tar(result, plain, samples, seed), "system": result.point.metrics}
         for attacker in ATTACKERS:
             if attacker not in result.seen:
-                nothing = no_rate(NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO)
+                untrained = system.tuning if isinstance(system.tuning, LeftOut) else NOTHING_TO_UNDO
+                why = {"unaware": NOT_NATIVE, "aware": NOTHING_TO_UNDO, "tuned": untrained}[attacker]
                 kinds = ("type_1", "type_2", "protected_type_1", "protected_type_2")
-                metrics[name][attacker] = dict.fromkeys(kinds, nothing)
+                metrics[name][attacker] = dict.fromkeys(kinds, no_rate(why))
                 continue
             by_none = None if plain is None else plain.seen["unaware"][0]
             metrics[name][attacker] = _rates(system, result, attacker, by_none, samples, seed)
@@ -85,14 +91,18 @@ def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float
     point = operating_points(pairs, [fmr])[fmr]
     genuine = pairs.scores[pairs.genuine]
     tar = None if point.threshold is None or not len(genuine) else genuine >= point.threshold
-    given = {}
+    given, taught = {}, None if protection.pools else system.training
     if protection.native:
-        given["unaware"] = restored(decoder, protected)
+        given["unaware"] = decoder, restored(decoder, protected)
     if protection.fit is not PROTECTIONS[NONE].fit:
-        given["aware"] = _undone(decoder, system, protection, protect, seed)(protected)
+        undo, taught = _undone(decoder, system, protection, protect, seed)
+        given["aware"] = decoder, undo(protected)
+    if taught is not None and isinstance(system.tuning, Tuning):
+        last = given["aware" if "aware" in given else "unaware"][1]
+        given["tuned"] = fine_tuned(decoder, taught, system.training, system.tuning, seed), last
     seen = {}
-    for attacker, templates in given.items():
-        embedded = embed_images(system.recognizer, decode(decoder, templates[system.attacked]))
+    for attacker, (theirs, templates) in given.items():
+        embedded = embed_images(system.recognizer, decode(theirs, templates[system.attacked]))
         whose = (system.identities, system.attacked, groups)
         photos = system.templates if system.photos is None else system.photos
         plain = attempts(embedded.numpy(), photos.numpy(), *whose)
@@ -103,11 +113,15 @@ def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float
     return Outcome(tar, pairs.first[pairs.genuine], point, seen)
 
 
-def _undone(decoder: Decoder, system: System, protection: Protection, protect: Protect, seed: int) -> Protect:
-    """The attacker's map; of a secret key they have another, their own."""
+def _undone(
+    decoder: Decoder, system: System, protection: Protection, protect: Protect, seed: int
+) -> tuple[Protect, torch.Tensor]:
+    """The attacker's map, and what it makes of protected training templates; of a secret key they have another, their own."""
     theirs = protection.fit(system.training, seed + 1) if protection.secret else protect
     exact = system.training, system.validation
-    return undoing(tuple(theirs(part) for part in exact), exact, axes(decoder))
+    protected = tuple(theirs(part) for part in exact)
+    undo = undoing(protected, exact, axes(decoder))
+    return undo, undo(protected[0])
 
 
 def _apart(pairs: Pairs, groups: np.ndarray) -> Pairs:

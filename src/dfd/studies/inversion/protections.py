@@ -2,8 +2,8 @@
 
 Each protection is learned, if at all, from training templates; it is applied to the templates that a system stores and to
 those that it compares with them. An attacker who knows it maps protected templates back, by the ridge regression that
-training faces' pairs give, before they are decoded: the closed form of fitting the decoder anew. (A decoder that is trained
-on protected templates would bend more than that; none is trained here, nor fine-tuned.)
+training faces' pairs give, before they are decoded: the closed form of fitting the decoder anew. From there the decoder may
+learn on, see `fine_tuning`.
 """
 
 from collections.abc import Callable, Sequence

@@ -13,6 +13,7 @@ class Inversion(Settings):
     probe_faces: Annotated[Count, Field(ge=20)]
     protected_faces: Count
     protections: Annotated[list[str], Unique]
+    fine_tuning_steps: Annotated[int, Field(ge=0, le=100_000)]
     keys: Annotated[int, Field(ge=1, le=1000)]
     refined_faces: Count
     refinement_steps: Rounds

@@ -20,6 +20,7 @@ from dfd.measures.verification import Pairs, cosine_pairs
 from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
 from dfd.studies.inversion.attack_rate import Point, operating_points
 from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, probed
+from dfd.studies.inversion.fine_tuning import NO_STEPS, Tuning, loss_of
 from dfd.studies.inversion.protecting import System, protections
 from dfd.studies.inversion.protections import PROTECTIONS
 from dfd.studies.inversion.refinement import refined
@@ -198,10 +199,21 @@ class Study:
         attacked = spread(trial.attacked, self.settings.protected_faces)
         templates = torch.from_numpy(judge.templates)
         training, validation = self.training
-        known = training[spread(np.arange(len(training)), UNDOING_FACES)], validation
+        some = spread(np.arange(len(training)), UNDOING_FACES)
+        known = training[some], validation, self._tuning(judge.recognizer, some)
         system = System(judge.recognizer, templates, trial.identities, attacked, point, *known)
         names = self.settings.protections
         return protections(self.decoder, system, names, self.far, self.samples, self.seed)
+
+    def _tuning(self, recognizer: Recognizer, some: np.ndarray) -> Tuning | LeftOut:
+        """How the decoder learns on from training templates, of which `some` (M,) are the attacker's."""
+        if self.settings.fine_tuning_steps == 0:
+            return NO_STEPS
+        if isinstance(loss := loss_of(self.decoder, recognizer), LeftOut):
+            return loss
+        rows = self.gallery.rows("train")[some]
+        faces = lambda batch: self.gallery.faces.views(rows[batch.numpy()], self.decoder.size)
+        return Tuning(loss, faces, self.settings.fine_tuning_steps)
 
     def _unlinkability(self, trial: Trial) -> dict:
         """Of BioHash, over pairs of keys; and of templates as they are, which every system has alike."""
