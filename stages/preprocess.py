@@ -5,7 +5,7 @@ from dfd.core.devices import pick_device
 from dfd.core.paths import ARCHIVE, FACES
 from dfd.core.shards import shared
 from dfd.params import load_params
-from dfd.photos.datasets import genders
+from dfd.photos.datasets import genders, traits
 from dfd.photos.detection import Detector
 from dfd.photos.pairs import people_of
 from dfd.photos.placing import read_landmarks
@@ -34,6 +34,7 @@ def main(dataset: str) -> None:
         min_side=faces.min_side,
         background=faces.background,
         genders=genders(settings),
+        traits=traits(settings),
         kept_for_test=people_of(settings.pairs, settings.test_folds),
         window=settings.window,
         places=read_landmarks(settings.landmarks) if settings.landmarks else None,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -10,9 +11,10 @@ from small_project import change, read, stage
 
 from dfd.core.errors import DfdError
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
-from dfd.faces.store import FaceStore
+from dfd.faces.store import FaceStore, write_index
 from dfd.measures.acceptance import unattacked
 from dfd.measures.quality import psnr
+from dfd.studies.inversion import attributes
 from dfd.templates.store import TemplateStore
 
 SIZES = {"vgg-resnet": 14, "resnet-fidelity": 28}  # decoder, a trained and an imported one: pixels
@@ -97,7 +99,11 @@ def test_where_nobody_has_two_photos_nulls_have_notes(decoders):
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_decoder_is_tried_as_an_attack(decoders, name):
+def test_a_decoder_is_tried_as_an_attack(decoders, name, monkeypatch):
+    path = Path("data/faces/orl.parquet")  # which now lists who wears glasses
+    index = pd.read_parquet(path)
+    write_index(path, index.assign(glasses=pd.array([True, False, False, None, True] * 4, dtype="boolean")))
+    monkeypatch.setattr(attributes, "FEWEST", 1)
     stage("invert", name)
     metrics = read(f"invert/{name}")
     own, found = name.partition("-")[0], metrics["orl"]
@@ -132,7 +138,15 @@ def test_a_decoder_is_tried_as_an_attack(decoders, name):
     assert protections["aggregated"]["unaware"]["type_2"]["n"] < protections["none"]["unaware"]["type_2"]["n"]
     assert 0 <= found["unlinkability"]["biohash"]["bins_10"]["value"] <= 1
     assert found["refinement"]["n_faces"] == 3 and set(found["refinement"]) >= {"vgg", "resnet", "psnr"}
+    glasses = found["attributes"]["glasses"]
+    assert (
+        glasses["n_with"]
+        and glasses["n_without"]
+        and glasses["judge_note"].endswith({"vgg": "resnet", "resnet": "vgg"}[own])
+    )
+    assert all(0 <= glasses[source]["mean"] <= 1 for source in ("probe", "photo", "decoder", "nearest"))
     alone = metrics["synthetic"]
+    assert "glasses" not in alone["attributes"] and "smile" not in found["attributes"]
     assert alone["transfer"][own]["fmr_0.1"]["type_2"]["value"] is None and "protections" not in alone
     for file in ("curves.csv", "curves.png", "judges.png", "spread.png", "sources.png", "protections.png"):
         assert Path(f"plots/invert/{name}/orl/{file}").stat().st_size > 100

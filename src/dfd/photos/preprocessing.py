@@ -72,6 +72,7 @@ def find_faces(
     min_side: int,
     background: str = "white",
     genders: Mapping[str, str] | None = None,
+    traits: Mapping[str, Mapping[str, bool]] | None = None,
     kept_for_test: Collection[str] = (),
     window: str | None = None,
     places: Mapping[str, np.ndarray] | None = None,
@@ -81,7 +82,8 @@ def find_faces(
 
     name: of the photos as a whole, for messages. size: pixels of the plain view's side; context: the stored crop's side in
     windows. The identity of a photo is its folder's name (a photo at the top is its own identity); genders: by photo or by
-    identity, of those that are known; kept_for_test: identities of the split `test`, whatever their draw; window, places:
+    identity, of those that are known; traits: by trait and photo whether it shows it: the index gets a column for each, null
+    where that is unknown; kept_for_test: identities of the split `test`, whatever their draw; window, places:
     see `placing.windows`. Neither `sharing` nor a kill shows in what is written.
     Raises DfdError if no photo holds a face.
     """
@@ -116,7 +118,8 @@ def find_faces(
         return hashlib.sha256(json.dumps([decides, photos]).encode()).hexdigest()
 
     photos = tqdm(photos, desc=f"faces of {name}", unit=" photos", disable=None)
-    described = _described(photos, shares, seed, genders or {}, kept_for_test)
+    traits = traits or {}
+    described = _described(photos, shares, seed, genders or {}, traits, kept_for_test)
     work = partial(_cropped, detector=detector, places=places, **settings)
     writer = FaceWriter(file)
     for shard, done in in_shards(work, _shards(described), sharing, stamp):
@@ -125,7 +128,8 @@ def find_faces(
             del row["data"]
             rows.append(row | seen | ({"row": writer.append(next(crops).tobytes())} if "window" in seen else {}))
     writer.close(attributes)
-    index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    columns = COLUMNS | dict.fromkeys(traits, "boolean")
+    index = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     if index["row"].notna().sum() == 0:
         raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
     tight = sum(row.get("tight", False) for row in rows)
@@ -224,6 +228,7 @@ def _described(
     shares: Mapping[str, float],
     seed: int,
     genders: Mapping[str, str],
+    traits: Mapping[str, Mapping[str, bool]],
     kept_for_test: Collection[str],
 ) -> Iterator[dict]:
     """One row per photo, `data` being its bytes. A name that comes twice gets `#2`, so that every key is unique."""
@@ -242,6 +247,7 @@ def _described(
             "split": "test" if identity in kept_for_test else split_of(identity, shares, seed),
             "sha256": hashlib.sha256(data).hexdigest(),
             "gender": genders.get(name, genders.get(identity)),
+            **{trait: shown.get(name) for trait, shown in traits.items()},
             "data": data,
         }
 

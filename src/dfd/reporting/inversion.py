@@ -33,7 +33,8 @@ def inversion_tables(metrics: Mapping[str, Mapping]) -> list[tuple[str, str, pd.
         (
             "Attributes",
             "Perceived gender (balanced accuracy, %) and age (mean error, years) as networks see them in photos and reconstructions, and as a linear "
-            "probe reads them from templates; `chance` knows the most frequent gender, or the mean age.",
+            "probe reads them from templates; glasses and smiles, where a data set lists them, as probes read them from templates of photos and "
+            "reconstructions. `chance` knows the most frequent gender, or the mean age.",
             _attributes(metrics),
         ),
         (
@@ -93,10 +94,11 @@ def _attributes(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
             if not isinstance(values, Mapping):
                 continue
             row = {"decoder": decoder, "attribute": attribute}
-            row["chance"] = "50.0" if attribute == "gender" else f"{values['chance']:.1f}"
+            flag = attribute != "age"
+            row["chance"] = "50.0" if flag else f"{values['chance']:.1f}"
             for source in ("photo", "probe", "decoder", "nearest"):
-                found = values.get(source, {})
-                shown = _percent(found.get("balanced")) if attribute == "gender" else with_interval(found, digits=1)
+                found = values.get(source) or {}
+                shown = _percent(found.get("balanced")) if flag else with_interval(found, digits=1)
                 row["reconstruction" if source == "decoder" else source] = shown
             rows.append(row)
     return pd.DataFrame(rows)

@@ -19,7 +19,7 @@ from dfd.measures.quality import Lpips, psnr
 from dfd.measures.verification import Pairs, cosine_pairs
 from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
 from dfd.studies.inversion.attack_rate import Point, operating_points
-from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, probed
+from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, listed, probed, trait_metrics
 from dfd.studies.inversion.fine_tuning import NO_STEPS, Tuning, loss_of
 from dfd.studies.inversion.protecting import System, protections
 from dfd.studies.inversion.protections import PROTECTIONS
@@ -40,6 +40,7 @@ from dfd.studies.inversion.sources import (
 )
 from dfd.studies.inversion.spread import residual_spread, spread_metrics
 from dfd.studies.inversion.unlinkability import linkability
+from dfd.templates.embedding import embed_images
 from dfd.templates.people import spread
 from dfd.templates.store import TemplateStore
 
@@ -49,7 +50,8 @@ UNDOING_FACES = 3000  # training faces, at most, whose protected templates teach
 
 class Trial(NamedTuple):
     """N photos of a data set's test people, identities (N,); of them K are attacked, positions (K,): originals and images by
-    source, (K, 3, S, S). By judge its templates (N, D) and points, all pairs of photos, and its attempts by source."""
+    source, (K, 3, S, S). By judge its templates (N, D) and points, all pairs of photos, and its attempts by source. shows: see
+    `listed`."""
 
     identities: np.ndarray
     attacked: np.ndarray
@@ -58,6 +60,7 @@ class Trial(NamedTuple):
     judges: Mapping[str, Judge]
     pairs: Mapping[str, Pairs]
     tried: Mapping[str, Mapping[str, Attempts]]
+    shows: Mapping[str, np.ndarray]
 
     @property
     def whose(self) -> np.ndarray:
@@ -145,7 +148,8 @@ class Study:
             NEAREST: self.gallery.faces.views(similar, size),
         }
         tried = source_attempts(images, judges, identities, attacked)
-        return Trial(identities, attacked, faces.views(rows[attacked], size), images, judges, pairs, tried)
+        originals, shows = faces.views(rows[attacked], size), listed(faces, rows)
+        return Trial(identities, attacked, originals, images, judges, pairs, tried, shows)
 
     def measured(self, trial: Trial, whole: bool) -> dict:
         """The metrics of a trial; what protects and what refines only of the `whole`."""
@@ -190,7 +194,30 @@ class Study:
             subgroups = subgroup_rates(
                 trial.tried[DECODER][self.recognizer], point, trial.whose, groups, self.samples, self.seed
             )
-        return {"attributes": attribute_metrics(told, labels, taught, people), "subgroups": subgroups}
+        attributes = attribute_metrics(told, labels, taught, people)
+        attributes |= {trait: self._trait(trial, shows) for trait, shows in trial.shows.items()}
+        return {"attributes": attributes, "subgroups": subgroups}
+
+    def _trait(self, trial: Trial, shows: np.ndarray) -> dict:
+        """`trait_metrics` of a listed trait (N,), NaN where it is not known: `probe` of the attacked templates, the rest of
+        another recognizer's, whose name is in `judge_note`."""
+        usable = [name for name, judge in trial.judges.items() if judge.recognizer.embeds_images]
+        known = ~np.isnan(shows)
+        kept = known[trial.attacked]
+        if not kept.any():
+            return LeftOut("no face that was decoded is listed").metrics("chance", note="probe")
+        templates = {name: judge.templates[known] for name, judge in trial.judges.items()}
+        attacked = (np.cumsum(known) - 1)[trial.attacked[kept]]
+        own = templates[self.recognizer]
+        probes, told_by = [(own, {"probe": own[attacked]})], NO_IMAGES.metrics(note="judge")
+        if usable:
+            judge = next((name for name in usable if name != self.recognizer), self.recognizer)
+            images = {source: trial.images[source][kept] for source in (DECODER, NEAREST)}
+            seen = {key: embed_images(self.recognizers[judge], part).numpy() for key, part in images.items()}
+            probes.append((templates[judge], {"photo": templates[judge][attacked], **seen}))
+            told_by = {"judge_note": f"photos and reconstructions by their templates of {judge}"}
+        identities = trial.identities[known]
+        return trait_metrics(shows[known], identities, attacked, probes, self.samples, self.seed) | told_by
 
     def _protections(self, trial: Trial, point: Point) -> dict:
         judge = trial.judges[self.recognizer]
