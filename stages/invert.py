@@ -8,11 +8,12 @@ from dfd.decoder.provenance import whom_it_saw
 from dfd.measures.quality import load_lpips
 from dfd.project import Project
 from dfd.studies.inversion.figures import draw
-from dfd.studies.inversion.protections import check_names
+from dfd.studies.inversion.protections import IDENTITY_PART, check_names
 from dfd.studies.inversion.study import Study
 from dfd.templates.people import SharedTemplates, first_photos
 from stages import log, run
 
+NOT_TRIED = LeftOut("left out: it is not among inversion.protections")
 MOST = 5000  # test faces: twelve million pairs, of which the smallest FMR sets a threshold
 
 
@@ -27,6 +28,7 @@ def main(name: str) -> None:
         recognizers,
         template,
         project.templates(params.roles.decoders, template),
+        project.identity_part(template) if IDENTITY_PART in params.inversion.protections else NOT_TRIED,
         load_lpips(project.device),
         params.inversion,
         params.evaluate.far,

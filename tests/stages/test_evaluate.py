@@ -14,6 +14,7 @@ from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decod
 from dfd.faces.store import FaceStore, write_index
 from dfd.measures.acceptance import unattacked
 from dfd.measures.quality import psnr
+from dfd.studies.disentangling import pfrnet
 from dfd.studies.inversion import attributes
 from dfd.templates.store import TemplateStore
 
@@ -26,7 +27,15 @@ def few(values: dict) -> None:
     values["verify"]["photos"] = 3
     values["inversion"] |= {"fmrs": [0.1, 0.0001], "max_faces": 8, "probe_faces": 20, "protected_faces": 6, "keys": 2}
     values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "fine_tuning_steps": 2, "shown": 2}
-    values["inversion"]["protections"] = ["8-bits", "axes-8", "biohash", "biohash-secret", "aggregated"]
+    values["inversion"]["protections"] = [
+        "8-bits",
+        "axes-8",
+        "biohash",
+        "biohash-secret",
+        "aggregated",
+        "identity-part",
+    ]
+    values["disentangling"] |= {"attribute_size": 2, "steps": 10, "batch_size": 4}
 
 
 @pytest.fixture
@@ -104,6 +113,8 @@ def test_a_decoder_is_tried_as_an_attack(decoders, name, monkeypatch):
     index = pd.read_parquet(path)
     write_index(path, index.assign(glasses=pd.array([True, False, False, None, True] * 4, dtype="boolean")))
     monkeypatch.setattr(attributes, "FEWEST", 1)
+    if name == "resnet-fidelity":
+        monkeypatch.setattr(pfrnet, "FEWEST", {"training": 1, "validation": 0})
     stage("invert", name)
     metrics = read(f"invert/{name}")
     own, found = name.partition("-")[0], metrics["orl"]
@@ -127,6 +138,13 @@ def test_a_decoder_is_tried_as_an_attack(decoders, name, monkeypatch):
     protections = found["protections"]
     assert protections["none"]["unaware"]["type_1"]["n"] == 6 and protections["none"]["tar"]["n"] == 12
     assert "does not take them" in protections["biohash"]["unaware"]["type_1"]["sar_note"]
+    if name == "vgg-resnet":
+        assert protections.pop("identity-part") is None and "10 of each" in protections.pop("identity-part_note")
+    else:
+        part = protections["identity-part"]
+        assert (
+            part["unaware"]["type_1"]["value"] is None and part["aware"]["type_1"]["n"] == 6 and part["tar"]["n"] == 12
+        )
     for protection, tuned in ((name, measures["tuned"]["type_1"]) for name, measures in protections.items()):
         if name == "vgg-resnet":
             assert "which losses" in tuned["sar_note"]

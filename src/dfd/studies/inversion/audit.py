@@ -27,6 +27,7 @@ from dfd.recognizers.base import Recognizer
 from dfd.studies.inversion.attack_rate import Attacked, Point, attack_rates, key, operating_points
 from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person
 from dfd.studies.inversion.protecting import System, protections
+from dfd.studies.inversion.protections import PROTECTIONS
 from dfd.templates.adapters import Adapter, check_pairs, fit_adapter
 from dfd.templates.embedding import embed_images, embed_views
 from dfd.templates.people import spread
@@ -37,7 +38,7 @@ FEW = 20  # people, below which intervals say little
 TRIED = 400  # photos, at most, that are decoded
 PROTECTED = 40  # of these, at most, that are decoded from protected templates
 NOT_TRAINED = LeftOut("an audit trains nothing")
-PROTECTIONS = ("8-bits", "4-bits", "1-bit", "axes-32", "axes-16", "noise-1", "biohash", "biohash-secret")
+TRIED_PROTECTIONS = ("8-bits", "4-bits", "1-bit", "axes-32", "axes-16", "noise-1", "biohash", "biohash-secret")
 
 
 class Audit(NamedTuple):
@@ -121,7 +122,9 @@ def audit(
         under = System(
             recognizers[judge], templates[tried], whose, some, points[judge][fmr], *learning, NOT_TRAINED, looked_at
         )
-        outcomes = protections(opened, under, PROTECTIONS, fmr, samples, seed)
+        outcomes = protections(
+            opened, under, {name: PROTECTIONS[name] for name in TRIED_PROTECTIONS}, fmr, samples, seed
+        )
         metrics["protections"] = {"fmr": fmr, "by": outcomes, "judge_note": f"{judge} judges"}
     else:
         metrics["protections"] = points[judge][FMRS[0]].left_out.metrics("by")

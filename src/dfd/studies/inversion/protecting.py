@@ -4,7 +4,7 @@ Faces are judged by the recognizer as it is, without the protection (`type_1`, `
 system that the person is enrolled in. Beside that, by the protected system itself (`protected_type_1`, `protected_type_2`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -58,15 +58,21 @@ class Outcome(NamedTuple):
     seen: Mapping[str, tuple[Attempts, Attempts | None]]
 
 
-def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: float, samples: int, seed: int) -> dict:
+def protections(
+    decoder: Decoder, system: System, tried: Mapping[str, Protection | LeftOut], fmr: float, samples: int, seed: int
+) -> dict:
     """By protection: `tar` of the protected system at `fmr`, and by attacker (ATTACKERS) what `_rates` gives of faces decoded
     from the protected templates: without knowing of a protection as `dfd decode` does it, with undoing it, and by a decoder
     that learned on from templates so undone (of `none`, from templates as they are: what learning on does by itself).
-    All but `none` have `minus_none`, paired, where the attempts are the same."""
-    outcomes = {name: outcome(decoder, system, PROTECTIONS[name], fmr, seed) for name in [NONE, *names]}
-    metrics = {}
+    All but `none` have `minus_none`, paired, where the attempts are the same. Null, with a note, for one that is left out."""
+    chosen = {NONE: PROTECTIONS[NONE]} | {name: one for name, one in tried.items() if isinstance(one, Protection)}
+    outcomes = {name: outcome(decoder, system, protection, fmr, seed) for name, protection in chosen.items()}
+    metrics: dict = {}
+    for name, why in tried.items():
+        if isinstance(why, LeftOut):
+            metrics |= why.metrics(name)
     for name, result in outcomes.items():
-        plain = None if name == NONE or PROTECTIONS[name].pools else outcomes[NONE]
+        plain = None if name == NONE or chosen[name].pools else outcomes[NONE]
         metrics[name] = {"tar": _tar(result, plain, samples, seed), "system": result.point.metrics}
         for attacker in ATTACKERS:
             if attacker not in result.seen:
@@ -171,7 +177,7 @@ def trade_off(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
     (type II, of the recognizer as it is), each with its interval's ends (_low, _high); what is null is left out."""
     rows = []
     for name, measures in metrics.items():
-        for attacker in ATTACKERS:
+        for attacker in ATTACKERS if isinstance(measures, Mapping) else ():
             pair = measures["tar"], measures[attacker]["type_2"]
             if None not in (pair[0]["value"], pair[1]["value"]):
                 numbers = [part[end] for part in pair for end in ("value", "ci95_low", "ci95_high")]

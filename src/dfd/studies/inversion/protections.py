@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from dfd.core.errors import DfdError
+from dfd.core.left_out import LeftOut
 from dfd.templates.belonging import Axes
 from dfd.templates.linear import Moments, fit_ridge
 from dfd.templates.storage import float16, int8
@@ -112,11 +113,17 @@ PROTECTIONS: dict[str, Protection] = {
     "biohash-secret": Protection(biohash, native=False, secret=True),
     "aggregated": Protection(unchanged, pools=True),
 }
+IDENTITY_PART = "identity-part"  # of PFRNet, which another study learns: see `identity_part`
+
+
+def identity_part(split: Protect | LeftOut) -> Protection | LeftOut:
+    """Templates replaced by their identity part alone, as `split` gives it; it is no template of the recognizer's."""
+    return split if isinstance(split, LeftOut) else Protection(lambda training, key: split, native=False)
 
 
 def check_names(names: Sequence[str]) -> None:
     """Raise DfdError for a name that no protection has."""
-    known = [name for name in PROTECTIONS if name != NONE]
+    known = [*(name for name in PROTECTIONS if name != NONE), IDENTITY_PART]
     for name in names:
         if name not in known:
             raise DfdError(f"inversion.protections: none is called {name}; there are {', '.join(known)}")

@@ -22,7 +22,7 @@ from dfd.studies.inversion.attack_rate import Point, operating_points
 from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, listed, probed, trait_metrics
 from dfd.studies.inversion.fine_tuning import NO_STEPS, Tuning, loss_of
 from dfd.studies.inversion.protecting import System, protections
-from dfd.studies.inversion.protections import PROTECTIONS
+from dfd.studies.inversion.protections import IDENTITY_PART, PROTECTIONS, Protect, identity_part
 from dfd.studies.inversion.refinement import refined
 from dfd.studies.inversion.regions import region_fidelity, region_maps
 from dfd.studies.inversion.settings import Inversion
@@ -72,7 +72,7 @@ class Study:
     """A decoder of templates of a recognizer, and what it is compared with and judged by.
 
     closed_form: the decoders `linear` and `quadratic` of the same templates. gallery: templates of the faces that decoders
-    learn from, whose training faces are retrieved and teach probes and protections. far: of the judges, where one operating
+    learn from, whose training faces are retrieved and teach probes and protections. split: templates (N, D) to their identity part. far: of the judges, where one operating
     point is looked at; settings.fmrs besides. samples: of the bootstrap.
     """
 
@@ -83,6 +83,7 @@ class Study:
         recognizers: Mapping[str, Recognizer],
         recognizer: str,
         gallery: TemplateStore,
+        split: Protect | LeftOut,
         lpips: Lpips | LeftOut,
         settings: Inversion,
         far: float,
@@ -91,7 +92,8 @@ class Study:
     ):
         self.decoder, self.closed_form = decoder, closed_form
         self.recognizer, self.recognizers = recognizer, recognizers
-        self.gallery, self.lpips, self.settings, self.far = gallery, lpips, settings, far
+        self.gallery, self.split, self.lpips = gallery, split, lpips
+        self.settings, self.far = settings, far
         self.samples, self.seed = samples, seed
         geometry = gallery.faces.geometry
         self.regions = region_maps(geometry, decoder.size)
@@ -229,8 +231,9 @@ class Study:
         some = spread(np.arange(len(training)), UNDOING_FACES)
         known = training[some], validation, self._tuning(judge.recognizer, some)
         system = System(judge.recognizer, templates, trial.identities, attacked, point, *known)
-        names = self.settings.protections
-        return protections(self.decoder, system, names, self.far, self.samples, self.seed)
+        known = PROTECTIONS | {IDENTITY_PART: identity_part(self.split)}
+        tried = {name: known[name] for name in self.settings.protections}
+        return protections(self.decoder, system, tried, self.far, self.samples, self.seed)
 
     def _tuning(self, recognizer: Recognizer, some: np.ndarray) -> Tuning | LeftOut:
         """How the decoder learns on from training templates, of which `some` (M,) are the attacker's."""
