@@ -9,12 +9,11 @@ from dfd.measures.quality import load_lpips
 from dfd.project import Project
 from dfd.studies.inversion.figures import draw
 from dfd.studies.inversion.protections import IDENTITY_PART, check_names
-from dfd.studies.inversion.study import Study
-from dfd.templates.people import SharedTemplates, first_photos
+from dfd.studies.inversion.study import Study, tried_photos
+from dfd.templates.people import SharedTemplates
 from stages import log, run
 
 NOT_TRIED = LeftOut("left out: it is not among inversion.protections")
-MOST = 5000  # test faces: twelve million pairs, of which the smallest FMR sets a threshold
 
 
 def main(name: str) -> None:
@@ -39,10 +38,7 @@ def main(name: str) -> None:
     metrics = {}
     for dataset in params.datasets:
         shared = SharedTemplates(project.template_stores(dataset, recognizers))
-        choose = lambda rows, faces=shared.faces: rows[first_photos(faces.identities(rows), params.verify.photos)][
-            :MOST
-        ]
-        tested = project.test_rows(shared, learned, choose)
+        tested = project.test_rows(shared, learned, tried_photos(shared.faces, params.verify.photos))
         if len(tested) == 0 or template in shared.left_out:
             nobody = LeftOut("left out: it has no test faces that every recognizer has a template of")
             metrics |= shared.left_out.get(template, nobody).metrics(dataset)

@@ -36,6 +36,7 @@ STAGES = {
     "competitors": ["vgg-resnet"],
     "backbones": [],
     "adapters": [],
+    "rivals": [],
     "map_gains": [],
 }
 

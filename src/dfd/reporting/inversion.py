@@ -81,6 +81,8 @@ def _sources(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
 def _regions(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
     rows = []
     for decoder, data in metrics.items():
+        if "regions" not in data:  # a rival
+            continue
         row = {"decoder": decoder}
         row |= {region: with_interval(values["psnr_minus_mean_face"]) for region, values in data["regions"].items()}
         rows.append(row | {"within 2 sd (%)": with_interval(data["spread"]["within_two"], "mean", 1, 100)})

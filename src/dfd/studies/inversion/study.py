@@ -1,6 +1,6 @@
 """One decoder as an attack on the faces of a data set: all that the study measures of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -38,14 +38,20 @@ from dfd.studies.inversion.sources import (
     subgroup_rates,
     transfer,
 )
-from dfd.studies.inversion.spread import residual_spread, spread_metrics
+from dfd.studies.inversion.spread import Ensemble, ensemble, residual_spread, spread_metrics
 from dfd.studies.inversion.unlinkability import linkability
 from dfd.templates.embedding import embed_images
-from dfd.templates.people import spread
+from dfd.templates.people import first_photos, spread
 from dfd.templates.store import TemplateStore
 
 SPREAD_FACES = 300  # validation faces, at most, that the spread is learned on
 UNDOING_FACES = 3000  # training faces, at most, whose protected templates teach an attacker
+MOST = 5000  # test faces: twelve million pairs, of which the smallest FMR sets a threshold
+
+
+def tried_photos(faces: FaceStore, photos: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Of test rows those that a trial takes: of each person the first so many, MOST in all."""
+    return lambda rows: rows[first_photos(faces.identities(rows), photos)][:MOST]
 
 
 class Trial(NamedTuple):
@@ -71,7 +77,7 @@ class Trial(NamedTuple):
 class Study:
     """A decoder of templates of a recognizer, and what it is compared with and judged by.
 
-    closed_form: the decoders `linear` and `quadratic` of the same templates. gallery: templates of the faces that decoders
+    others: decoders of the same templates that are tried beside it, `linear` among them. gallery: templates of the faces that decoders
     learn from, whose training faces are retrieved and teach probes and protections. split: templates (N, D) to their identity part. far: of the judges, where one operating
     point is looked at; settings.fmrs besides. samples: of the bootstrap.
     """
@@ -79,7 +85,7 @@ class Study:
     def __init__(
         self,
         decoder: Decoder,
-        closed_form: Mapping[str, Decoder],
+        others: Mapping[str, Decoder],
         recognizers: Mapping[str, Recognizer],
         recognizer: str,
         gallery: TemplateStore,
@@ -90,7 +96,7 @@ class Study:
         samples: int,
         seed: int,
     ):
-        self.decoder, self.closed_form = decoder, closed_form
+        self.decoder, self.others = decoder, others
         self.recognizer, self.recognizers = recognizer, recognizers
         self.gallery, self.split, self.lpips = gallery, split, lpips
         self.settings, self.far = settings, far
@@ -126,7 +132,7 @@ class Study:
     @property
     def mean_face(self) -> torch.Tensor:
         """The mean training face, at the decoder's size."""
-        return self._sized(self.closed_form["linear"].mean_face.cpu().clamp(0, 1)[None])[0]
+        return self._sized(self.others["linear"].mean_face.cpu().clamp(0, 1)[None])[0]
 
     def _sized(self, images: torch.Tensor) -> torch.Tensor:
         return images if images.shape[-1] == self.decoder.size else shrunk(images, self.decoder.size)
@@ -145,13 +151,35 @@ class Study:
         similar = gallery[nearest(given, self.training[0])]
         images = {
             DECODER: decode(self.decoder, given),
-            **{name: self._sized(decode(decoder, given)) for name, decoder in self.closed_form.items()},
+            **{name: self._sized(decode(decoder, given)) for name, decoder in self.others.items()},
             MEAN_FACE: self.mean_face.expand(len(given), -1, -1, -1),
             NEAREST: self.gallery.faces.views(similar, size),
         }
         tried = source_attempts(images, judges, identities, attacked)
         originals, shows = faces.views(rows[attacked], size), listed(faces, rows)
         return Trial(identities, attacked, originals, images, judges, pairs, tried, shows)
+
+    def compared(self, trial: Trial, names: Iterable[str]) -> dict[str, dict]:
+        """Some of `others` by name, as `measured` has the decoder: `transfer`, and of `sources` its own, as `decoder`, with
+        `minus_decoder`, paired with this study's."""
+        at_far = {name: judge.points[self.far] for name, judge in trial.judges.items()}
+        chance = self.samples, self.seed
+        kept = {name: trial.images[name] for name in (DECODER, *names)}
+        sources = source_metrics(kept, trial.originals, trial.tried, at_far, trial.whose, self.lpips, *chance)
+        return {
+            name: {
+                "transfer": transfer(trial.tried[name], trial.judges, self.recognizer, trial.whose, *chance),
+                "sources": {DECODER: sources[name]},
+            }
+            for name in kept
+            if name != DECODER
+        }
+
+    def ensemble(self, trial: Trial, trainings: Sequence[Decoder]) -> Ensemble:
+        """What trainings of one decoder differ by on the attacked photos."""
+        given = torch.from_numpy(trial.judges[self.recognizer].templates[trial.attacked])
+        images = [self._sized(decode(decoder, given)) for decoder in trainings]
+        return ensemble(images, trial.originals, self.regions, People(trial.whose, self.samples, self.seed))
 
     def measured(self, trial: Trial, whole: bool) -> dict:
         """The metrics of a trial; what protects and what refines only of the `whole`."""
