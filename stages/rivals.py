@@ -53,7 +53,7 @@ def main() -> None:
                 metrics[name]["ensemble"] = ensemble.metrics
             draw_sources(f"plots/rivals/{variant}/sources.png", study, trial, f"{variant} on {dataset}, beside others")
             draw_ensembles(f"plots/rivals/{variant}", study, trial, ensembles)
-        write_json(f"metrics/rivals/{variant}.json", metrics)
+        write_json(f"metrics/rivals/{variant}.json", {dataset: metrics})
         log.info("%d rivals of %s on %d faces of %s", len(rivals), variant, len(tested), dataset)
 
 

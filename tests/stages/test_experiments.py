@@ -143,8 +143,8 @@ def test_the_ablation_by_several_seeds(project):
         LeftOut("not trained here").write(f"data/experiments/competitors/{name}-vgg-resnet")
     stage("fit_closed_form", "vgg")
     stage("rivals")
-    assert set(read("rivals/vgg-resnet")["left_out"]) == {"inverted-vgg", "nbnet", "residual-deconvolution"}
-    ensemble = read("rivals/vgg-resnet")["loss-pixel"]["ensemble"]
+    assert set(read("rivals/vgg-resnet")["orl"]["left_out"]) == {"inverted-vgg", "nbnet", "residual-deconvolution"}
+    ensemble = read("rivals/vgg-resnet")["orl"]["loss-pixel"]["ensemble"]
     assert ensemble["n_trainings"] == 3 and 0 < ensemble["grey_levels"]["mean"] < ensemble["misses"]["mean"]
     assert Path("plots/rivals/vgg-resnet/loss-pixel.png").is_file()
 
@@ -293,7 +293,7 @@ def test_the_competitors(results):
 
 
 def test_each_loss_and_competitor_is_an_attack_beside_the_variants_own(results):
-    metrics = read("rivals/vgg-resnet")
+    metrics = read("rivals/vgg-resnet")["orl"]
     competitors = {"inverted-vgg", "nbnet", "nbnet-pixel", "residual-deconvolution"}
     assert set(metrics) == {*(f"loss-{loss}" for loss in LOSSES), *competitors, "leaked_identities"}
     rival = metrics["nbnet"]

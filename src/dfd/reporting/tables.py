@@ -21,8 +21,8 @@ def read_rivals(dataset: str) -> dict[str, dict]:
     }
     return {
         f"{name} ({variant})": {dataset: values}
-        for variant, rivals in every.items()
-        for name, values in rivals.items()
+        for variant, datasets in every.items()
+        for name, values in datasets.get(dataset, {}).items()
         if isinstance(values, Mapping) and "transfer" in values
     }
 
