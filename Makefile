@@ -30,7 +30,7 @@ repro: $(SETUP)
 paper: export PATH := $(CURDIR)/$(BIN):$(PATH)
 paper: repro
 	$(STAGES) experiments/dvc.yaml | grep -E ':train_' | $(SIDE_BY_SIDE)
-	$(STAGES) experiments/dvc.yaml | grep -E ':(ablation|backbones|recognizer_loss|template_layer|transfer|adapters|competitors@.*)$$' | $(SIDE_BY_SIDE)
+	$(STAGES) experiments/dvc.yaml | grep -E ':(ablation|backbones|recognizer_loss|template_layer|rivals|adapters|competitors@.*)$$' | $(SIDE_BY_SIDE)
 	dvc repro -P
 
 test: $(SETUP)

@@ -8,11 +8,12 @@ from dfd.decoder.provenance import whom_it_saw
 from dfd.measures.quality import load_lpips
 from dfd.project import Project
 from dfd.studies.inversion.figures import draw
-from dfd.studies.inversion.study import Study
-from dfd.templates.people import SharedTemplates, first_photos
+from dfd.studies.inversion.protections import IDENTITY_PART
+from dfd.studies.inversion.study import Study, tried_photos
+from dfd.templates.people import SharedTemplates
 from stages import log, run
 
-MOST = 5000  # test faces: twelve million pairs, of which the smallest FMR sets a threshold
+NOT_TRIED = LeftOut("left out: it is not among inversion.protections")
 
 
 def main(name: str) -> None:
@@ -25,6 +26,7 @@ def main(name: str) -> None:
         recognizers,
         template,
         project.templates(params.roles.decoders, template),
+        project.identity_part(template) if IDENTITY_PART in params.inversion.protections else NOT_TRIED,
         load_lpips(project.device),
         params.inversion,
         params.evaluate.far,
@@ -35,10 +37,7 @@ def main(name: str) -> None:
     metrics = {}
     for dataset in params.datasets:
         shared = SharedTemplates(project.template_stores(dataset, recognizers))
-        choose = lambda rows, faces=shared.faces: rows[first_photos(faces.identities(rows), params.verify.photos)][
-            :MOST
-        ]
-        tested = project.test_rows(shared, learned, choose)
+        tested = project.test_rows(shared, learned, tried_photos(shared.faces, params.verify.photos))
         if len(tested) == 0 or template in shared.left_out:
             nobody = LeftOut("left out: it has no test faces that every recognizer has a template of")
             metrics |= shared.left_out.get(template, nobody).metrics(dataset)

@@ -6,7 +6,7 @@ from pathlib import Path
 from dfd.params import load_params
 from dfd.reporting.chapters import LEAD, evaluated_on, inversion, pictures, run_chapters
 from dfd.reporting.page import Section, write_page
-from dfd.reporting.tables import read_metrics
+from dfd.reporting.tables import read_metrics, read_rivals
 from stages import log, run
 
 FINDINGS = (
@@ -22,6 +22,9 @@ PICTURES = (
     ("Recognizer's loss", "recognizer_loss/*.png", "The same network trained by softmax and by ArcFace on the same people, decoded alike."),
     ("Template's layer", "template_layer/*.png", "Templates of one network's layers, of few and of many numbers, decoded alike."),
     ("Competitors", "competitors/*/*.png", "Our decoder beside published ones, on the same templates: nearer to the photo, or rather accepted?"),
+    ("What templates give away", "transfer/plane.png", "Every decoder, ours by each loss, competitors, retrieval: nearer to the photo at the right, rather taken for the person above."),
+    ("What templates give away", "transfer/type_*.png", "Who takes whose reconstructions for the person: a framed recognizer judges what was made of its own templates."),
+    ("What templates give away", "rivals/*/*.png", "What each loss, and each competitor, makes of the same templates; and of several trainings, what these differ by."),
     ("Adapters", "adapters/*.png", "How many leaked templates of known photos open another recognizer to a decoder that never learned it."),
 )  # fmt: skip
 
@@ -34,7 +37,8 @@ def main() -> None:
     findings = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
     chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", findings, FINDINGS)]}
     chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
-    chapters["What templates give away"] = inversion(read_metrics("invert", params.decoders), params.roles.verification)
+    attacks = read_metrics("invert", params.decoders) | read_rivals(params.roles.verification)
+    chapters["What templates give away"] = inversion(attacks, params.roles.verification)
     for chapter, pattern, sentence in PICTURES:
         chapters.setdefault(chapter, []).extend(pictures(pattern, sentence))
     write_page("plots/paper.html", "Deep Face Decoder: the paper's experiments", LEAD, chapters)

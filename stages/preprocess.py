@@ -5,7 +5,7 @@ from dfd.core.devices import pick_device
 from dfd.core.paths import ARCHIVE, FACES
 from dfd.core.shards import shared
 from dfd.params import load_params
-from dfd.photos.datasets import genders
+from dfd.photos.datasets import genders, traits
 from dfd.photos.detection import Detector
 from dfd.photos.pairs import people_of
 from dfd.photos.placing import given_places
@@ -20,7 +20,8 @@ def main(dataset: str) -> None:
     device = pick_device(params.device)
     sharing = shared(f"preprocess-{dataset}", params.processes, device)
     detector = Detector(tuple(faces.detection_sides), faces.min_face, device)
-    census = Census(settings.split, params.seed, people_of(settings.pairs, settings.test_folds), genders(settings))
+    kept_for_test = people_of(settings.pairs, settings.test_folds)
+    census = Census(settings.split, params.seed, kept_for_test, genders(settings), traits(settings))
     given = given_places(settings.window, settings.landmarks)
     index = preprocess(ARCHIVE.format(dataset), FACES.format(dataset), detector, faces, census, given, sharing)
     metrics = summary(index)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dfd.photos.datasets import orl_photos
+from dfd.studies.inversion.audit import two_models
 from dfd.templates.files import read_keyed_templates_file, write_templates_file
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +102,19 @@ def test_an_unknown_system_is_judged_by_others_alone(dfd, photos, templates, tmp
     assert "its model is not at hand" in text and "nobody/1.pgm: a template of no face" in text
 
 
+@pytest.mark.parametrize("of_whom", ["some people", "some photos"])
+def test_templates_oftwo_models_in_one_file_are_noted(of_whom):
+    """As dlib's are, about a mean, and another's about another."""
+    generator, people = torch.Generator().manual_seed(0), np.repeat(np.arange(20), 4).astype(str)
+    own, other = (torch.nn.functional.normalize(torch.randn(1, 32, generator=generator)) for _ in range(2))
+    noise = 0.1 * torch.randn(80, 32, generator=generator)
+    assert two_models(own + noise, people) == {}
+    theirs = (people.astype(int) < 6) if of_whom == "some people" else np.arange(80) % 3 == 0
+    mixed = torch.where(torch.from_numpy(theirs)[:, None], other, own) + noise
+    assert "two groups" in two_models(mixed, people)["templates_note"]
+    assert two_models(mixed, np.array(["a"] * 80)) == {}  # one person's photos
+
+
 def test_one_photo_a_person_says_nothing_of_type_2(dfd, tmp_path):
     photos = written(tmp_path / "photos", 40, 1)
     assert dfd("embed", photos, "--recognizer", "resnet", "--out", tmp_path / "own.npz")[0] == 0
@@ -116,7 +131,7 @@ def test_one_photo_a_person_says_nothing_of_type_2(dfd, tmp_path):
         ("another page", "is a file .html"),
         ("other keys", "none of 48 keys is a photo's"),
         ("NaN", "finite"),
-        ("few", "pairs of templates are too few"),
+        ("few", "30 photos of 8 people, half of whom teach the attacker: 16 pairs of templates are too few"),
         ("unknown decoder", "has no prayer"),
     ],
 )

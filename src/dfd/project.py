@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from dfd.core.devices import pick_device
+from dfd.core.left_out import LeftOut
 from dfd.core.paths import CLOSED_FORM, DECODER, EXPERIMENT, FACES, PERTURBED, RECOGNIZER, TEMPLATES, TRANSFORMS
 from dfd.faces.leakage import Seen, all_seen, learned_from, refuse_leakage
 from dfd.faces.store import FaceStore
@@ -117,6 +118,16 @@ class Project:
         from dfd.studies.equivariance.perturbed import read_perturbed
 
         return read_perturbed(PERTURBED.format(recognizer), faces)
+
+    def identity_part(self, recognizer: str) -> Callable[[torch.Tensor], torch.Tensor] | LeftOut:
+        """What makes of a recognizer's templates (N, D) their identity part (N, K): a PFRNet, learned anew as the stage
+        `disentangle` does, in seconds; or why none can be."""
+        from dfd.studies.disentangling.pfrnet import parts
+        from dfd.studies.disentangling.study import learn_split
+
+        store = self.templates(self.params.roles.decoders, recognizer)
+        split = learn_split(store, self.params.disentangling, self.params.seed)
+        return split if isinstance(split, LeftOut) else lambda templates: parts(split.net, templates)["identity"]
 
     def experiment(self, study: str, name: str) -> str:
         """The folder of what was learned for an experiment."""

@@ -258,7 +258,12 @@ def test_genders_are_in_the_index_and_counted_where_they_are_known(messy, messy_
         "top": "male",
         "nobody": "male",
     }  # a photo's own goes before its person's
-    index = to_store(messy, tmp_path / "messy.h5", max_megapixels=2, geometry="aligned", genders=genders)
+    traits = {"smile": {"s1/1.pgm": True, "top": False}}
+    settings = {"max_megapixels": 2, "geometry": "aligned", "genders": genders, "traits": traits}
+    index = to_store(messy, tmp_path / "messy.h5", **settings)
+    assert "smile" not in messy_store.index
+    assert index.set_index("key")["smile"].dropna().to_dict() == {"s1/1.pgm": True}
+    assert FaceStore(tmp_path / "messy.h5").faces["smile"].sum() == 1
     found = {row.key: row.gender for row in index.itertuples() if not pd.isna(row.gender)}
     assert found == {
         "s1/1.pgm": "female", "s1/2.pgm": "male", "s1/2.pgm#2": "male", "s1/2.pgm#3": "male", "s1/2.pgm#2#2": "female",

@@ -11,7 +11,7 @@ import pytest
 
 from dfd.core.errors import DfdError
 from dfd.photos import public
-from dfd.photos.datasets import DATASETS, GENDERS, fetch, genders
+from dfd.photos.datasets import DATASETS, GENDERS, fetch, genders, traits
 
 
 def as_folder(path: Path, names) -> Path:
@@ -227,6 +227,25 @@ def test_celebas_genders_are_the_attribute_male(tmp_path, layout):
     people = text(tmp_path / "people.txt", "000001.jpg 2880", "000002.jpg 17")
     found = genders(settings("celeba", identities=people, attributes=text(tmp_path / "a.txt", *ATTRIBUTES[layout])))
     assert found == {"2880/000001.jpg": "male", "17/000002.jpg": "female", "unlisted-000004/000004.jpg": "male"}
+
+
+def test_celebas_glasses_and_smiles_are_listed_by_photo(tmp_path, hq):
+    people = text(tmp_path / "two.txt", "000001.jpg 2880", "000002.jpg 17")
+    table = text(
+        tmp_path / "a.txt", "2", "Eyeglasses Male Smiling Young ", "000001.jpg -1  1  1 1", "000002.jpg 1 1 -1 1"
+    )
+    given = settings("celeba", identities=people, attributes=table)
+    assert traits(given) == {
+        "glasses": {"2880/000001.jpg": False, "17/000002.jpg": True},
+        "smile": {"2880/000001.jpg": True, "17/000002.jpg": False},
+    }
+    assert genders(given) == {"2880/000001.jpg": "male", "17/000002.jpg": "male"}
+    table = text(tmp_path / "hq.txt", "1", "Male Smiling", "0.jpg  -1  1")
+    assert traits(settings("celeba-hq", attributes=table, **hq)) == {"smile": {"2880/0.jpg": True}}
+    table = text(tmp_path / "wrong.txt", "1", "Male Smiling", "000001.jpg  -1  0")
+    with pytest.raises(DfdError, match=r"wrong\.txt: line 3: Smiling is 1 or -1, not 0"):
+        traits(settings("celeba", identities=people, attributes=table))
+    assert traits(settings("celeba", identities=people)) == {} == traits(settings("lfw", attributes=table))
 
 
 # What may be wrong

@@ -31,6 +31,7 @@ FURTHER = {
     "attributes": {
         "n_male": 3,
         "gender": {"chance": 0.9, "photo": {"balanced": share(0.8)}, "decoder": {"balanced": share(0.7)}},
+        "smile": {"chance": None, "probe": None, "photo": None, "probe_note": "too few"},
         "age": {"chance": 9.04, "photo": mean(2), "probe": mean(6), "decoder": mean(12), "nearest": mean(10)},
     },
     "protections": {
@@ -59,8 +60,8 @@ def test_what_was_measured_on_one_data_set_alone_has_tables_there():
     found = {heading: table for heading, _, table in inversion_tables({"d": METRICS | FURTHER})}
     assert len(found) == 6
     attributes = found["Attributes"].set_index("attribute")
-    assert attributes["reconstruction"].tolist() == ["70.0 [60.0, 80.0]", "12.0 [11.0, 13.0]"]
-    assert attributes["chance"].tolist() == ["50.0", "9.0"] and attributes.loc["gender", "probe"] == "–"
+    assert attributes["reconstruction"].tolist() == ["70.0 [60.0, 80.0]", "–", "12.0 [11.0, 13.0]"]
+    assert attributes["chance"].tolist() == ["50.0", "50.0", "9.0"] and attributes.loc["gender", "probe"] == "–"
     assert found["What helps"].iloc[0].tolist()[1:] == [
         "8-bits", "90.0 [80.0, 100.0]", "70.0 [60.0, 80.0]", "50.0 [40.0, 60.0]"
     ]  # fmt: skip

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from ruamel.yaml import YAML
 from small_project import change, read, stage
 
 from dfd.decoder.registry import build_decoder, decode, load_decoder, save_decoder
-from dfd.faces.store import FaceStore
+from dfd.faces.store import FaceStore, write_index
 from dfd.measures.acceptance import unattacked
 from dfd.measures.quality import psnr
+from dfd.studies.disentangling import pfrnet
+from dfd.studies.inversion import attributes
 from dfd.templates.store import TemplateStore
 
 SIZES = {"vgg-resnet": 14, "resnet-fidelity": 28}  # decoder, a trained and an imported one: pixels
@@ -21,8 +25,16 @@ def few(values: dict) -> None:
     values["evaluate"] = {"max_faces": 15, "storage_faces": 4, "far": 0.1}
     values["verify"]["photos"] = 3
     values["inversion"] |= {"fmrs": [0.1, 0.0001], "max_faces": 8, "probe_faces": 20, "protected_faces": 6, "keys": 2}
-    values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "shown": 2}
-    values["inversion"]["protections"] = ["8-bits", "axes-8", "biohash", "biohash-secret", "aggregated"]
+    values["inversion"] |= {"refined_faces": 3, "refinement_steps": 2, "fine_tuning_steps": 2, "shown": 2}
+    values["inversion"]["protections"] = [
+        "8-bits",
+        "axes-8",
+        "biohash",
+        "biohash-secret",
+        "aggregated",
+        "identity-part",
+    ]
+    values["disentangling"] |= {"attribute_size": 2, "steps": 10, "batch_size": 4}
 
 
 @pytest.fixture
@@ -37,7 +49,11 @@ def decoders(project):
         torch.nn.init.normal_(decoder.affine.weight, std=0.01)
         torch.nn.init.uniform_(decoder.affine.bias)
         config = {"architecture": "linear", "dimension": dimension, "options": {"size": size}}
-        save_decoder(f"data/decoders/{name}.safetensors", decoder, config | {"dataset": "synthetic", "people": []})
+        config |= {"dataset": "synthetic", "people": []}
+        if name == "resnet-fidelity":  # a file that says with which losses it learned
+            loss = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))["loss"]
+            config["loss"] = loss | {"identity": 0.2}
+        save_decoder(f"data/decoders/{name}.safetensors", decoder, config)
 
 
 def evaluated(name: str) -> dict:
@@ -91,7 +107,13 @@ def test_where_nobody_has_two_photos_nulls_have_notes(decoders):
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_decoder_is_tried_as_an_attack(decoders, name):
+def test_a_decoder_is_tried_as_an_attack(decoders, name, monkeypatch):
+    path = Path("data/faces/orl.parquet")  # which now lists who wears glasses
+    index = pd.read_parquet(path)
+    write_index(path, index.assign(glasses=pd.array([True, False, False, None, True] * 4, dtype="boolean")))
+    monkeypatch.setattr(attributes, "FEWEST", 1)
+    if name == "resnet-fidelity":
+        monkeypatch.setattr(pfrnet, "FEWEST", {"training": 1, "validation": 0})
     stage("invert", name)
     metrics = read(f"invert/{name}")
     own, found = name.partition("-")[0], metrics["orl"]
@@ -115,11 +137,33 @@ def test_a_decoder_is_tried_as_an_attack(decoders, name):
     protections = found["protections"]
     assert protections["none"]["unaware"]["type_1"]["n"] == 6 and protections["none"]["tar"]["n"] == 12
     assert "does not take them" in protections["biohash"]["unaware"]["type_1"]["sar_note"]
+    if name == "vgg-resnet":
+        assert protections.pop("identity-part") is None and "10 of each" in protections.pop("identity-part_note")
+    else:
+        part = protections["identity-part"]
+        assert (
+            part["unaware"]["type_1"]["value"] is None and part["aware"]["type_1"]["n"] == 6 and part["tar"]["n"] == 12
+        )
+    for protection, tuned in ((name, measures["tuned"]["type_1"]) for name, measures in protections.items()):
+        if name == "vgg-resnet":
+            assert "which losses" in tuned["sar_note"]
+        elif protection == "aggregated":
+            assert "nothing to undo" in tuned["sar_note"]
+        else:
+            assert tuned["n"] == 6
     assert protections["biohash"]["tar"]["value"] == protections["biohash-secret"]["tar"]["value"]
     assert protections["aggregated"]["unaware"]["type_2"]["n"] < protections["none"]["unaware"]["type_2"]["n"]
     assert 0 <= found["unlinkability"]["biohash"]["bins_10"]["value"] <= 1
     assert found["refinement"]["n_faces"] == 3 and set(found["refinement"]) >= {"vgg", "resnet", "psnr"}
+    glasses = found["attributes"]["glasses"]
+    assert (
+        glasses["n_with"]
+        and glasses["n_without"]
+        and glasses["judge_note"].endswith({"vgg": "resnet", "resnet": "vgg"}[own])
+    )
+    assert all(0 <= glasses[source]["mean"] <= 1 for source in ("probe", "photo", "decoder", "nearest"))
     alone = metrics["synthetic"]
+    assert "glasses" not in alone["attributes"] and "smile" not in found["attributes"]
     assert alone["transfer"][own]["fmr_0.1"]["type_2"]["value"] is None and "protections" not in alone
     for file in ("curves.csv", "curves.png", "judges.png", "spread.png", "sources.png", "protections.png"):
         assert Path(f"plots/invert/{name}/orl/{file}").stat().st_size > 100

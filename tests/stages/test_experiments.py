@@ -31,7 +31,7 @@ COMMANDS = (
     *("train_recognizer_loss softmax", "train_recognizer_loss arcface", "recognizer_loss"),
     *("train_template_layer fc7", "train_template_layer conv5-avg", "template_layer"),
     *(f"train_competitor {name} vgg-resnet" for name in ("inverted-vgg", "nbnet", "residual-deconvolution")),
-    *("competitors vgg-resnet", "backbones", "adapters", "map_gains", "transfer", "findings", "paper"),
+    *("competitors vgg-resnet", "backbones", "adapters", "map_gains", "rivals", "transfer", "findings", "paper"),
 )
 # (stage, param or dep) that only other params than these make a stage read
 NOT_HERE = {("adapters", "import_decoder")}  # whose decoder may be an imported one
@@ -53,6 +53,7 @@ def finished(tmp_path_factory, synthetic_store, orl_store) -> tuple[Path, list[d
         for written in ("metrics", "plots"):  # by the root's pipeline, of which these stages read
             shutil.copytree(ROOT / written, folder / written, ignore=theirs)
         verify()
+        stage("fit_closed_form", "vgg")
         for command in COMMANDS:
             name, *arguments = command.split()
             importlib.import_module(f"stages.{name}")
@@ -137,6 +138,14 @@ def test_the_ablation_by_several_seeds(project):
     assert history["seed"].tolist() == [0, 0, 3, 3, 1, 1] and len(set(history["total"])) == 6
     assert set(pd.read_csv("plots/ablation/training.csv")["seed"]) == {0, 1, 3}
     assert not list(Path(".checkpoints").glob("*"))
+    for name in ("inverted-vgg", "nbnet", "residual-deconvolution"):
+        LeftOut("not trained here").write(f"data/experiments/competitors/{name}-vgg-resnet")
+    stage("fit_closed_form", "vgg")
+    stage("rivals")
+    assert set(read("rivals/vgg-resnet")["orl"]["left_out"]) == {"inverted-vgg", "nbnet", "residual-deconvolution"}
+    ensemble = read("rivals/vgg-resnet")["orl"]["loss-pixel"]["ensemble"]
+    assert ensemble["n_trainings"] == 3 and 0 < ensemble["grey_levels"]["mean"] < ensemble["misses"]["mean"]
+    assert Path("plots/rivals/vgg-resnet/loss-pixel.png").is_file()
 
     singles = {}
     for seed in (0, 1, 3):
@@ -280,6 +289,21 @@ def test_the_competitors(results):
     drawn("competitors/vgg-resnet", "faces", "psnr", "acceptance")
     trained("competitors/vgg-resnet")
     assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_each_loss_and_competitor_is_an_attack_beside_the_variants_own(results):
+    metrics = read("rivals/vgg-resnet")["orl"]
+    competitors = {"inverted-vgg", "nbnet", "nbnet-pixel", "residual-deconvolution"}
+    assert set(metrics) == {*(f"loss-{loss}" for loss in LOSSES), *competitors, "leaked_identities"}
+    rival = metrics["nbnet"]
+    assert {name: rates["self_judged"] for name, rates in rival["transfer"].items()} == {"vgg": True, "resnet": False}
+    assert rival["transfer"]["resnet"]["fmr_0.01"]["type_1"]["n"] == 20 and "ensemble" not in rival
+    assert (
+        set(rival["sources"]) == {"decoder"}
+        and rival["sources"]["decoder"]["psnr"]["minus_decoder"]["mean"] is not None
+    )
+    page = Path("plots/paper.html").read_text(encoding="utf-8")
+    assert "nbnet (vgg-resnet)" in page and "loss-pixel (vgg-resnet)" in page
 
 
 def test_the_papers_decoder_learns_as_ours_do(project):

@@ -37,6 +37,7 @@ STAGES = {
     "competitors": ["vgg-resnet"],
     "backbones": [],
     "adapters": [],
+    "rivals": [],
     "map_gains": [],
 }
 

@@ -37,6 +37,12 @@ GENDERS = {
     "celeba-hq": lambda settings: public.celeba_genders(settings.attributes, settings.identities, settings.mapping),
 }
 
+# source -> settings -> {trait: {`<identity>/<file>`: whether the photo shows it}}, of the same file
+TRAITS = {
+    "celeba": lambda settings: public.celeba_traits(settings.attributes, settings.identities),
+    "celeba-hq": lambda settings: public.celeba_traits(settings.attributes, settings.identities, settings.mapping),
+}
+
 
 def fetch(settings, seed: int) -> Iterable[tuple[str, bytes]]:
     """The photos of a data set, `settings` being its entry in params.yaml. Raises DfdError for an unknown source."""
@@ -55,3 +61,11 @@ def genders(settings) -> dict[str, str]:
     if settings.source not in GENDERS:
         raise DfdError(f"datasets: {settings.source} has no genders: leave out its `attributes`")
     return GENDERS[settings.source](settings)
+
+
+def traits(settings) -> dict[str, dict[str, bool]]:
+    """By trait (`glasses`, `smile`) which photos of a data set show it; none without `attributes`, or where its source's
+    file lists none."""
+    if settings.attributes is None or settings.source not in TRAITS:
+        return {}
+    return TRAITS[settings.source](settings)

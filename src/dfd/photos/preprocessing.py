@@ -36,12 +36,14 @@ BATCH_PIXELS = 64_000_000  # of decoded photos held at once, beyond the last one
 
 class Census(NamedTuple):
     """What a photo's identity decides. shares: of people by split, drawn by `seed`; kept_for_test: identities that are of the
-    split `test`, whatever their draw; genders: by photo or by identity, of those that are known."""
+    split `test`, whatever their draw; genders: by photo or by identity, of those that are known; traits: by trait and photo
+    whether it shows it: the index gets a column for each, null where that is unknown."""
 
     shares: Mapping[str, float]
     seed: int
     kept_for_test: Collection[str] = ()
     genders: Mapping[str, str] = {}
+    traits: Mapping[str, Mapping[str, bool]] = {}
 
 
 def split_of(identity: str, shares: Mapping[str, float], seed: int) -> str:
@@ -115,7 +117,8 @@ def find_faces(
             del row["data"]
             rows.append(row | facts | ({"row": writer.append(next(crops).tobytes())} if "window" in facts else {}))
     writer.close(attributes)
-    index = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    columns = COLUMNS | dict.fromkeys(census.traits, "boolean")
+    index = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     if index["row"].notna().sum() == 0:
         raise DfdError(f"{name}: no face in {len(index)} photos ({_reasons(index) or 'it is empty'})")
     tight = sum(row.get("tight", False) for row in rows)
@@ -221,6 +224,7 @@ def _described(photos: Iterable[tuple[str, bytes]], census: Census) -> Iterator[
             "split": "test" if identity in census.kept_for_test else split_of(identity, census.shares, census.seed),
             "sha256": hashlib.sha256(data).hexdigest(),
             "gender": census.genders.get(name, census.genders.get(identity)),
+            **{trait: shows.get(name) for trait, shows in census.traits.items()},
             "data": data,
         }
 

@@ -23,6 +23,7 @@ VGGFACE2 = re.compile(r"(?:.*/)?(n\d{6}/[^/]+\.(?:jpg|jpeg|png))", re.IGNORECASE
 PHOTO = re.compile(r"[^/]+\.(?:jpg|jpeg|png)", re.IGNORECASE)
 MASKS = "mask-anno/"  # the folder of CelebAMask-HQ's masks
 MAPPING = ["idx", "orig_idx", "orig_file"]  # first line of CelebA-HQ-to-CelebA-mapping.txt
+TRAITS = {"glasses": "Eyeglasses", "smile": "Smiling"}  # what an index calls them -> what CelebA does
 GENDERS = {"male": "male", "m": "male", "1": "male", "female": "female", "f": "female", "-1": "female"}
 
 
@@ -161,7 +162,7 @@ def _renamed(path: Path, rename: Callable[[str], str | None], layout: str) -> Ph
         log.info("%s: left out %d files that are not laid out as %s", path, others, layout)
 
 
-# Genders, where a data set publishes them
+# Genders, and what else photos show, where a data set publishes it
 
 
 def listed_genders(path: str) -> dict[str, str]:
@@ -184,24 +185,41 @@ def vggface2_genders(path: str) -> dict[str, str]:
 
 
 def celeba_genders(path: str, identities: str, mapping: str | None = None) -> dict[str, str]:
-    """Of CelebA's list_attr_celeba.txt, or CelebAMask-HQ-attribute-anno.txt: a count (or none), the attributes' names, and
-    per photo 1 or -1 for each."""
-    people, genders, place = celeba_identities(identities, mapping), {}, None
+    """Of CelebA's list_attr_celeba.txt, or CelebAMask-HQ-attribute-anno.txt, its attribute `Male`."""
+    people, genders = celeba_identities(identities, mapping), {}
+    for number, photo, words in _celeba_columns(path, {"Male"}):
+        if gender := _gender(path, number, words["Male"]):
+            genders[celeba_name(photo, people)] = gender
+    return genders
+
+
+def celeba_traits(path: str, identities: str, mapping: str | None = None) -> dict[str, dict[str, bool]]:
+    """Of the same file, by trait of TRAITS that it lists and by photo (`<identity>/<file>`), whether the photo shows it."""
+    people, traits = celeba_identities(identities, mapping), {}
+    for number, photo, words in _celeba_columns(path, set(TRAITS.values())):
+        for trait, word in ((trait, words[name]) for trait, name in TRAITS.items() if name in words):
+            if word not in ("1", "-1"):
+                raise DfdError(f"{path}: line {number}: {TRAITS[trait]} is 1 or -1, not {word}")
+            traits.setdefault(trait, {})[celeba_name(photo, people)] = word == "1"
+    return traits
+
+
+def _celeba_columns(path: str, names: set[str]) -> Iterator[tuple[int, str, dict[str, str]]]:
+    """A line's number, its photo, and what it says of those of `names` that the file lists: a count (or none), the
+    attributes' names, and per photo 1 or -1 for each."""
+    places: dict[str, int] = {}
     for number, fields in _rows(path):
-        if place is None:
-            if "Male" in fields:
-                place = fields.index("Male") - len(
-                    fields
-                )  # from the end: the names' line may name the photo's column too
+        if not places:
+            if "Male" in fields:  # from the end: the names' line may name the photo's column too
+                places = {name: place - len(fields) for place, name in enumerate(fields) if name in names | {"Male"}}
             elif number > 1 or len(fields) > 1:
                 break
-        elif len(fields) <= -place:
+        elif len(fields) <= -min(places.values()):
             raise DfdError(f"{path}: line {number} has too few fields; give list_attr_celeba.txt as published")
-        elif gender := _gender(path, number, fields[place]):
-            genders[celeba_name(fields[0], people)] = gender
-    if place is None:
+        else:
+            yield number, fields[0], {name: fields[place] for name, place in places.items()}
+    if not places:
         raise DfdError(f"{path}: no attribute `Male` in its first lines; give list_attr_celeba.txt as published")
-    return genders
 
 
 def _gender_columns(path: str, name: str, gender: str) -> Iterator[tuple[str, str]]:

@@ -33,13 +33,15 @@ def inversion_tables(metrics: Mapping[str, Mapping]) -> list[tuple[str, str, pd.
         (
             "Attributes",
             "Perceived gender (balanced accuracy, %) and age (mean error, years) as networks see them in photos and reconstructions, and as a linear "
-            "probe reads them from templates; `chance` knows the most frequent gender, or the mean age.",
+            "probe reads them from templates; glasses and smiles, where a data set lists them, as probes read them from templates of photos and "
+            "reconstructions. `chance` knows the most frequent gender, or the mean age.",
             _attributes(metrics),
         ),
         (
             "What helps",
             "The system's own TAR (%) at 0.1 % FMR with protected templates, and SAR II (%) of faces decoded from them by an attacker who "
-            "does not know of the protection and by one who maps templates back. The recognizer without protection judges.",
+            "does not know of the protection, by one who maps templates back, and by one whose decoder then learned on from them "
+            "(`tuned`; of `none`, from templates as they are). The recognizer without protection judges.",
             _protections(metrics),
         ),
         (
@@ -79,6 +81,8 @@ def _sources(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
 def _regions(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
     rows = []
     for decoder, data in metrics.items():
+        if "regions" not in data:  # a rival
+            continue
         row = {"decoder": decoder}
         row |= {region: with_interval(values["psnr_minus_mean_face"]) for region, values in data["regions"].items()}
         rows.append(row | {"within 2 sd (%)": with_interval(data["spread"]["within_two"], "mean", 1, 100)})
@@ -92,12 +96,11 @@ def _attributes(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
             if not isinstance(values, Mapping):
                 continue
             row = {"decoder": decoder, "attribute": attribute}
-            row["chance"] = "50.0" if attribute == "gender" else f"{values['chance']:.1f}"
+            flag = attribute != "age"
+            row["chance"] = "50.0" if flag else f"{values['chance']:.1f}"
             for source in ("photo", "probe", "decoder", "nearest"):
-                estimate = values.get(source, {})
-                cell = (
-                    _percent(estimate.get("balanced")) if attribute == "gender" else with_interval(estimate, digits=1)
-                )
+                estimate = values.get(source) or {}
+                cell = _percent(estimate.get("balanced")) if flag else with_interval(estimate, digits=1)
                 row["reconstruction" if source == "decoder" else source] = cell
             rows.append(row)
     return pd.DataFrame(rows)
@@ -110,10 +113,12 @@ def _protections(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
             if not isinstance(values, Mapping):
                 continue
             row = {"decoder": decoder, "protection": protection, "TAR (%)": _percent(values["tar"])}
-            for attacker in ("unaware", "aware"):
-                row[f"SAR II, {attacker}"] = _percent(values[attacker]["type_2"])
+            for attacker in ("unaware", "aware", "tuned"):
+                row[f"SAR II, {attacker}"] = _percent(values.get(attacker, {}).get("type_2"))
             rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    trained = len(table) and (table["SAR II, tuned"] != "–").any()  # nobody is, where inversion.fine_tuning_steps is 0
+    return table if trained else table.drop(columns="SAR II, tuned", errors="ignore")
 
 
 def _links_and_refinement(metrics: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from dfd.reporting.tables import (
     markdown_table,
     quality_table,
     read_metrics,
+    read_rivals,
     verification_table,
     view2_table,
     with_interval,
@@ -39,7 +40,7 @@ def write_results(params: Params, name: str, folder: Path) -> None:
         raise DfdError(f"metrics: a run on {name} has left none here; run `dvc repro`")
     invert = {
         decoder: metrics[name]
-        for decoder, metrics in read_metrics("invert", params.decoders).items()
+        for decoder, metrics in (read_metrics("invert", params.decoders) | read_rivals(name)).items()
         if metrics.get(name)
     }
     results = {

@@ -13,6 +13,20 @@ def read_metrics(stage: str, keys: Iterable[str]) -> dict[str, dict]:
     return {key: json.loads(path.read_text(encoding="utf-8")) for key, path in paths.items() if path.is_file()}
 
 
+def read_rivals(dataset: str) -> dict[str, dict]:
+    """The metrics of the stage `rivals`, where it ran, of a data set, as those of `invert` are: by `<rival> (<variant>)`."""
+    every = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(Path("metrics/rivals").glob("*.json"))
+    }
+    return {
+        f"{name} ({variant})": {dataset: values}
+        for variant, datasets in every.items()
+        for name, values in datasets.get(dataset, {}).items()
+        if isinstance(values, Mapping) and "transfer" in values
+    }
+
+
 def with_interval(value: Mapping, key: str = "mean", digits: int = 2, factor: float = 1) -> str:
     """A number and its 95 % interval, as "16.21 [16.10, 16.32]"; a dash where it is null."""
     if value.get(key) is None:

@@ -31,16 +31,10 @@ def test_the_matrix_has_what_is_not_null_and_marks_the_diagonal():
     assert transfer_table(METRICS, "synthetic", 0.001, "type_2").empty
 
 
-def test_the_plane_names_baselines_once_and_competitors_too():
-    ssim = {"mean": 0.3, "ci95_low": 0.2, "ci95_high": 0.4}
-    accepted = {name: {"type_2": rate(0.1)} for name in ("ours", "nbnet")}
-    competitors = {
-        "a": {
-            "orl": {"decoders": {"ours": {"ssim": ssim}, "nbnet": {"ssim": ssim}}},
-            "acceptance": {"decoders": accepted},
-        }
-    }
-    table = plane_table(METRICS, competitors, "orl", {"a": "vgg", "b": "resnet", "c": "resnet"})
+def test_the_plane_names_baselines_once_and_rivals_too():
+    rival = found("vgg", "resnet", 0.1)
+    del rival["orl"]["sources"]["nearest"]
+    table = plane_table(METRICS | {"nbnet (a)": rival}, "orl")
     assert table["label"].tolist() == ["a", "nearest (vgg)", "b", "nearest (resnet)", "c", "nbnet (a)"]
-    assert table.set_index("label").loc["nbnet (a)", ["series", "x", "y"]].tolist() == ["vgg", 0.3, 0.1]
-    assert plane_table(METRICS, {}, "synthetic", {}).empty
+    assert table.set_index("label").loc["nbnet (a)", ["series", "x", "y"]].tolist() == ["vgg", 0.5, 0.1]
+    assert plane_table(METRICS, "synthetic").empty

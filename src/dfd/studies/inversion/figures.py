@@ -15,7 +15,7 @@ from dfd.rendering.planes import plane_figure
 from dfd.studies.inversion.attack_rate import rate_curve
 from dfd.studies.inversion.protecting import trade_off
 from dfd.studies.inversion.sources import DECODER, judges_table
-from dfd.studies.inversion.spread import spread_grid
+from dfd.studies.inversion.spread import Ensemble, spread_grid
 from dfd.studies.inversion.study import Study, Trial
 
 # column of `rate_curve` -> what it is; fnmr is drawn as what is left of 1
@@ -34,11 +34,26 @@ def draw(folder: Path, study: Study, trial: Trial, metrics: Mapping, title: str)
     picks = spread(trial.whose, study.settings.shown)
     faces = trial.originals[picks], trial.images[DECODER][picks], study.spread
     spread_grid(folder / "spread.png", *faces, f"{title}: what a template leaves open")
-    rows = [("photo", trial.originals[picks])] + [(name, image[picks]) for name, image in trial.images.items()]
-    image_grid(folder / "sources.png", rows, None, f"{title}, beside other ways")
+    draw_sources(folder / "sources.png", study, trial, f"{title}, beside other ways")
     if "none" in metrics.get("protections", {}):
         protected = f"{title}: recognition and faces that protections leave, at a FMR of {100 * study.far:g} %"
         draw_protections(folder, metrics["protections"], protected)
+
+
+def draw_sources(path: str | Path, study: Study, trial: Trial, title: str) -> None:
+    """Draw some photos of a trial, and what each source gives of them."""
+    picks = spread(trial.whose, study.settings.shown)
+    rows = [("photo", trial.originals[picks])] + [(name, image[picks]) for name, image in trial.images.items()]
+    image_grid(path, rows, None, title)
+
+
+def draw_ensembles(folder: str | Path, study: Study, trial: Trial, ensembles: Mapping[str, Ensemble]) -> None:
+    """Draw <name>.png of each decoder with several trainings: what these differ by, and what the first misses."""
+    picks = spread(trial.whose, study.settings.shown)
+    for name, ensemble in ensembles.items():
+        parts = trial.originals[picks], ensemble.images[picks], ensemble.spread[picks]
+        title = f"{name}: what trainings from {ensemble.metrics['n_trainings']} seeds leave open"
+        spread_grid(Path(folder, f"{name}.png"), *parts, title, "what trainings differ by")
 
 
 def curves_table(pairs: Mapping[str, Pairs], tried: Mapping[str, Attempts]) -> pd.DataFrame:

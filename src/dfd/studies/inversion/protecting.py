@@ -4,7 +4,7 @@ Faces are judged by the recognizer as it is, without the protection (`type_1`, `
 system that the person is enrolled in. Beside that, by the protected system itself (`protected_type_1`, `protected_type_2`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +20,12 @@ from dfd.measures.estimates import People
 from dfd.measures.verification import Pairs, cosine_pairs
 from dfd.recognizers.base import Recognizer
 from dfd.studies.inversion.attack_rate import NO_OTHERS, Point, no_rate, operating_points, share
+from dfd.studies.inversion.fine_tuning import Tuning, fine_tuned
 from dfd.studies.inversion.protections import NONE, PROTECTIONS, Protect, Protection, halves, pooled, undoing
 from dfd.templates.embedding import embed_images
 
-ATTACKERS = ("unaware", "aware")  # of the protection
+# Who does not know of the protection; who maps protected templates back; and whose decoder then learns on from them.
+ATTACKERS = ("unaware", "aware", "tuned")
 NOT_NATIVE = LeftOut("its templates are none of the recognizer's: its decoder does not take them")
 NOTHING_TO_UNDO = LeftOut("there is nothing to undo")
 NO_SYSTEM = LeftOut("the system's model is not at hand")
@@ -32,7 +34,8 @@ NO_SYSTEM = LeftOut("the system's model is not at hand")
 class System(NamedTuple):
     """A recognizer, templates (N, D) of photos, their identities (N,), and which of them (K,) are attacked; its operating
     point without any protection; and templates to learn from, of training and of validation faces. photos (N, ·): where
-    another recognizer judges than the one whose the templates are, its own of the photos; the point is then the judge's."""
+    another recognizer judges than the one whose the templates are, its own of the photos; the point is then the judge's.
+    tuning: how a decoder learns on from protected training templates, or why none does."""
 
     recognizer: Recognizer
     templates: torch.Tensor
@@ -41,6 +44,7 @@ class System(NamedTuple):
     point: Point
     training: torch.Tensor
     validation: torch.Tensor
+    tuning: Tuning | LeftOut
     photos: torch.Tensor | None = None
 
 
@@ -54,20 +58,28 @@ class Outcome(NamedTuple):
     seen: Mapping[str, tuple[Attempts, Attempts | None]]
 
 
-def protections(decoder: Decoder, system: System, names: Sequence[str], fmr: float, samples: int, seed: int) -> dict:
+def protections(
+    decoder: Decoder, system: System, tried: Mapping[str, Protection | LeftOut], fmr: float, samples: int, seed: int
+) -> dict:
     """By protection: `tar` of the protected system at `fmr`, and by attacker (ATTACKERS) what `_rates` gives of faces decoded
-    from the protected templates: without knowing of a protection as `dfd decode` does it, and with undoing it.
-    All but `none` have `minus_none`, paired, where the attempts are the same."""
-    outcomes = {name: outcome(decoder, system, PROTECTIONS[name], fmr, seed) for name in [NONE, *names]}
-    metrics = {}
+    from the protected templates: without knowing of a protection as `dfd decode` does it, with undoing it, and by a decoder
+    that learned on from templates so undone (of `none`, from templates as they are: what learning on does by itself).
+    All but `none` have `minus_none`, paired, where the attempts are the same. Null, with a note, for one that is left out."""
+    chosen = {NONE: PROTECTIONS[NONE]} | {name: one for name, one in tried.items() if isinstance(one, Protection)}
+    outcomes = {name: outcome(decoder, system, protection, fmr, seed) for name, protection in chosen.items()}
+    metrics: dict = {}
+    for name, why in tried.items():
+        if isinstance(why, LeftOut):
+            metrics |= why.metrics(name)
     for name, result in outcomes.items():
-        plain = None if name == NONE or PROTECTIONS[name].pools else outcomes[NONE]
+        plain = None if name == NONE or chosen[name].pools else outcomes[NONE]
         metrics[name] = {"tar": _tar(result, plain, samples, seed), "system": result.point.metrics}
         for attacker in ATTACKERS:
             if attacker not in result.seen:
-                nothing = no_rate(NOT_NATIVE if attacker == "unaware" else NOTHING_TO_UNDO)
+                untrained = system.tuning if isinstance(system.tuning, LeftOut) else NOTHING_TO_UNDO
+                why = {"unaware": NOT_NATIVE, "aware": NOTHING_TO_UNDO, "tuned": untrained}[attacker]
                 kinds = ("type_1", "type_2", "protected_type_1", "protected_type_2")
-                metrics[name][attacker] = dict.fromkeys(kinds, nothing)
+                metrics[name][attacker] = dict.fromkeys(kinds, no_rate(why))
                 continue
             by_none = None if plain is None else plain.seen["unaware"][0]
             metrics[name][attacker] = _rates(system, result, attacker, by_none, samples, seed)
@@ -85,14 +97,18 @@ def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float
     point = operating_points(pairs, [fmr])[fmr]
     genuine = pairs.scores[pairs.genuine]
     tar = None if point.threshold is None or not len(genuine) else genuine >= point.threshold
-    given = {}
+    given, taught = {}, None if protection.pools else system.training
     if protection.native:
-        given["unaware"] = restored(decoder, protected)
+        given["unaware"] = decoder, restored(decoder, protected)
     if protection.fit is not PROTECTIONS[NONE].fit:
-        given["aware"] = _undone(decoder, system, protection, protect, seed)(protected)
+        undo, taught = _undone(decoder, system, protection, protect, seed)
+        given["aware"] = decoder, undo(protected)
+    if taught is not None and isinstance(system.tuning, Tuning):
+        last = given["aware" if "aware" in given else "unaware"][1]
+        given["tuned"] = fine_tuned(decoder, taught, system.training, system.tuning, seed), last
     seen = {}
-    for attacker, templates in given.items():
-        embedded = embed_images(system.recognizer, decode(decoder, templates[system.attacked]))
+    for attacker, (theirs, templates) in given.items():
+        embedded = embed_images(system.recognizer, decode(theirs, templates[system.attacked]))
         whose = (system.identities, system.attacked, groups)
         photos = system.templates if system.photos is None else system.photos
         plain = attempts(embedded.numpy(), photos.numpy(), *whose)
@@ -103,11 +119,15 @@ def outcome(decoder: Decoder, system: System, protection: Protection, fmr: float
     return Outcome(tar, pairs.first[pairs.genuine], point, seen)
 
 
-def _undone(decoder: Decoder, system: System, protection: Protection, protect: Protect, seed: int) -> Protect:
-    """The attacker's map; of a secret key they have another, their own."""
+def _undone(
+    decoder: Decoder, system: System, protection: Protection, protect: Protect, seed: int
+) -> tuple[Protect, torch.Tensor]:
+    """The attacker's map, and what it makes of protected training templates; of a secret key they have another, their own."""
     theirs = protection.fit(system.training, seed + 1) if protection.secret else protect
     exact = system.training, system.validation
-    return undoing(tuple(theirs(part) for part in exact), exact, axes(decoder))
+    protected = tuple(theirs(part) for part in exact)
+    undo = undoing(protected, exact, axes(decoder))
+    return undo, undo(protected[0])
 
 
 def _apart(pairs: Pairs, groups: np.ndarray) -> Pairs:
@@ -157,7 +177,7 @@ def trade_off(metrics: Mapping[str, Mapping]) -> pd.DataFrame:
     (type II, of the recognizer as it is), each with its interval's ends (_low, _high); what is null is left out."""
     rows = []
     for name, measures in metrics.items():
-        for attacker in ATTACKERS:
+        for attacker in ATTACKERS if isinstance(measures, Mapping) else ():
             pair = measures["tar"], measures[attacker]["type_2"]
             if None not in (pair[0]["value"], pair[1]["value"]):
                 numbers = [part[end] for part in pair for end in ("value", "ci95_low", "ci95_high")]

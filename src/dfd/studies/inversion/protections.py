@@ -2,8 +2,8 @@
 
 Each protection is learned, if at all, from training templates; it is applied to the templates that a system stores and to
 those that it compares with them. An attacker who knows it maps protected templates back, by the ridge regression that
-training faces' pairs give, before they are decoded: the closed form of fitting the decoder anew. (A decoder that is trained
-on protected templates would bend more than that; none is trained here, nor fine-tuned.)
+training faces' pairs give, before they are decoded: the closed form of fitting the decoder anew. From there the decoder may
+learn on, see `fine_tuning`.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dfd.core.left_out import LeftOut
 from dfd.templates.belonging import Axes
 from dfd.templates.linear import Moments, fit_ridge
 from dfd.templates.storage import float16, int8
@@ -111,6 +112,12 @@ PROTECTIONS: dict[str, Protection] = {
     "biohash-secret": Protection(biohash, native=False, secret=True),
     "aggregated": Protection(unchanged, pools=True),
 }
+IDENTITY_PART = "identity-part"  # of PFRNet, which another study learns: see `identity_part`
+
+
+def identity_part(split: Protect | LeftOut) -> Protection | LeftOut:
+    """Templates replaced by their identity part alone, as `split` gives it; it is no template of the recognizer's."""
+    return split if isinstance(split, LeftOut) else Protection(lambda training, key: split, native=False)
 
 
 def halves(identities: np.ndarray) -> np.ndarray:

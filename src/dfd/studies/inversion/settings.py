@@ -8,7 +8,7 @@ from dfd.core.settings import Count, Rate, Rounds, Settings, Shown, Unique
 
 PROTECTIONS = (  # those of protections.py, which brings torch with it
     "normalised", "float16", "8-bits", "4-bits", "1-bit", "axes-64", "axes-32", "axes-16", "axes-8",
-    "noise-0.5", "noise-1", "noise-2", "biohash", "biohash-secret", "aggregated",
+    "noise-0.5", "noise-1", "noise-2", "biohash", "biohash-secret", "aggregated", "identity-part",
 )  # fmt: skip
 
 
@@ -18,6 +18,7 @@ class Inversion(Settings):
     probe_faces: Annotated[Count, Field(ge=20)]
     protected_faces: Count
     protections: Annotated[list[Literal[PROTECTIONS]], Unique]
+    fine_tuning_steps: Annotated[int, Field(ge=0, le=100_000)]
     keys: Annotated[int, Field(ge=1, le=1000)]
     refined_faces: Count
     refinement_steps: Rounds

@@ -1,6 +1,6 @@
 """One decoder as an attack on the faces of a data set: all that the study measures of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,9 +19,10 @@ from dfd.measures.quality import Lpips, psnr
 from dfd.measures.verification import Pairs, cosine_pairs
 from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
 from dfd.studies.inversion.attack_rate import Point, operating_points
-from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, probed
+from dfd.studies.inversion.attributes import Perceived, attribute_metrics, by_person, listed, probed, trait_metrics
+from dfd.studies.inversion.fine_tuning import NO_STEPS, Tuning, loss_of
 from dfd.studies.inversion.protecting import System, protections
-from dfd.studies.inversion.protections import PROTECTIONS
+from dfd.studies.inversion.protections import IDENTITY_PART, PROTECTIONS, Protect, identity_part
 from dfd.studies.inversion.refinement import refined
 from dfd.studies.inversion.regions import region_fidelity, region_maps
 from dfd.studies.inversion.settings import Inversion
@@ -37,18 +38,26 @@ from dfd.studies.inversion.sources import (
     subgroup_rates,
     transfer,
 )
-from dfd.studies.inversion.spread import residual_spread, spread_metrics
+from dfd.studies.inversion.spread import Ensemble, ensemble, residual_spread, spread_metrics
 from dfd.studies.inversion.unlinkability import linkability
-from dfd.templates.people import spread
+from dfd.templates.embedding import embed_images
+from dfd.templates.people import first_photos, spread
 from dfd.templates.store import TemplateStore
 
 SPREAD_FACES = 300  # validation faces, at most, that the spread is learned on
 UNDOING_FACES = 3000  # training faces, at most, whose protected templates teach an attacker
+MOST = 5000  # test faces: twelve million pairs, of which the smallest FMR sets a threshold
+
+
+def tried_photos(faces: FaceStore, photos: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Of test rows those that a trial takes: of each person the first so many, MOST in all."""
+    return lambda rows: rows[first_photos(faces.identities(rows), photos)][:MOST]
 
 
 class Trial(NamedTuple):
     """N photos of a data set's test people, identities (N,); of them K are attacked, positions (K,): originals and images by
-    source, (K, 3, S, S). By judge its templates (N, D) and points, all pairs of photos, and its attempts by source."""
+    source, (K, 3, S, S). By judge its templates (N, D) and points, all pairs of photos, and its attempts by source. shows: see
+    `listed`."""
 
     identities: np.ndarray
     attacked: np.ndarray
@@ -57,6 +66,7 @@ class Trial(NamedTuple):
     judges: Mapping[str, Judge]
     pairs: Mapping[str, Pairs]
     tried: Mapping[str, Mapping[str, Attempts]]
+    shows: Mapping[str, np.ndarray]
 
     @property
     def whose(self) -> np.ndarray:
@@ -67,27 +77,29 @@ class Trial(NamedTuple):
 class Study:
     """A decoder of templates of a recognizer, and what it is compared with and judged by.
 
-    closed_form: the decoders `linear` and `quadratic` of the same templates. gallery: templates of the faces that decoders
-    learn from, whose training faces are retrieved and teach probes and protections. far: of the judges, where one operating
+    others: decoders of the same templates that are tried beside it, `linear` among them. gallery: templates of the faces that decoders
+    learn from, whose training faces are retrieved and teach probes and protections. split: templates (N, D) to their identity part. far: of the judges, where one operating
     point is looked at; settings.fmrs besides. samples: of the bootstrap.
     """
 
     def __init__(
         self,
         decoder: Decoder,
-        closed_form: Mapping[str, Decoder],
+        others: Mapping[str, Decoder],
         recognizers: Mapping[str, Recognizer],
         recognizer: str,
         gallery: TemplateStore,
+        split: Protect | LeftOut,
         lpips: Lpips | LeftOut,
         settings: Inversion,
         far: float,
         samples: int,
         seed: int,
     ):
-        self.decoder, self.closed_form = decoder, closed_form
+        self.decoder, self.others = decoder, others
         self.recognizer, self.recognizers = recognizer, recognizers
-        self.gallery, self.lpips, self.settings, self.far = gallery, lpips, settings, far
+        self.gallery, self.split, self.lpips = gallery, split, lpips
+        self.settings, self.far = settings, far
         self.samples, self.seed = samples, seed
         geometry = gallery.faces.geometry
         self.regions = region_maps(geometry, decoder.size)
@@ -120,7 +132,7 @@ class Study:
     @property
     def mean_face(self) -> torch.Tensor:
         """The mean training face, at the decoder's size."""
-        return self._sized(self.closed_form["linear"].mean_face.cpu().clamp(0, 1)[None])[0]
+        return self._sized(self.others["linear"].mean_face.cpu().clamp(0, 1)[None])[0]
 
     def _sized(self, images: torch.Tensor) -> torch.Tensor:
         return images if images.shape[-1] == self.decoder.size else shrunk(images, self.decoder.size)
@@ -139,12 +151,35 @@ class Study:
         similar = gallery[nearest(given, self.training[0])]
         images = {
             DECODER: decode(self.decoder, given),
-            **{name: self._sized(decode(decoder, given)) for name, decoder in self.closed_form.items()},
+            **{name: self._sized(decode(decoder, given)) for name, decoder in self.others.items()},
             MEAN_FACE: self.mean_face.expand(len(given), -1, -1, -1),
             NEAREST: self.gallery.faces.views(similar, size),
         }
         tried = source_attempts(images, judges, identities, attacked)
-        return Trial(identities, attacked, faces.views(rows[attacked], size), images, judges, pairs, tried)
+        originals, shows = faces.views(rows[attacked], size), listed(faces, rows)
+        return Trial(identities, attacked, originals, images, judges, pairs, tried, shows)
+
+    def compared(self, trial: Trial, names: Iterable[str]) -> dict[str, dict]:
+        """Some of `others` by name, as `measured` has the decoder: `transfer`, and of `sources` its own, as `decoder`, with
+        `minus_decoder`, paired with this study's."""
+        at_far = {name: judge.points[self.far] for name, judge in trial.judges.items()}
+        chance = self.samples, self.seed
+        kept = {name: trial.images[name] for name in (DECODER, *names)}
+        sources = source_metrics(kept, trial.originals, trial.tried, at_far, trial.whose, self.lpips, *chance)
+        return {
+            name: {
+                "transfer": transfer(trial.tried[name], trial.judges, self.recognizer, trial.whose, *chance),
+                "sources": {DECODER: sources[name]},
+            }
+            for name in kept
+            if name != DECODER
+        }
+
+    def ensemble(self, trial: Trial, trainings: Sequence[Decoder]) -> Ensemble:
+        """What trainings of one decoder differ by on the attacked photos."""
+        given = torch.from_numpy(trial.judges[self.recognizer].templates[trial.attacked])
+        images = [self._sized(decode(decoder, given)) for decoder in trainings]
+        return ensemble(images, trial.originals, self.regions, People(trial.whose, self.samples, self.seed))
 
     def measured(self, trial: Trial, whole: bool) -> dict:
         """The metrics of a trial; what protects and what refines only of the `whole`."""
@@ -189,7 +224,30 @@ class Study:
             subgroups = subgroup_rates(
                 trial.tried[DECODER][self.recognizer], point, trial.whose, groups, self.samples, self.seed
             )
-        return {"attributes": attribute_metrics(told, labels, taught, people), "subgroups": subgroups}
+        attributes = attribute_metrics(told, labels, taught, people)
+        attributes |= {trait: self._trait(trial, shows) for trait, shows in trial.shows.items()}
+        return {"attributes": attributes, "subgroups": subgroups}
+
+    def _trait(self, trial: Trial, shows: np.ndarray) -> dict:
+        """`trait_metrics` of a listed trait (N,), NaN where it is not known: `probe` of the attacked templates, the rest of
+        another recognizer's, whose name is in `judge_note`."""
+        usable = [name for name, judge in trial.judges.items() if judge.recognizer.embeds_images]
+        known = ~np.isnan(shows)
+        kept = known[trial.attacked]
+        if not kept.any():
+            return LeftOut("no face that was decoded is listed").metrics("chance", note="probe")
+        templates = {name: judge.templates[known] for name, judge in trial.judges.items()}
+        attacked = (np.cumsum(known) - 1)[trial.attacked[kept]]
+        own = templates[self.recognizer]
+        probes, told_by = [(own, {"probe": own[attacked]})], NO_IMAGES.metrics(note="judge")
+        if usable:
+            judge = next((name for name in usable if name != self.recognizer), self.recognizer)
+            images = {source: trial.images[source][kept] for source in (DECODER, NEAREST)}
+            seen = {key: embed_images(self.recognizers[judge], part).numpy() for key, part in images.items()}
+            probes.append((templates[judge], {"photo": templates[judge][attacked], **seen}))
+            told_by = {"judge_note": f"photos and reconstructions by their templates of {judge}"}
+        identities = trial.identities[known]
+        return trait_metrics(shows[known], identities, attacked, probes, self.samples, self.seed) | told_by
 
     def _protections(self, trial: Trial, point: Point) -> dict:
         judge = trial.judges[self.recognizer]
@@ -198,10 +256,22 @@ class Study:
         attacked = spread(trial.attacked, self.settings.protected_faces)
         templates = torch.from_numpy(judge.templates)
         training, validation = self.training
-        known = training[spread(np.arange(len(training)), UNDOING_FACES)], validation
+        some = spread(np.arange(len(training)), UNDOING_FACES)
+        known = training[some], validation, self._tuning(judge.recognizer, some)
         system = System(judge.recognizer, templates, trial.identities, attacked, point, *known)
-        names = self.settings.protections
-        return protections(self.decoder, system, names, self.far, self.samples, self.seed)
+        known = PROTECTIONS | {IDENTITY_PART: identity_part(self.split)}
+        tried = {name: known[name] for name in self.settings.protections}
+        return protections(self.decoder, system, tried, self.far, self.samples, self.seed)
+
+    def _tuning(self, recognizer: Recognizer, some: np.ndarray) -> Tuning | LeftOut:
+        """How the decoder learns on from training templates, of which `some` (M,) are the attacker's."""
+        if self.settings.fine_tuning_steps == 0:
+            return NO_STEPS
+        if isinstance(loss := loss_of(self.decoder, recognizer), LeftOut):
+            return loss
+        rows = self.gallery.rows("train")[some]
+        faces = lambda batch: self.gallery.faces.views(rows[batch.numpy()], self.decoder.size)
+        return Tuning(loss, faces, self.settings.fine_tuning_steps)
 
     def _unlinkability(self, trial: Trial) -> dict:
         """Of BioHash, over pairs of keys; and of templates as they are, which every system has alike."""
