@@ -4,9 +4,7 @@ These files are no outs: a word changed in their text would make dvc.lock stale.
 run cache, so that this runs whenever a number changes, back to an earlier one too.
 """
 
-import json
-from pathlib import Path
-
+from dfd.core.artefacts import read_json
 from dfd.params import load_params
 from dfd.reporting.blocks import fill, headline, quality, verification
 from dfd.reporting.tables import read_metrics
@@ -17,7 +15,7 @@ def main() -> None:
     params = load_params()
     photos, evaluated = read_metrics("preprocess", params.datasets), read_metrics("evaluate", params.decoders)
     verified = read_metrics("verify", params.recognizers)
-    lfw = json.loads(Path("docs/results/lfw.json").read_text(encoding="utf-8"))
+    lfw = read_json("docs/results/lfw.json")
     fill(
         {
             "README.md": {"headline": headline(params.roles.verification, evaluated, verified, lfw)},

@@ -1,9 +1,8 @@
 """Hold what the paper's text claims from its experiments against this run's metrics: effect, interval, verdict."""
 
-import json
 from pathlib import Path
 
-from dfd.core.artefacts import write_json
+from dfd.core.artefacts import read_json, write_json
 from dfd.findings.common import names_of
 from dfd.findings.rule import findings
 from dfd.findings.tables import write_findings
@@ -27,9 +26,7 @@ def main() -> None:
     }  # files of former ones stay where they are
     metrics = {
         stage: {
-            file.stem: json.loads(file.read_text(encoding="utf-8"))
-            for file in sorted(Path("metrics", stage).glob("*.json"))
-            if file.stem in known
+            file.stem: read_json(file) for file in sorted(Path("metrics", stage).glob("*.json")) if file.stem in known
         }
         for stage in STAGES
     }

@@ -1,8 +1,6 @@
 """The page of the further experiments: all that plots/report.html has, their pictures, and every claim, judged."""
 
-import json
-from pathlib import Path
-
+from dfd.core.artefacts import read_json
 from dfd.params import load_params
 from dfd.reporting.chapters import LEAD, evaluated_on, inversion, pictures, run_chapters
 from dfd.reporting.page import Section, write_page
@@ -34,7 +32,7 @@ def main() -> None:
     quality = read_metrics("evaluate", params.decoders)
     verification = read_metrics("verify", params.recognizers)
     evaluated = evaluated_on(quality, params.datasets, params.roles.verification)
-    findings = json.loads(Path("metrics/findings.json").read_text(encoding="utf-8"))
+    findings = read_json("metrics/findings.json")
     chapters = {"Key figures": [], "Findings": [Section("Every claim, judged", findings, FINDINGS)]}
     chapters |= run_chapters(quality, verification, evaluated, params.evaluate.far)
     attacks = read_metrics("invert", params.decoders) | read_rivals(params.roles.verification)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dfd.core.artefacts import FORMAT, file_sha256, read_module, save_state, state_sha256, write_text
+from dfd.core.artefacts import FORMAT, file_sha256, read_json, read_module, save_state, state_sha256, write_text
 from dfd.core.errors import DfdError
 from dfd.decoder.provenance import decoder_facts
 from dfd.decoder.registry import load_decoder
@@ -190,4 +190,4 @@ def _options(options: Mapping) -> str:
 
 def _json(path: Path) -> dict:
     """A file of metrics; nothing where it is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}

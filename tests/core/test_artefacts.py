@@ -11,7 +11,16 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dfd.core.artefacts import file_sha256, read_module, replacing, save_module, shortened, write_json, write_table
+from dfd.core.artefacts import (
+    file_sha256,
+    read_json,
+    read_module,
+    replacing,
+    save_module,
+    shortened,
+    write_json,
+    write_table,
+)
 from dfd.core.errors import DfdError
 
 CONFIG = {"architecture": "x", "options": {"b": 1, "a": [1.5, "é"]}}
@@ -112,6 +121,18 @@ def test_what_is_no_metric_is_refused_by_its_key(tmp_path, value):
 def module(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b"\xff\xfe", b"[" * 10_000, b'{\n<<<<<<< HEAD\n"a": 1\n=======\n"a": 2\n>>>>>>> theirs\n}']
+)
+def test_metrics_that_are_damaged_or_half_merged_are_told(tmp_path, content):
+    path = tmp_path / "metrics.json"
+    write_json(path, {"a": {"b": 0.5}})
+    assert read_json(path) == {"a": {"b": 0.5}}
+    path.write_bytes(content)
+    with pytest.raises(DfdError, match="metrics.json: not JSON as it was written .* written anew"):
+        read_json(path)
 
 
 def test_a_module_is_read_back_with_its_config(tmp_path):

@@ -333,6 +333,7 @@ def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_siz
         stage("fit_closed_form", name)
     dimension = TemplateStore("data/templates/orl/resnet.h5", FaceStore("data/faces/orl.h5")).dimension
     config = {"architecture": "linear", "dimension": dimension, "options": {"size": 28}}
+    config |= {"dataset": "elsewhere", "people": []}
     save_decoder("data/decoders/larger.safetensors", build_decoder("linear", dimension, {"size": 28}), config)
     grids: dict = {}
     for module in (equivariance, reconstruction):

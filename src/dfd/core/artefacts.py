@@ -74,6 +74,17 @@ def write_json(path: str | Path, values: dict) -> None:
     write_text(path, json.dumps(_rounded(values, Path(path).name), indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: str | Path) -> dict:
+    """What `write_json` wrote. Raises DfdError where it is something else: damaged, or with the marks of a merge in it."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("no object")
+    except (ValueError, RecursionError) as error:
+        raise DfdError(f"{path}: not JSON as it was written ({error}); delete it, and have it written anew") from error
+    return values
+
+
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as .csv, without its index, numbers with 6 significant digits."""
     write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

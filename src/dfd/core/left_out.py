@@ -1,13 +1,12 @@
 """What could not be computed, and why: the same thing to metrics, tables, pictures and files."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.artefacts import write_json
+from dfd.core.artefacts import read_json, write_json
 
 NAME = "left_out.json"
 
@@ -41,7 +40,7 @@ class LeftOut:
     def read(cls, folder: str | Path) -> "LeftOut | None":
         """What was left in the folder; None where there are results."""
         path = Path(folder) / NAME
-        return cls.among(json.loads(path.read_text(encoding="utf-8")), "left_out") if path.is_file() else None
+        return cls.among(read_json(path), "left_out") if path.is_file() else None
 
     @classmethod
     def among(cls, metrics: Mapping, note: str) -> "LeftOut | None":

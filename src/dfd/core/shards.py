@@ -13,7 +13,6 @@ import shutil
 import signal
 import threading
 import time
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -108,7 +107,7 @@ class _Kept(NamedTuple):
         try:
             with np.load(self.path) as file:
                 return {name: file[name] for name in file if name != "stamp"} if file["stamp"] == self.stamp else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # there is none, or it is damaged
+        except Exception:  # of many classes: there is none, or it is damaged
             return None
 
     def write(self, shard: Shard) -> Shard:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from dfd.core.artefacts import write_text
+from dfd.core.artefacts import read_json, write_text
 
 NOTES = Path(".sources")
 # stage -> the section of params whose entry it is run with, and that entry's keys that name the files it reads
@@ -44,7 +44,7 @@ def changed(names: Collection[str]) -> Iterator[str]:
         stage, name = path.parent.name, path.stem
         if name not in names:
             continue
-        for key, files in json.loads(path.read_text(encoding="utf-8")).items():
+        for key, files in read_json(path).items():
             for file, noted in files.items():
                 if None not in (noted, state := _state(file)) and state != noted:
                     yield (

@@ -1,12 +1,11 @@
 """A run's metrics gathered for docs/results: all numbers of a data set, and their tables."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from dfd.core.artefacts import write_json, write_text
+from dfd.core.artefacts import read_json, write_json, write_text
 from dfd.core.errors import DfdError
 from dfd.findings.rule import FAILS, HOLDS, UNDECIDED
 from dfd.findings.tables import findings_markdown
@@ -179,7 +178,7 @@ def _adapters(adapters: dict[str, dict]) -> pd.DataFrame:
 def _findings(dataset: str) -> dict | None:
     """The findings on this data set (a checkout has those of another one's run) without the claims that nothing measured."""
     path = Path("metrics/findings.json")
-    claims = json.loads(path.read_text(encoding="utf-8"))["claims"] if path.exists() else {}
+    claims = read_json(path)["claims"] if path.exists() else {}
     claims = {
         key: claim for key, claim in claims.items() if claim["dataset"] == dataset and claim["effect"] is not None
     }

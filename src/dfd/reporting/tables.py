@@ -1,16 +1,17 @@
 """The run's metrics as tables."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from dfd.core.artefacts import read_json
+
 
 def read_metrics(stage: str, keys: Iterable[str]) -> dict[str, dict]:
     """The metrics of a stage by key, of those that it wrote, in the project's folder."""
     paths = {key: Path(f"metrics/{stage}/{key}.json") for key in keys}
-    return {key: json.loads(path.read_text(encoding="utf-8")) for key, path in paths.items() if path.is_file()}
+    return {key: read_json(path) for key, path in paths.items() if path.is_file()}
 
 
 def read_rivals(dataset: str) -> dict[str, dict]:

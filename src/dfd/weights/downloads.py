@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from dfd.core.artefacts import file_sha256, write_text
+from dfd.core.artefacts import file_sha256, read_json, write_text
 from dfd.core.downloads import cache_folder, download
 from dfd.core.errors import DfdError
 from dfd.weights.manifest import MANIFEST, Weights
@@ -86,9 +86,4 @@ def _pin_file() -> Path:
 
 
 def _pins() -> dict[str, str]:
-    if not _pin_file().is_file():
-        return {}
-    try:
-        return json.loads(_pin_file().read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DfdError(f"{_pin_file()}: damaged ({error}); delete it to pin the files anew") from error
+    return read_json(_pin_file()) if _pin_file().is_file() else {}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from damage import damages
 
 from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
@@ -52,3 +53,16 @@ def test_the_sides_of_a_comparison(perturbed):
     assert found.originals.shape == (2, 4)
     assert np.allclose(found.mapped["scaled"], found.perturbed["scaled"] + 1)
     assert np.array_equal(found.mapped["rotated"], perturbed.templates["rotated"][[0, 2]].numpy())
+
+
+def test_a_damaged_file_is_told_or_read(orl_store, tmp_path):
+    path = tmp_path / "vgg.h5"
+    write_perturbed(path, orl_store, Perturbed(np.arange(9), {"rotated": torch.ones(9, 8), "scaled": torch.ones(9, 8)}))
+    told = 0
+    for damaged in damages(path.read_bytes()):
+        path.write_bytes(damaged)
+        try:
+            read_perturbed(path, orl_store)
+        except DfdError:
+            told += 1
+    assert told > 20

@@ -96,7 +96,7 @@ def read_perturbed(path: str | Path, faces: FaceStore) -> Perturbed:
         with h5py.File(path) as file:
             fingerprint, reason, rows = file.attrs["faces_fingerprint"], file.attrs.get("note"), file["row"][:]
             templates = {name: torch.from_numpy(part[:]) for name, part in file.items() if name != "row"}
-    except (OSError, KeyError) as error:
+    except Exception as error:  # whatever HDF5 makes of a damaged or foreign file
         raise DfdError(f"{path}: no templates of perturbed faces ({error}); run `dvc repro verify`") from error
     if fingerprint != faces.fingerprint:
         raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro verify`")
