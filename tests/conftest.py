@@ -48,11 +48,12 @@ def to_store(detector):
         shares=SHARES,
         kept_for_test=(),
         genders=None,
+        traits=None,
         window=None,
         places=None,
         **changes,
     ):
-        census = Census(shares, 0, kept_for_test, genders or {})
+        census = Census(shares, 0, kept_for_test, genders or {}, traits or {})
         given = Given(window, places or {}) if window or places else None
         return preprocess(archive, store, detector, SMALL_FACES.model_copy(update=changes), census, given)
 

@@ -107,7 +107,11 @@ class Recorder:
         except (TypeError, ValueError, OSError):  # a descriptor
             return
         if path.is_relative_to(self.folder):
-            (self.written if writes else self.read).add(path.relative_to(self.folder).as_posix())
+            path = path.relative_to(self.folder).as_posix()
+            if writes:
+                self.written.add(path)
+            elif path not in self.written:  # else it reads what it has written itself
+                self.read.add(path)
 
     def _audit(self, event: str, arguments: tuple) -> None:
         if not self.listening:

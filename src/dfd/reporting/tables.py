@@ -16,10 +16,7 @@ def read_metrics(stage: str, keys: Iterable[str]) -> dict[str, dict]:
 
 def read_rivals(dataset: str) -> dict[str, dict]:
     """The metrics of the stage `rivals`, where it ran, of a data set, as those of `invert` are: by `<rival> (<variant>)`."""
-    every = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(Path("metrics/rivals").glob("*.json"))
-    }
+    every = {path.stem: read_json(path) for path in sorted(Path("metrics/rivals").glob("*.json"))}
     return {
         f"{name} ({variant})": {dataset: values}
         for variant, datasets in every.items()

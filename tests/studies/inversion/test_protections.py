@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dfd.studies.inversion import settings
-from dfd.studies.inversion.protections import NONE, PROTECTIONS, halves, pooled, undoing
+from dfd.studies.inversion.protections import IDENTITY_PART, NONE, PROTECTIONS, halves, pooled, undoing
 from dfd.templates.belonging import Axes
 from dfd.templates.linear import soft_whitening
 
@@ -89,4 +89,4 @@ def test_halves_pool_every_other_photo_of_a_person():
 
 
 def test_settings_know_every_protection():
-    assert (NONE, *settings.PROTECTIONS) == tuple(PROTECTIONS)
+    assert (NONE, *settings.PROTECTIONS) == (*PROTECTIONS, IDENTITY_PART)
