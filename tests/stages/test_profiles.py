@@ -28,7 +28,7 @@ from processes import in_two
 from ruamel.yaml import YAML
 
 from dfd import cli
-from dfd.core.artefacts import read_module
+from dfd.core.artefacts import read_module, write_json
 from dfd.faces import examples
 from dfd.faces.leakage import Seen
 from dfd.faces.store import FaceStore
@@ -446,6 +446,14 @@ def test_its_numbers_can_be_gathered(paper, tmp_path, monkeypatch):
         shutil.copytree(paper.folder / name, tmp_path / name)
     shutil.copy(paper.folder / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    interval = {"ci95_low": 0.5, "ci95_high": 2.25}
+    apart = {"mean": 1.25, **interval, "minus_pixel": {"mean": 0.75, **interval}}
+    rows = {
+        "full": {"psnr": apart, "ssim": apart},
+        "pixel": {"psnr": {"mean": 0.5, **interval}, "ssim": {"mean": None}},
+    }
+    compared = {"n_faces": 1200, "n_identities": 30, "decoders": rows, "n_seeds": 3}
+    write_json(tmp_path / f"metrics/ablation/{VARIANTS[0]}.json", {"lfw": compared, "synthetic": None})
     importlib.import_module("stages.findings").main()
     monkeypatch.setattr(sys, "argv", ["dfd", "results", "lfw"])
     with pytest.raises(SystemExit, match="^0$"):
@@ -458,6 +466,12 @@ def test_its_numbers_can_be_gathered(paper, tmp_path, monkeypatch):
     for variant in VARIANTS:
         assert found["evaluate"][variant] == paper.json(f"metrics/evaluate/{variant}.json")["lfw"]
         assert f"{found['evaluate'][variant]['psnr']['mean']:.2f}" in text
+    assert found["ablation"] == {VARIANTS[0]: compared} and found["competitors"] == {}
+    assert (
+        "| full | 1.25 [0.50, 2.25] | pixel: 0.75 [0.50, 2.25] |" in text
+        and "| pixel | 0.50 [0.50, 2.25] |  | – |" in text
+    )
+    assert "1,200 faces of 30 people" in text and "Means over 3 trainings" in text
     claims = json.loads((tmp_path / "metrics/findings.json").read_text(encoding="utf-8"))["claims"]
     assert found["findings"]["claims"] == {key: claim for key, claim in claims.items() if claim["effect"] is not None}
     assert 0 < sum(found["findings"]["counts"].values()) == len(found["findings"]["claims"]) < len(claims)

@@ -22,6 +22,12 @@ from dfd.reporting.tables import (
     with_interval,
 )
 
+COMPARED = {  # what the experiments train to be compared, with its heading
+    "ablation": "What each part of the loss is worth to `{}` (Table 1)",
+    "competitors": "`{}` beside other architectures",
+}
+COMPARED_BY = {"psnr": 2, "ssim": 3}  # the digits
+
 
 def write_results(params: Params, name: str, folder: Path) -> None:
     """Write `<data set>.json`, all numbers, and `<data set>.md`, their tables; no image, and no path of the machine.
@@ -53,6 +59,8 @@ def write_results(params: Params, name: str, folder: Path) -> None:
         "adapters": read_metrics("adapters", params.experiments.adapters.recognizers),
         "invert": invert,
         "verify": verification,
+        "ablation": _of_data_set(read_metrics("ablation", params.variants), name),
+        "competitors": _of_data_set(read_metrics("competitors", params.variants), name),
         "findings": _findings(name),
     }
     write_json(folder / f"{name}.json", results)
@@ -109,6 +117,9 @@ def write_results(params: Params, name: str, folder: Path) -> None:
         ),
         markdown_table(_noise_and_storage(measured)),
     ]
+    for study, heading in COMPARED.items():
+        for variant, metrics in results[study].items():
+            parts += [f"## {heading.format(variant)}", _seeds(metrics), markdown_table(_compared(metrics["decoders"]))]
     if results["adapters"]:
         parts += [
             (
@@ -127,6 +138,32 @@ def write_results(params: Params, name: str, folder: Path) -> None:
             findings_markdown(results["findings"]).rstrip(),
         ]
     write_text(folder / f"{name}.md", "\n\n".join(parts) + "\n")
+
+
+def _of_data_set(metrics: Mapping[str, dict], name: str) -> dict[str, dict]:
+    return {variant: by_dataset[name] for variant, by_dataset in metrics.items() if by_dataset.get(name)}
+
+
+def _seeds(metrics: dict) -> str:
+    trainings = f" Means over {seeds} trainings of each." if (seeds := metrics.get("n_seeds", 1)) > 1 else ""
+    return f"On {metrics['n_faces']:,} faces of {metrics['n_identities']:,} people; differences are paired.{trainings}"
+
+
+def _compared(decoders: Mapping[str, dict]) -> pd.DataFrame:
+    """Decoders that were trained to be compared, each with its differences from those that it is compared with."""
+    rows = []
+    for decoder, measures in decoders.items():
+        row = {"decoder": decoder}
+        for measure, digits in COMPARED_BY.items():
+            values = measures[measure]
+            row[measure] = with_interval(values, digits=digits)
+            differences = {key: value for key, value in values.items() if key.startswith("minus_")}
+            row[f"{measure}, minus"] = "; ".join(
+                f"{key.removeprefix('minus_')}: {with_interval(value, digits=digits)}"
+                for key, value in differences.items()
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _judged(metrics: dict, attacked: str) -> dict[str, dict]:
