@@ -440,7 +440,15 @@ def test_every_study_shows_its_pictures(shown):
     assert pictures <= committed
     assert {path.split("/")[1] for path in committed - pictures} <= {
         *("roc.png", "losses.png"),  # which DVC draws from their tables
-        *("ablation", "backbones", "competitors", "invert", "recognizer_loss", "template_layer"),  # some of each
+        *(
+            "ablation",
+            "backbones",
+            "competitors",
+            "invert",
+            "recognizer_loss",
+            "rivals",
+            "template_layer",
+        ),  # some of each
     }
     assert {path.split("/")[1] for path in committed} - {"roc.png", "losses.png"} == {
         path.split("/")[1] for path in pictures
