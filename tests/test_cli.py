@@ -41,7 +41,7 @@ def project(tmp_path_factory) -> Path:
     """A folder with params.yaml, a recognizer and a decoder, as the pipeline leaves them."""
     folder = tmp_path_factory.mktemp("project")
     yaml = YAML()
-    params = yaml.load((ROOT / "params.yaml").read_text())
+    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["device"] = "cpu"
     params["recognizers"]["vgg"]["options"] = VGG
     params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
@@ -285,7 +285,7 @@ def test_changed_files_outside_the_project_are_told(dfd, project, tmp_path):
     assert code == 0 and "no file outside" in out
     weights = tmp_path / "w.h5"
     weights.write_bytes(b"x")
-    text = (project / "params.yaml").read_text()
+    text = (project / "params.yaml").read_text(encoding="utf-8")
     (project / "params.yaml").write_text(text.replace("released/vgg.safetensors", str(weights)))
     note("import_recognizer", "vgg", states("import_recognizer", {"weights": str(weights)}))
     weights.write_bytes(b"xy")
@@ -363,11 +363,15 @@ def test_a_full_folder_of_params_is_needed(dfd, tmp_path, monkeypatch):
 
 
 def test_a_profile_is_shown_then_applied(dfd, project):
-    before = (project / "params.yaml").read_text()
+    before = (project / "params.yaml").read_text(encoding="utf-8")
     (project / "profiles").mkdir()
     (project / "profiles/small.yaml").write_text("closed_form: {axes: 30}\n")
     code, out, _ = dfd("profile", "small")
-    assert code == 0 and "closed_form.axes: 35 -> 30" in out and (project / "params.yaml").read_text() == before
+    assert (
+        code == 0
+        and "closed_form.axes: 35 -> 30" in out
+        and (project / "params.yaml").read_text(encoding="utf-8") == before
+    )
     assert dfd("profile", "small", "--apply")[0] == 0
     assert YAML(typ="safe").load(project / "params.yaml")["closed_form"]["axes"] == 30
     (project / "params.yaml").write_text(before)

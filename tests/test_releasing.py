@@ -358,7 +358,7 @@ def test_an_imported_decoder_is_a_variant_of_the_project(stage, clone, trained, 
     expected = load_decoder(released, CPU)
     assert torch.equal(decode(decoder, trained.training), decode(expected, trained.training))
     assert decoder.config == expected.config | {"variant": "resnet-identity"}
-    metrics = json.loads((clone / "metrics/import_decoder/resnet-identity.json").read_text())
+    metrics = json.loads((clone / "metrics/import_decoder/resnet-identity.json").read_text(encoding="utf-8"))
     assert (metrics["dimension"], metrics["size"], metrics["n_faces"]) == (128, 28, len(trained.training))
     assert metrics["n_people"] == len(trained.header["people"]) and metrics["parameters"] > 1000
 

@@ -32,7 +32,7 @@ def test_a_finished_block_moves_its_file_into_place(tmp_path):
         assert temporary.parent == path.parent and temporary.suffix == ".csv"
         temporary.write_text("done")
         assert not path.exists()
-    assert path.read_text() == "done" and os.listdir(path.parent) == ["out.csv"]
+    assert path.read_text(encoding="utf-8") == "done" and os.listdir(path.parent) == ["out.csv"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
@@ -42,7 +42,7 @@ def test_a_failed_block_leaves_what_was_there(tmp_path, error):
     with pytest.raises(error), replacing(path) as temporary:
         temporary.write_text("half")
         raise error
-    assert path.read_text() == "older" and os.listdir(tmp_path) == ["out.csv"]
+    assert path.read_text(encoding="utf-8") == "older" and os.listdir(tmp_path) == ["out.csv"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_file_sha256(tmp_path):
 def test_metrics_are_rounded_numbers_and_notes(tmp_path):
     values = {"a": {"psnr": 16.123456789, "n": 3, "ok": True}, "none": None, "none_note": "why", 7: 1e-12 / 3}
     write_json(tmp_path / "m.json", values)
-    text = (tmp_path / "m.json").read_text()
+    text = (tmp_path / "m.json").read_text(encoding="utf-8")
     expected = {"a": {"psnr": 16.1235, "n": 3, "ok": True}, "none": None, "none_note": "why", "7": 3.33333e-13}
     assert json.loads(text) == expected
     assert text.endswith("}\n") and isinstance(json.loads(text)["a"]["n"], int)

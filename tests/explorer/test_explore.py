@@ -35,7 +35,7 @@ def project(tmp_path_factory, orl_store) -> Path:
     """A folder with params.yaml, ORL's faces, a store of their templates, and two decoders of 6-d ones."""
     folder = tmp_path_factory.mktemp("project")
     yaml = YAML()
-    params = yaml.load((ROOT / "params.yaml").read_text())
+    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["device"] = "cpu"
     params["import_decoder"], params["experiments"]["adapters"]["decoder"] = {}, "vgg-vgg"
     params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}

@@ -412,7 +412,7 @@ def project(orl_store, tmp_path, monkeypatch):
 
 def test_the_stages_take_it(project, orl_store, tmp_path):
     project("import_recognizer", "mine")
-    facts = json.loads((tmp_path / "metrics/import_recognizer/mine.json").read_text())
+    facts = json.loads((tmp_path / "metrics/import_recognizer/mine.json").read_text(encoding="utf-8"))
     assert facts["dimension"] == 5 and facts["gives_gradients"] is False
     (tmp_path / "small.onnx").unlink()
     project("embed", "orl", "mine")

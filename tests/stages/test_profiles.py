@@ -308,7 +308,7 @@ def test_a_decoder_learns_in_two_processes(paper, tmp_path, monkeypatch):
     in_two(lambda: importlib.import_module("stages.train_decoder").main("resnet-vgg"), tmp_path)
     alone, together = (
         paper.json("metrics/train_decoder/resnet-vgg.json"),
-        json.loads(Path("metrics/train_decoder/resnet-vgg.json").read_text()),
+        json.loads(Path("metrics/train_decoder/resnet-vgg.json").read_text(encoding="utf-8")),
     )
     assert together["validation"]["total"] == pytest.approx(alone["validation"]["total"], rel=0.2)
     assert {name: together[name] for name in ("epochs", "n_faces", "parameters")} == {
@@ -433,7 +433,7 @@ def test_view_2_leaves_out_people_whom_the_recognizer_has_seen(paper, verified, 
 
 
 def test_view_2_is_left_out_where_no_pair_has_templates(paper, verified):
-    text = (paper.folder.parent / "published/pairs.txt").read_text()
+    text = (paper.folder.parent / "published/pairs.txt").read_text(encoding="utf-8")
     (paper.folder.parent / "published/others.txt").write_text(text.replace("Name_", "Other_"))
     metrics = verified({"datasets.lfw.pairs": str(paper.folder.parent / "published/others.txt")})
     for part in ("view2", "view2_perturbed"):
