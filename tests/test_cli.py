@@ -45,7 +45,7 @@ def project(tmp_path_factory) -> Path:
     params["device"] = "cpu"
     params["recognizers"]["vgg"]["options"] = VGG
     params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
-    with open(folder / "params.yaml", "w") as file:
+    with open(folder / "params.yaml", "w", encoding="utf-8") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
     vgg = build_recognizer("vgg16", VGG)
