@@ -39,7 +39,7 @@ def project(tmp_path_factory, orl_store) -> Path:
     params["device"] = "cpu"
     params["import_decoder"], params["experiments"]["adapters"]["decoder"] = {}, "vgg-vgg"
     params["decoder"] = {"architecture": "linear", "size": SIZE, "options": {}}
-    with open(folder / "params.yaml", "w") as file:
+    with open(folder / "params.yaml", "w", encoding="utf-8") as file:
         yaml.dump(params, file)
     torch.manual_seed(0)
     for name, weights in (("vgg-vgg", "a" * 64), ("vgg-resnet", "a" * 64), ("resnet-vgg", "b" * 64)):
