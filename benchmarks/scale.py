@@ -124,6 +124,7 @@ def epoch(folder: Path) -> None:
     settings = TrainDecoder(
         epochs=1, patience=1, batch_size=64, learning_rate=1e-4, weight_decay=0.0, schedule="constant", averaging=0.0,
         clip=0.0,
+        noise=0.05,
     )  # fmt: skip
     conditions = Conditions(torch.device("cpu"), "float32", 0, 0.0)
     loss = CompetingLoss(None, {"absolute": 1.0})

@@ -21,7 +21,7 @@ def main(architecture: str, variant: str) -> None:
     networks = open_networks(recognizers, loss, RECOGNIZER, project.device, params.faces.geometry)
     decoder = Decoder(architecture=architecture, size=params.decoder.size, options=competitor.options)
     folder = project.experiment("competitors", f"{architecture}-{variant}")
-    checkpoint, ours = Path(f".checkpoints/{architecture}-{variant}.pt"), params.train_decoder
+    checkpoint, ours = Path(f".checkpoints/{architecture}-{variant}.pt"), params.training_of(variant)
     if competitor.training is None:
         learned = learn(templates, networks, decoder, loss, ours, conditions, checkpoint)
         learned.save(folder)

@@ -17,9 +17,9 @@ from stages import log, run
 def main(variant: str) -> None:
     project = Project()
     params = project.params
-    if distributed.started(params.train_decoder.processes, params.device, "train_decoder", variant):
+    recognizers, loss, training = params.entry("variants", variant), params.loss_of(variant), params.training_of(variant)
+    if distributed.started(training.processes, params.device, "train_decoder", variant):
         return
-    recognizers, loss = params.entry("variants", variant), params.loss_of(variant)
     conditions = Conditions(project.device, params.precision, params.seed, params.memory_gb)
     networks = open_networks(recognizers, loss, RECOGNIZER, conditions.device, params.faces.geometry)
     if not networks.perceptual.gives_gradients:
@@ -29,7 +29,7 @@ def main(variant: str) -> None:
         )
     templates = project.templates(params.roles.decoders, recognizers.template)
     checkpoint = Path(f".checkpoints/{variant}.pt")
-    learned = learn(templates, networks, params.decoder, loss, params.train_decoder, conditions, checkpoint)
+    learned = learn(templates, networks, params.decoder, loss, training, conditions, checkpoint)
     if distributed.rank():
         return
 

@@ -451,6 +451,16 @@ def test_a_variants_own_losses_replace_those_of_all(changed):
     assert loss.weights()["identity"] == 0.1 and loss.weights()["local_pixel"] == 0
 
 
+def test_a_variants_own_training_replaces_that_of_all(changed):
+    own = {"epochs": 40, "noise": 0.2}
+    variant = {"template": "resnet", "perceptual": "vgg", "training": own}
+    params = load_params(changed({"variants.long": variant}))
+    assert params.training_of("vgg-vgg") == params.train_decoder
+    assert params.training_of("long").model_dump() == params.train_decoder.model_dump() | own
+    with pytest.raises(DfdError, match=r"variants\.long\.training"):
+        load_params(changed({"variants.long": variant | {"training": {"epochs": 0}}}))
+
+
 def test_the_other_architectures_options_are_known(changed):
     assert load_params(changed(INVERTED_VGG)).decoder.options["channels"] == [8] * 5
 

@@ -101,6 +101,11 @@ class Params(Settings):
         """The losses that a variant is trained with: `loss` with the variant's own entries. Raises ValueError for a wrong one."""
         return validated(Loss, self.loss.model_dump() | self.variants[variant].loss, f"variants.{variant}.loss")
 
+    def training_of(self, variant: str) -> TrainDecoder:
+        """How a variant is trained: `train_decoder` with the variant's own entries. Raises ValueError for a wrong one."""
+        ours = self.train_decoder.model_dump() | self.variants[variant].training
+        return validated(TrainDecoder, ours, f"variants.{variant}.training")
+
     @property
     def decoders(self) -> dict[str, str]:
         """The recognizer whose templates it decodes, by decoder: of the trained variants, and of the imported ones."""
@@ -161,6 +166,7 @@ class Params(Settings):
     @model_validator(mode="after")
     def _identity_losses_have_recognizers(self):
         for key, variant in self.variants.items():
+            self.training_of(key)  # a wrong entry is an error here
             if self.loss_of(key).identity and not variant.identity:
                 raise ValueError(f"variants.{key}: loss.identity is not 0, so it needs `identity`, a recognizer")
         return self
@@ -223,8 +229,10 @@ class Params(Settings):
             where = f"experiments.competitors.decoders.{name}.training"
             if name not in PHASES:
                 raise ValueError(f"{where}: it was published with the losses that are ours; leave `training` out")
+            variants = [key for key in self.experiments.competitors.variants if key in self.variants]
             try:
-                competitor.training.refuse_unfit(list(PHASES[name]), self.train_decoder.epochs)
+                for ours in [self.train_decoder, *map(self.training_of, variants)]:
+                    competitor.training.refuse_unfit(list(PHASES[name]), ours.epochs)
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from error
         return self

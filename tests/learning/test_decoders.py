@@ -28,7 +28,7 @@ INVERTED_VGG = Decoder(
     },
 )  # fmt: skip
 SETTINGS = TrainDecoder(
-    epochs=2, patience=2, batch_size=8, learning_rate=1e-3, weight_decay=0.0, schedule="constant", averaging=0.0, clip=0.0
+    epochs=2, patience=2, batch_size=8, learning_rate=1e-3, weight_decay=0.0, schedule="constant", averaging=0.0, clip=0.0, noise=0.05
 )  # fmt: skip
 
 
@@ -153,6 +153,18 @@ def test_the_residual_decoder_is_trained_from_where_regression_ends(lesson, phi,
     templates = learned.validation.targets
     with torch.no_grad():
         torch.testing.assert_close(learned.decoder.eval()(templates), fresh.eval()(templates), atol=1e-4, rtol=0)
+
+
+def test_templates_are_as_noisy_in_training_as_is_said(lesson, phi):
+    learned = lesson(Networks(phi), PIXEL, RESIDUAL, SETTINGS.model_copy(update={"noise": 0.3}))
+    whitening, templates = learned.decoder.whitening, learned.training.targets
+    plain = whitening.eval()(templates)
+    assert float((whitening.train()(templates) - plain).std()) == pytest.approx(0.3, rel=0.1)
+    held_back, free = (
+        fresh_decoder(RESIDUAL, learned.training, learned.validation, 0, noise).skip[0].weight.norm()
+        for noise in (0.3, 0.0)
+    )
+    assert held_back < free  # the regression that training starts from knows of the noise
 
 
 def test_faces_without_a_template_are_no_examples(synthetic_store):

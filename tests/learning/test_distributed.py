@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dfd.core.errors import DfdError
-from dfd.decoder import base
 from dfd.decoder.settings import Decoder
 from dfd.faces.examples import Examples
 from dfd.learning import distributed
@@ -23,7 +22,7 @@ from dfd.templates.store import Templates
 
 CONDITIONS = Conditions(torch.device("cpu"), "float32", 0, 1.0)
 SETTINGS = TrainDecoder(
-    epochs=3, patience=3, batch_size=9, learning_rate=1e-3, weight_decay=0.01, schedule="one-cycle", averaging=0.5, clip=1.0
+    epochs=3, patience=3, batch_size=9, learning_rate=1e-3, weight_decay=0.01, schedule="one-cycle", averaging=0.5, clip=1.0, noise=0.0
 )  # fmt: skip
 LOSS = Loss(**dict.fromkeys(TERMS, 1.0) | {"identity": 0.0}, local=True, perceptual_share=1.0, features="balanced")
 # Nothing is drawn at random while it learns, nor normalised over a batch.
@@ -40,9 +39,8 @@ def in_two(tmp_path):
 
 
 @pytest.fixture
-def lesson(synthetic_store, phi, tmp_path, monkeypatch):
+def lesson(synthetic_store, phi, tmp_path):
     """A function: trains a decoder, and gives its history and its weights."""
-    monkeypatch.setattr(base, "NOISE", 0.0)
     generator = torch.Generator().manual_seed(0)
     both = (torch.randn(len(synthetic_store), 6, generator=generator) for _ in range(2))
     templates = Templates(synthetic_store, *both)

@@ -173,7 +173,7 @@ def test_the_coarseness_is_drawn_anew(monkeypatch):
     for seed in range(60):
         torch.manual_seed(seed)
         jittered(faces(1), Shown(100))
-    assert 15 <= min(sizes) < 20 and 35 < max(sizes) <= 40 and len(sizes) > 15
+    assert 25 <= min(sizes) < 31 and 84 < max(sizes) <= 90 and len(sizes) > 15
 
 
 def test_it_is_exact_where_all_else_is_rounded():

@@ -37,6 +37,7 @@ SETTINGS = {
     "schedule": "constant",
     "averaging": 0.0,
     "clip": 0.0,
+    "noise": 0.0,
 }
 
 

@@ -236,7 +236,7 @@ def test_only_paths_and_sizes_differ_from_the_profile(paper):
     training = params.train_decoder.model_dump() | {"epochs": values["train_decoder"]["epochs"]}
     assert training == values["train_decoder"] == {
         "epochs": 10, "patience": 3, "batch_size": 64, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant",
-        "averaging": 0.0, "clip": 0.0, "processes": "auto",
+        "averaging": 0.0, "clip": 0.0, "noise": 0.0, "processes": "auto",
     }  # fmt: skip
     layers = {name: (r.options["layer"], r.options["tap"]) for name, r in params.recognizers.items()}
     assert layers == {"vgg": ("fc7", "conv4_3"), "resnet": ("avg_pool", "conv4_3_3x3")}

@@ -12,7 +12,7 @@ CLIP = 5.0  # standard deviations
 # Of the templates' largest variance. What lies along smaller axes is lost in float16 and five decimals, and with this floor
 # that costs dlib's templates less than 0.05 dB; what two machines compute differs by far less.
 FLOOR = 1e-8
-NOISE = 0.05  # standard deviations, of what a whitened template is trained with
+NOISE = 0.05  # standard deviations, of what a whitened template is trained with, where nothing else is said
 
 
 class Decoder(nn.Module):
@@ -41,7 +41,7 @@ class Decoder(nn.Module):
 
 
 class Whitening(nn.Module):
-    """Templates (N, D) along their principal axes, each with variance 1; in training with noise.
+    """Templates (N, D) along their principal axes, each with variance 1; in training with noise, of `noise` deviations.
 
     Axes of little variance say as much about the face as others do, and gradient descent would hardly see them. Those with
     less than FLOOR of the largest variance count the less the smaller they are. Nothing counts beyond CLIP standard
@@ -53,6 +53,7 @@ class Whitening(nn.Module):
 
     def __init__(self, dimension: int):
         super().__init__()
+        self.noise = NOISE
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("matrix", torch.eye(dimension))
         self.register_buffer("variances", torch.ones(dimension))
@@ -68,4 +69,4 @@ class Whitening(nn.Module):
         # What bfloat16 rounds off would come out larger than the noise along small axes, and only while learning.
         with float32(templates.device):
             white = ((templates - self.mean) @ self.matrix).clamp(-CLIP, CLIP)
-        return white + NOISE * torch.randn_like(white) if self.training else white
+        return white + self.noise * torch.randn_like(white) if self.training else white

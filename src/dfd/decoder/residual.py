@@ -9,7 +9,7 @@ from torch import nn
 
 from dfd.core.errors import DfdError
 from dfd.core.rows import Rows
-from dfd.decoder.base import NOISE, Decoder, Whitening
+from dfd.decoder.base import Decoder, Whitening
 from dfd.decoder.closed_form import products
 from dfd.faces.examples import Examples, mean_face
 from dfd.faces.geometry import shrunk
@@ -131,7 +131,7 @@ class ResidualDecoder(Decoder):
             rest = shrunk(images.float() / 255 - self.mean_face, self.coarse)
             moments.add(self._features(self.whitening(templates)), rest.flatten(1))
         noisy = moments.xx.diagonal()[: self.dimension]
-        noisy += len(examples) * NOISE**2  # as the whitened templates of the training are
+        noisy += len(examples) * self.whitening.noise**2  # as the whitened templates of the training are
         self.train(training)
         return moments
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from dfd.core.artefacts import state_sha256, write_table
-from dfd.decoder.base import Decoder
+from dfd.decoder.base import NOISE, Decoder, Whitening
 from dfd.decoder.registry import build_decoder, save_decoder
 from dfd.decoder.settings import Decoder as DecoderSettings
 from dfd.faces.examples import Examples, on_device
@@ -92,10 +92,16 @@ def learning_examples(templates: Templates, size: int, memory_gb: float) -> tupl
     )
 
 
-def fresh_decoder(settings: DecoderSettings, training: Examples, validation: Examples, seed: int) -> Decoder:
-    """A decoder with weights drawn from `seed`, which knows its training data's statistics."""
+def fresh_decoder(
+    settings: DecoderSettings, training: Examples, validation: Examples, seed: int, noise: float = NOISE
+) -> Decoder:
+    """A decoder with weights drawn from `seed`, which knows its training data's statistics. noise: of the whitened
+    templates that it will be trained with."""
     torch.manual_seed(seed)
     decoder = build_decoder(settings.architecture, training.targets.shape[1], settings.all_options())
+    for part in decoder.modules():
+        if isinstance(part, Whitening):
+            part.noise = noise
     if distributed.rank() == 0:
         decoder.learn_statistics(training, validation)
     distributed.share(decoder)
@@ -150,7 +156,7 @@ def learn(
         loss = loss.without_features()
     device = conditions.device
     training, validation = learning_examples(templates, decoder.size, conditions.memory_gb)
-    learning = fresh_decoder(decoder, training, validation, conditions.seed)
+    learning = fresh_decoder(decoder, training, validation, conditions.seed, settings.noise)
     balanced = loss.takes_features and loss.features == "balanced"
     gain = 1.0
     if balanced:

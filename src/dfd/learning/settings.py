@@ -13,12 +13,13 @@ ArcFaceScale = Annotated[float, Field(ge=1, le=1000)]
 
 
 class Variant(Settings):
-    """A decoder to train. loss: entries that replace those of all variants' `Loss`."""
+    """A decoder to train. loss, training: entries that replace those of all variants' `Loss` and `TrainDecoder`."""
 
     template: str
     perceptual: str
     identity: str | None = None
     loss: dict[str, Any] = {}
+    training: dict[str, Any] = {}
 
 
 class Loss(Settings):
@@ -77,6 +78,7 @@ class TrainDecoder(Settings):
     schedule: Literal["one-cycle", "constant", "halving"]
     averaging: Annotated[float, Field(ge=0, le=0.99999)]
     clip: NonNegative
+    noise: Annotated[float, Field(ge=0, le=10)]
     processes: Processes = 1
 
 
@@ -104,7 +106,7 @@ class CompetitorTraining(Settings):
         """How each phase, the only one or the second being on features, is trained: in all as long as ours."""
         alike = {
             "patience": ours.patience, "batch_size": self.batch_size, "schedule": self.schedule,
-            "weight_decay": 0.0, "averaging": 0.0, "clip": 0.0,
+            "weight_decay": 0.0, "averaging": 0.0, "clip": 0.0, "noise": 0.0,
         }  # fmt: skip
         first = TrainDecoder(epochs=ours.epochs, learning_rate=self.learning_rate, **alike)
         if len(phases) == 1:
