@@ -3,7 +3,6 @@
 from dfd.core.artefacts import write_json
 from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
-from dfd.measures.quality import load_lpips
 from dfd.project import Project
 from dfd.studies.reconstruction.study import Study
 from stages import log, run
@@ -12,19 +11,9 @@ from stages import log, run
 def main(name: str) -> None:
     project = Project()
     params = project.params
-    template, decoder, recognizers = params.entry("decoders", name), project.decoder(name), project.recognizers()
-    study = Study(
-        decoder,
-        project.closed_form(template),
-        template,
-        recognizers,
-        load_lpips(project.device),
-        params.evaluate,
-        params.verify.photos,
-        params.bootstrap,
-        params.seed,
-    )
-    learned = project.learned(recognizers, baselines=params.roles.decoders) | {"decoder": whom_it_saw(decoder)}
+    study = Study.open(project, name)
+    template, recognizers = study.recognizer, study.recognizers
+    learned = project.learned(recognizers, baselines=params.roles.decoders) | {"decoder": whom_it_saw(study.decoder)}
     metrics: dict = {}
     for dataset in params.datasets:
         stores = project.template_stores(dataset, recognizers)

@@ -5,7 +5,6 @@ from pathlib import Path
 from dfd.core.artefacts import write_json
 from dfd.core.left_out import LeftOut
 from dfd.decoder.provenance import whom_it_saw
-from dfd.measures.quality import load_lpips
 from dfd.project import Project
 from dfd.studies.inversion.figures import draw
 from dfd.studies.inversion.protections import IDENTITY_PART
@@ -19,24 +18,14 @@ NOT_TRIED = LeftOut("left out: it is not among inversion.protections")
 def main(name: str) -> None:
     project = Project()
     params = project.params
-    template, decoder, recognizers = params.entry("decoders", name), project.decoder(name), project.recognizers()
-    study = Study(
-        decoder,
-        project.closed_form(template),
-        recognizers,
-        template,
-        project.templates(params.roles.decoders, template),
-        project.identity_part(template) if IDENTITY_PART in params.inversion.protections else NOT_TRIED,
-        load_lpips(project.device),
-        params.inversion,
-        params.evaluate.far,
-        params.bootstrap,
-        params.seed,
-    )
-    learned = project.learned(recognizers, baselines=params.roles.decoders) | {"decoder": whom_it_saw(decoder)}
+    template = params.entry("decoders", name)
+    split = project.identity_part(template) if IDENTITY_PART in params.inversion.protections else NOT_TRIED
+    study = Study.open(project, name, template, split)
+    learned = project.learned(study.recognizers, baselines=params.roles.decoders)
+    learned |= {"decoder": whom_it_saw(study.decoder)}
     metrics = {}
     for dataset in params.datasets:
-        shared = SharedTemplates(project.template_stores(dataset, recognizers))
+        shared = SharedTemplates(project.template_stores(dataset, study.recognizers))
         tested = project.test_rows(shared, learned, tried_photos(shared.faces, params.verify.photos))
         if len(tested) == 0 or template in shared.left_out:
             nobody = LeftOut("left out: it has no test faces that every recognizer has a template of")

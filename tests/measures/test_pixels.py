@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfd.measures.pixels import change_share, grey_levels, mean_within, pairwise_grey_levels, psnr_within
+from dfd.measures.pixels import change_share, grey_levels, mean_within, pairwise_grey_levels, psnr_within, to_8bit
 from dfd.measures.quality import psnr
 
 
@@ -17,6 +17,15 @@ def half(size=12):
     region = torch.zeros(1, 1, size, size)
     region[..., : size // 2] = 1
     return region
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_8bit_makes_images_of_their_own(images, dtype):
+    given = (1.4 * images[0] - 0.2).to(dtype)
+    for some in (given, given[:1].expand(5, -1, -1, -1), given.permute(0, 1, 3, 2), given[..., ::2]):
+        before = some.clone()
+        expected = (before.float().clamp(0, 1) * 255).round() / 255
+        assert torch.equal(to_8bit(some), expected) and torch.equal(some, before)
 
 
 def test_within_everything_it_is_the_plain_psnr(images):

@@ -2,6 +2,8 @@
 
 import math
 import socket
+import subprocess
+import sys
 import time
 
 import lpips
@@ -136,6 +138,15 @@ def alexnet_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("alexnet") / "alexnet-owt-7be5be79.pth"
     torch.save(state, path)
     return path, file_sha256(path)
+
+
+def test_the_trunk_is_torchvisions():
+    assert torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url == quality.TRUNK_URL
+
+
+def test_importing_the_measures_does_not_wait_for_torchvision():
+    code = "import sys, dfd.measures.quality; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_lpips_without_its_trunk(cache):

@@ -84,10 +84,29 @@ def attributes(name: str, node: ast.AST) -> set[str]:
 
 
 @cache
+def code(path: Path) -> list[ast.AST]:
+    """A file's code, and that of the library's functions which it imports and hands its project to, as in
+    `Study.open(project, name)`."""
+    parts, origins = [tree(path)], {}
+    for node in tree(path).body:
+        if isinstance(node, ast.ImportFrom):
+            origins |= {alias.name: node.module for alias in node.names}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and "project" in map(ast.unparse, node.args):
+            names = ast.unparse(node.func).split(".")
+            if names[0] in origins:
+                scope = tree(module_file(origins[names[0]]))
+                for name in names:
+                    scope = next(inner for inner in scope.body if getattr(inner, "name", None) == name)
+                parts.append(scope)
+    return parts
+
+
+@cache
 def opened(path: Path) -> list[ast.AST]:
     """The methods of `Project` that a stage, or what it hands the project to, calls, and those that they call."""
     methods = {node.name: node for node in ast.walk(tree(DOOR)) if isinstance(node, ast.FunctionDef)}
-    found, asked = {}, attributes("project", tree(path))
+    found, asked = {}, set().union(*(attributes("project", part) for part in code(path)))
     while asked:
         name = asked.pop()
         if name in methods and name not in found:
@@ -216,8 +235,8 @@ def test_every_store_that_a_stage_opens_is_tracked(stage):
     folders = {name: path.partition("{")[0] for name, path in vars(paths).items() if name.isupper()}
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in stages()[stage].get("outs", [])]
     tracked = [f"{path}/" for path in [*stages()[stage]["deps"], *outs] if path.startswith("data/")]
-    code = [tree(source(stage)), *opened(source(stage))]
-    used = {node.id for part in code for node in ast.walk(part) if isinstance(node, ast.Name)} & folders.keys()
+    parts = [*code(source(stage)), *opened(source(stage))]
+    used = {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name)} & folders.keys()
     for name in used:
         assert any(path.startswith(folders[name]) for path in tracked), f"{stage} opens {folders[name]}"
     assert {path.split("/")[1] for path in tracked} == {folders[name].split("/")[1] for name in used}
@@ -249,11 +268,11 @@ DERIVED = {"loss_of": ("loss", "variants.*"), "training_of": ("train_decoder", "
 def reads(path: Path) -> set[str]:
     """The params that a stage's source reads: `section`, `section.key`, and `section.*` for one entry of a section.
 
-    Read are attributes of `params`, there and in what it calls of the door, and `params.entry("section", name)`; a section in a name of its own is read whole. Whether
+    Read are attributes of `params`, there, in what it hands its project to and in what it calls of the door, and `params.entry("section", name)`; a section in a name of its own is read whole. Whether
     a name is in a section is a matter of one entry.
     """
     found = set()
-    nodes = [node for part in (tree(path), *opened(path)) for node in ast.walk(part)]
+    nodes = [node for part in (*code(path), *opened(path)) for node in ast.walk(part)]
     parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
     for node in nodes:
         if not (isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in ("params", "self.params")):

@@ -7,7 +7,8 @@ GREY_LEVELS = 255
 
 def to_8bit(images: torch.Tensor) -> torch.Tensor:
     """Images clipped to [0, 1] and rounded to the 256 grey levels that a picture file can hold, still in [0, 1]."""
-    return (images.float().clamp(0, 1) * 255).round() / 255
+    # In place on what `clamp` makes: a new tensor for each step takes three times as long.
+    return images.float().clamp(0, 1).mul_(GREY_LEVELS).round_().div_(GREY_LEVELS)
 
 
 @torch.no_grad()

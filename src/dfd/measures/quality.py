@@ -1,15 +1,18 @@
-"""Image quality of reconstructions (paper, table 1): PSNR, SSIM and LPIPS, each per image, of 8-bit images."""
+"""Image quality of reconstructions (paper, table 1): PSNR, SSIM and LPIPS, each per image, of 8-bit images.
+
+The packages torchmetrics and lpips bring all of torchvision: they are imported where they are called, as this takes seconds.
+"""
+
+from __future__ import annotations
 
 import logging
 import socket
 import warnings
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lpips
 import torch
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-from torchvision.models import AlexNet_Weights
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.devices import exact_convolutions
@@ -17,7 +20,11 @@ from dfd.core.left_out import LeftOut
 from dfd.core.packages import package_file
 from dfd.measures.pixels import to_8bit
 
-TRUNK_URL = AlexNet_Weights.IMAGENET1K_V1.url
+if TYPE_CHECKING:
+    from lpips import LPIPS
+
+# As in torchvision.models.AlexNet_Weights.IMAGENET1K_V1
+TRUNK_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 TRUNK_SHA256 = TRUNK_URL.rpartition("-")[2].removesuffix(".pth")  # PyTorch publishes the first digits, in the name
 INFINITE = LeftOut("a reconstruction equals its original, where this measure is infinite")  # why a mean PSNR is None
 BATCH = 32  # images whose windows are convolved at once: more of them leave a CPU's cache and take longer (benchmarks/speed.py)
@@ -33,6 +40,8 @@ def psnr(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     Identical images have no noise and give inf. JSON has no inf: metrics report a mean that holds one as None with a
     note. Raises ValueError for shapes that differ.
     """
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
     images, targets = _comparable(images, targets)
     # Without `dim` the squared errors of the whole batch are pooled, and the mean depends on the batch size.
     return peak_signal_noise_ratio(images, targets, data_range=1.0, reduction="none", dim=(1, 2, 3))
@@ -46,6 +55,8 @@ def ssim(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     and channels. In float32, exact to about 3e-4 in flat bright images and better elsewhere (float64 takes 20 times as
     long on a CPU). Raises ValueError for shapes that differ.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     images, targets = _comparable(images, targets)
     parts = []
     with exact_convolutions():
@@ -65,7 +76,7 @@ class Lpips:
     network: the `lpips` package's own module, with its weights.
     """
 
-    def __init__(self, network: lpips.LPIPS):
+    def __init__(self, network: LPIPS):
         self.network = network.eval()
 
     @torch.no_grad()
@@ -117,8 +128,10 @@ def _download(path: Path) -> None:
         socket.setdefaulttimeout(timeout)
 
 
-def _network(trunk: Path) -> lpips.LPIPS:
+def _network(trunk: Path) -> LPIPS:
     """The package's module with its weights, both files unpickled as weights only (itself it would run their code)."""
+    import lpips
+
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # its random weights are thrown away
         warnings.simplefilter("ignore")  # it calls torchvision with arguments of 2022
         network = lpips.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)

@@ -8,13 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from scipy.optimize import linear_sum_assignment
 
 from dfd.rendering.curves import DPI, STYLE, colours_of, draw_intervals, require_columns, save_figure
 
 
 def plane_figure(path: str | Path, table: pd.DataFrame, title: str, x_label: str, y_label: str) -> None:
     """Draw points of a plane with the 95 % intervals of both measures, a colour per series; the points of one label are joined
-    and named at the right, at the height of the last of them.
+    and named at the right, in the colour of the last of them, from which a line leads to the name; no two of these lines cross.
 
     table: long form with the columns label, series, x, x_low, x_high, y, y_low and y_high (NaN for no interval). Raises
     ValueError for an empty table or a missing column.
@@ -23,7 +24,7 @@ def plane_figure(path: str | Path, table: pd.DataFrame, title: str, x_label: str
     colours, labels = colours_of(table["series"].unique()), list(table["label"].unique())
     low, high = table[["y", "y_low"]].min().min(), table[["y", "y_high"]].max().max()
     margin = 0.05 * (high - low) or 0.05
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE | {"lines.linewidth": 1.0}):
         figure = Figure(figsize=(9.0, max(4.4, 1.2 + 0.26 * len(labels))), dpi=DPI, layout="constrained")
         panel = figure.subplots()
         for series, colour in colours.items():
@@ -31,7 +32,7 @@ def plane_figure(path: str | Path, table: pd.DataFrame, title: str, x_label: str
             for name, other in (("x", "y"), ("y", "x")):
                 ends = rows.rename(columns={f"{name}_low": "low", f"{name}_high": "high"})
                 draw_intervals(panel, rows[other], ends, colour, horizontal=name == "x")
-            panel.plot(rows["x"], rows["y"], "o", markersize=5, color=colour)
+            panel.plot(rows["x"], rows["y"], "o", markersize=6, color=colour, markeredgecolor="white", zorder=3)
         last = table.drop_duplicates("label", keep="last").sort_values("y")
         # Names stand apart, however near the points lie, and each is led to its own.
         step = (high - low + 2 * margin) / max(len(labels), 8)
@@ -42,24 +43,30 @@ def plane_figure(path: str | Path, table: pd.DataFrame, title: str, x_label: str
             places[-1] = high + margin
             for i in range(len(places) - 2, -1, -1):
                 places[i] = min(places[i], places[i + 1] - step)
+        panel.set_ylim(min(low, places.min()) - margin, max(high, places.max()) + margin)
+        panel.set_xlim(panel.get_xlim())  # settled, as the names below are led to from the points' places in the panel
         transform = panel.get_yaxis_transform()
-        for (_, row), place in zip(last.iterrows(), places, strict=True):
-            panel.plot(
-                *table.loc[table["label"] == row["label"], ["x", "y"]].T.to_numpy(), color="#bbbbbb", linewidth=0.8
-            )
+        # Straight lines whose lengths have the smallest sum do not cross, and still do not where the layout stretches them.
+        points = panel.transData.transform(last[["x", "y"]])
+        ends = transform.transform(np.column_stack([np.full(len(places), 1.03), places]))
+        _, order = linear_sum_assignment(np.linalg.norm(points[:, None] - ends, axis=2))
+        for (_, row), place in zip(last.iterrows(), places[order], strict=True):
+            joined = table.loc[table["label"] == row["label"], ["x", "y"]].T.to_numpy()
+            panel.plot(*joined, color="#bbbbbb", linewidth=0.8, zorder=1)
             panel.annotate(
                 row["label"],
                 (row["x"], row["y"]),
                 (1.03, place),
                 textcoords=transform,
                 va="center",
+                color=colours[row["series"]],
                 fontsize=9,
                 annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": "#cccccc", "linewidth": 0.6},
+                arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "relpos": (0, 0.5)},
+                zorder=1,  # below the points
             )
         panel.set_xlabel(x_label)
         panel.set_ylabel(y_label)
-        panel.set_ylim(min(low, places.min()) - margin, max(high, places.max()) + margin)
         figure.suptitle(title)
         if len(colours) > 1:
             handles = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from dfd.faces.store import FaceStore
 from dfd.measures.acceptance import Attempts
 from dfd.measures.estimates import People
 from dfd.measures.gender import AgeEstimator, GenderClassifier
-from dfd.measures.quality import Lpips, psnr
+from dfd.measures.quality import Lpips, load_lpips, psnr
 from dfd.measures.verification import Pairs, cosine_pairs
 from dfd.recognizers.base import NO_GRADIENTS, NO_IMAGES, Recognizer
 from dfd.studies.inversion.attack_rate import Point, operating_points
@@ -43,6 +43,9 @@ from dfd.studies.inversion.unlinkability import linkability
 from dfd.templates.embedding import embed_images
 from dfd.templates.people import first_photos, spread
 from dfd.templates.store import TemplateStore
+
+if TYPE_CHECKING:
+    from dfd.project import Project
 
 SPREAD_FACES = 300  # validation faces, at most, that the spread is learned on
 UNDOING_FACES = 3000  # training faces, at most, whose protected templates teach an attacker
@@ -104,6 +107,32 @@ class Study:
         geometry = gallery.faces.geometry
         self.regions = region_maps(geometry, decoder.size)
         self.classifiers = GenderClassifier(geometry), AgeEstimator(geometry)
+
+    @classmethod
+    def open(
+        cls,
+        project: "Project",
+        name: str,
+        recognizer: str,
+        split: Protect | LeftOut,
+        rivals: Mapping[str, Decoder] | None = None,
+    ) -> "Study":
+        """The study of a project's decoder of a recognizer's templates, beside the closed forms and `rivals`, judged by all of
+        the project's recognizers."""
+        params = project.params
+        return cls(
+            project.decoder(name),
+            project.closed_form(recognizer) | dict(rivals or {}),
+            project.recognizers(),
+            recognizer,
+            project.templates(params.roles.decoders, recognizer),
+            split,
+            load_lpips(project.device),
+            params.inversion,
+            params.evaluate.far,
+            params.bootstrap,
+            params.seed,
+        )
 
     @cached_property
     def training(self) -> tuple[torch.Tensor, torch.Tensor]:

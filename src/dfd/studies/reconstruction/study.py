@@ -1,7 +1,7 @@
 """One decoder and what it is held against: all that `evaluate` measures of it on a data set's test faces."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from dfd.core.left_out import LeftOut
 from dfd.decoder.base import Decoder
 from dfd.measures.acceptance import unattacked
 from dfd.measures.estimates import People
-from dfd.measures.quality import Lpips
+from dfd.measures.quality import Lpips, load_lpips
 from dfd.recognizers.base import Recognizer
 from dfd.studies.reconstruction.evaluation import (
     Judge,
@@ -21,6 +21,9 @@ from dfd.studies.reconstruction.evaluation import (
 from dfd.studies.reconstruction.settings import Evaluate
 from dfd.templates.people import first_photos, spread
 from dfd.templates.store import Templates
+
+if TYPE_CHECKING:
+    from dfd.project import Project
 
 THRESHOLD_FACES = 5000  # at least as many as are evaluated: twelve million pairs, of which 0.1 % set a threshold
 
@@ -38,6 +41,23 @@ class Study(NamedTuple):
     photos: int
     samples: int
     seed: int
+
+    @classmethod
+    def open(cls, project: "Project", name: str) -> "Study":
+        """The study of a project's decoder, judged by all of its recognizers."""
+        params = project.params
+        recognizer = params.entry("decoders", name)
+        return cls(
+            project.decoder(name),
+            project.closed_form(recognizer),
+            recognizer,
+            project.recognizers(),
+            load_lpips(project.device),
+            params.evaluate,
+            params.verify.photos,
+            params.bootstrap,
+            params.seed,
+        )
 
     def measured(self, rows: np.ndarray, stores: Mapping[str, Templates]) -> dict:
         """The metrics (see `evaluate`) of the faces at `rows` (N,), whose templates the stores hold by recognizer."""
