@@ -17,7 +17,11 @@ from stages import log, run
 def main(variant: str) -> None:
     project = Project()
     params = project.params
-    recognizers, loss, training = params.entry("variants", variant), params.loss_of(variant), params.training_of(variant)
+    recognizers, loss, training = (
+        params.entry("variants", variant),
+        params.loss_of(variant),
+        params.training_of(variant),
+    )
     if distributed.started(training.processes, params.device, "train_decoder", variant):
         return
     conditions = Conditions(project.device, params.precision, params.seed, params.memory_gb)

@@ -262,7 +262,10 @@ def test_the_roots_pipeline_does_not_wait_for_an_experiment():
 # 2. Params, which DVC compares by name
 
 
-DERIVED = {"loss_of": ("loss", "variants.*"), "training_of": ("train_decoder", "variants.*")}  # what else Params gives, from what
+DERIVED = {
+    "loss_of": ("loss", "variants.*"),
+    "training_of": ("train_decoder", "variants.*"),
+}  # what else Params gives, from what
 
 
 def reads(path: Path) -> set[str]:
