@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -405,9 +406,10 @@ def test_a_mistake_is_one_line_with_file_and_key(changed, mistake):
 def test_what_is_no_mapping_or_no_yaml(tmp_path, content):
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
-    with pytest.raises(DfdError) as error:
-        load_params(path)
-    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    for read in (load_params, partial(patched, profile(tmp_path, "seed: 1"))):
+        with pytest.raises(DfdError) as error:
+            read(path)
+        assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -497,7 +499,7 @@ def test_a_profile_replaces_adds_and_removes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("a: [", "YAML")]
+    "text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("", "empty"), ("a: [", "YAML")]
 )
 def test_a_wrong_profile_is_named(tmp_path, text, named):
     with pytest.raises(DfdError, match=f"profile.yaml.*{named}"):
