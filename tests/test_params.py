@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -406,10 +405,9 @@ def test_a_mistake_is_one_line_with_file_and_key(changed, mistake):
 def test_what_is_no_mapping_or_no_yaml(tmp_path, content):
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
-    for read in (load_params, partial(patched, profile(tmp_path, "seed: 1"))):
-        with pytest.raises(DfdError) as error:
-            read(path)
-        assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    with pytest.raises(DfdError) as error:
+        load_params(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -504,6 +502,13 @@ def test_a_profile_replaces_adds_and_removes(tmp_path):
 def test_a_wrong_profile_is_named(tmp_path, text, named):
     with pytest.raises(DfdError, match=f"profile.yaml.*{named}"):
         patched(profile(tmp_path, text), SHIPPED)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "42\n"])
+def test_what_a_profile_changes_is_a_mapping(tmp_path, content):
+    (tmp_path / "params.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(DfdError, match="params.yaml: empty, or no mapping"):
+        patched(profile(tmp_path, "seed: 1"), tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize("path", sorted((SHIPPED.parent / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
