@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -34,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 SIZE = 28
 VGG = {"size": 32, "width": 0.05, "normalise": True}
 CPU = torch.device("cpu")
+ZOE = os.fsdecode("zoë k.pgm".encode())  # that file's name where the system's encoding is another, ASCII, too
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def photos(tmp_path_factory) -> Path:
     """A folder: anna/1.pgm, anna/2.pgm, a name with a blank, and a photo without a face."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "anna").mkdir()
-    for name, (_, content) in zip(("anna/1.pgm", "anna/2.pgm", "zoë k.pgm"), orl_photos(), strict=False):
+    for name, (_, content) in zip(("anna/1.pgm", "anna/2.pgm", ZOE), orl_photos(), strict=False):
         (folder / name).write_bytes(content)
     Image.new("RGB", (120, 120), "grey").save(folder / "wall.png")
     return folder
@@ -89,7 +92,7 @@ def test_embed_gives_the_pipelines_templates(dfd, project, photos, to_store, tmp
         templates = content["template"][:]
     assert keys == [f"{photos.name}/{name}" for name in ("anna/1.pgm", "anna/2.pgm", "zoë k.pgm")]
 
-    write_photos(tmp_path / "a.tar", [(key, (photos.parent / key).read_bytes()) for key in keys])
+    write_photos(tmp_path / "a.tar", [(key, (photos.parent / os.fsdecode(key.encode())).read_bytes()) for key in keys])
     settings = load_params(project / "params.yaml").faces
     detector = Detector(tuple(settings.detection_sides), 0.3, CPU)
     to_store(tmp_path / "a.tar", tmp_path / "a.h5", size=112, detector=detector, geometry=settings.geometry)
@@ -265,11 +268,11 @@ def test_long_names_are_shortened_and_stay_apart(dfd, photos, tmp_path):
     folder = tmp_path / ("f" * 200)
     folder.mkdir()
     for end in ("a", "b"):
-        (folder / ("é" * 122 + end + ".pgm")).write_bytes((photos / "anna/1.pgm").read_bytes())
+        (folder / os.fsdecode(("é" * 122 + end + ".pgm").encode())).write_bytes((photos / "anna/1.pgm").read_bytes())
     assert dfd("reconstruct", folder, "--variant", "vgg-resnet", "--out", tmp_path / "out")[0] == 0
     written = [path.name for path in (tmp_path / "out").iterdir()]
     assert len(written) == 2 and all(name.startswith("f" * 200) and name.endswith(".png") for name in written)
-    assert max(len(name.encode()) for name in written) <= 255 - len("..partial")
+    assert max(len(os.fsencode(name)) for name in written) <= 255 - len("..partial")
 
 
 def test_a_zip_after_a_photo_leaves_it_a_photo(dfd, photos, tmp_path):
@@ -286,7 +289,7 @@ def test_changed_files_outside_the_project_are_told(dfd, project, tmp_path):
     weights = tmp_path / "w.h5"
     weights.write_bytes(b"x")
     text = (project / "params.yaml").read_text(encoding="utf-8")
-    (project / "params.yaml").write_text(text.replace("released/vgg.safetensors", str(weights)))
+    (project / "params.yaml").write_text(text.replace("released/vgg.safetensors", str(weights)), encoding="utf-8")
     note("import_recognizer", "vgg", states("import_recognizer", {"weights": str(weights)}))
     weights.write_bytes(b"xy")
     code, out, _ = dfd("status")
@@ -294,7 +297,7 @@ def test_changed_files_outside_the_project_are_told(dfd, project, tmp_path):
         f"{weights} has changed since import_recognizer@vgg read it; "
         "run `dvc repro -sf import_recognizer@vgg`, then `dvc repro`"
     )
-    (project / "params.yaml").write_text(text)
+    (project / "params.yaml").write_text(text, encoding="utf-8")
     (project / NOTES / "import_recognizer/vgg.json").unlink()
 
 
@@ -374,9 +377,17 @@ def test_a_profile_is_shown_then_applied(dfd, project):
     )
     assert dfd("profile", "small", "--apply")[0] == 0
     assert YAML(typ="safe").load(project / "params.yaml")["closed_form"]["axes"] == 30
-    (project / "params.yaml").write_text(before)
+    (project / "params.yaml").write_text(before, encoding="utf-8")
     code, _, err = dfd("profile", "large")
     assert code == 1 and "there are: small" in err
+
+
+def test_a_name_that_the_outputs_encoding_lacks_ends_no_command(dfd, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))  # Windows, into a file
+    monkeypatch.setattr(cli, "cache_folder", lambda: "łódź")
+    assert dfd("weights", "list")[0] == 0
+    sys.stdout.flush()
+    assert b"cache: \\u0142\xf3d" in sys.stdout.buffer.getvalue()
 
 
 def test_weights_are_listed_and_verified(dfd, tmp_path, monkeypatch):

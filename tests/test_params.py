@@ -497,11 +497,18 @@ def test_a_profile_replaces_adds_and_removes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("a: [", "YAML")]
+    "text, named", [("decoder: {depth: 3}", "decoder.depth"), ("- 1", "mapping"), ("", "empty"), ("a: [", "YAML")]
 )
 def test_a_wrong_profile_is_named(tmp_path, text, named):
     with pytest.raises(DfdError, match=f"profile.yaml.*{named}"):
         patched(profile(tmp_path, text), SHIPPED)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "42\n"])
+def test_what_a_profile_changes_is_a_mapping(tmp_path, content):
+    (tmp_path / "params.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(DfdError, match="params.yaml: empty, or no mapping"):
+        patched(profile(tmp_path, "seed: 1"), tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize("path", sorted((SHIPPED.parent / "profiles").glob("*.yaml")), ids=lambda path: path.stem)

@@ -537,11 +537,12 @@ def _unique(keys: Iterable[str]) -> Iterator[str]:
             copy += 1
             name = f"{key}#{copy}"
         taken.add(name)
-        yield name
+        yield os.fsdecode(name.encode())  # as UTF-8 on every system, in ASCII's locale too
 
 
 def main() -> None:
     """Run `dfd`; an error that its user can mend is one line and exit code 1."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that its encoding lacks ends no command
     try:
         app()
     except Exception as error:

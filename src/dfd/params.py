@@ -287,8 +287,6 @@ def patched(profile: str | Path, path: str | Path = "params.yaml") -> tuple[str,
     yaml.width, yaml.preserve_quotes = 4096, True
     values, changes = _read(path, yaml), {}
     patch = _read(profile, YAML(typ="safe", pure=True))
-    if not isinstance(patch, dict):
-        raise DfdError(f"{profile}: a profile is a mapping like params.yaml, of what it changes")
     _merge(values, patch, "", changes)
     text = io.StringIO()
     yaml.dump(values, text)
@@ -309,11 +307,14 @@ def _merge(values: dict, patch: dict, where: str, changes: dict[str, tuple[Any, 
             values[key] = new
 
 
-def _read(path: str | Path, yaml: YAML):
+def _read(path: str | Path, yaml: YAML) -> dict:
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError, RecursionError) as error:
         raise DfdError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise DfdError(f"{path}: empty, or no mapping of names to values, as the shipped params.yaml is")
+    return values
 
 
 def _checked(values, path: str | Path) -> Params:

@@ -26,8 +26,9 @@ HIDDEN = {".DS_Store": b"x", "s1/._1.jpg": b"x", "__MACOSX/s1/1.jpg": b"x", ".gi
 
 def as_folder(path: Path, files: dict[str, bytes]) -> Path:
     for name, data in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
+        file = path / os.fsdecode(name.encode())  # its bytes are UTF-8 in every locale
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
     return path
 
 

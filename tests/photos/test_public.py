@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,8 +17,9 @@ from dfd.photos.datasets import DATASETS, GENDERS, fetch, genders, traits
 
 def as_folder(path: Path, names) -> Path:
     for name in names:
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(name.encode())
+        file = path / os.fsdecode(name.encode())  # its bytes are UTF-8 in every locale
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
     return path
 
 

@@ -402,7 +402,8 @@ def project(orl_store, tmp_path, monkeypatch):
     params["recognizers"]["mine"] = {"architecture": "onnx"}
     params["import_recognizer"]["mine"] = {"weights": "small.onnx"}
     params["variants"]["vgg-mine"] = {"template": "vgg", "perceptual": "mine"}
-    yaml.dump(params, tmp_path / "params.yaml")
+    with open(tmp_path / "params.yaml", "w", encoding="utf-8") as file:
+        yaml.dump(params, file)
     save(tmp_path / "small.onnx", small_model(batch=2))
     (tmp_path / "data/faces").mkdir(parents=True)
     for suffix in (".h5", ".parquet"):

@@ -61,7 +61,8 @@ def project(synthetic_store, tmp_path, monkeypatch):
             values["experiments"]["ablation"]["variant"] = "resnet-vgg"
         values["decoder"]["size"] = SIZE
         values["disentangling"] |= {"steps": 10, "batch_size": 8, "hidden": 8, "attribute_size": 4}
-        yaml.dump(values, tmp_path / "params.yaml")
+        with open(tmp_path / "params.yaml", "w", encoding="utf-8") as file:
+            yaml.dump(values, file)
         (tmp_path / "data" / "faces").mkdir(parents=True)
         shutil.copy(synthetic_store.path, "data/faces/faces.h5")
         index = pd.read_parquet(synthetic_store.path.with_suffix(".parquet"))

@@ -4,13 +4,14 @@ import ast
 import importlib
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -394,13 +395,12 @@ def copy(tmp_path):
 
 
 def test_a_copy_of_the_checkout_runs_its_own_library(copy):
-    code = "import stages, dfd.core.errors; print(stages.__file__); print(dfd.core.errors.__file__)"
-    shown = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, check=True).stdout
-    assert all(Path(line).is_relative_to(copy) for line in shown.splitlines()) and len(shown.splitlines()) == 2
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", "import dfd; print(dfd.__file__)"], cwd=copy, capture_output=True, text=True, check=True
-    )
-    assert not Path(elsewhere.stdout.strip()).is_relative_to(copy)  # otherwise this shows nothing
+    code = "import stages, dfd.core.errors; print(ascii([stages.__file__, dfd.core.errors.__file__]))"
+    run = partial(subprocess.run, cwd=copy, capture_output=True, text=True, check=True)
+    files = ast.literal_eval(run([sys.executable, "-c", code]).stdout)
+    assert all(Path(file).is_relative_to(copy) for file in files) and len(files) == 2
+    elsewhere = ast.literal_eval(run([sys.executable, "-c", "import dfd; print(ascii(dfd.__file__))"]).stdout)
+    assert not Path(elsewhere).is_relative_to(copy)  # otherwise this shows nothing
 
 
 @pytest.mark.parametrize("arguments, code", [(["orl"], 1), ([], 2), (["orl", "more"], 2), (["--help"], 0)])
@@ -538,7 +538,7 @@ def test_no_tracked_file_names_a_place_of_this_machine():
         if name and path.is_file() and not path.is_symlink():
             content = path.read_bytes()
             for place in places:
-                assert not re.search(rb"(?<![\w.~-])" + re.escape(place.encode()) + rb"(?![\w-])", content), (
+                assert not re.search(rb"(?<![\w.~-])" + re.escape(os.fsencode(place)) + rb"(?![\w-])", content), (
                     f"{name}: {place}"
                 )
 
