@@ -34,6 +34,7 @@ def _watching(stage: str, names: list[str]) -> Iterator[None]:
 
 def run(command: Callable) -> None:
     """Run a stage's command: log its time, and turn an error that its user can mend into one line and exit code 1."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a sign that its encoding lacks is no traceback
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 
     @functools.wraps(command)  # the arguments are the command's own

@@ -34,7 +34,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
     if len(os.fsencode(temporary.name)) > LONGEST_NAME:  # where the file's own is not
-        temporary = path.with_name(f".{shortened(path.stem, 100)}.partial{path.suffix}")
+        stem = os.fsdecode(shortened(path.stem, 100).encode())  # in ASCII's locale too
+        temporary = path.with_name(f".{stem}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
