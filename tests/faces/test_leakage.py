@@ -153,7 +153,7 @@ def evaluate(monkeypatch):
     stage = importlib.import_module("stages.evaluate")
     people = [person_hash(f"s{number}") for number in range(1, 41)]
     decoder = SimpleNamespace(config={"dataset": "copy", "people": people})
-    monkeypatch.setattr(stage, "load_lpips", lambda device: None)
+    monkeypatch.setattr("dfd.studies.reconstruction.study.load_lpips", lambda device: None)
     for name in ("decoder", "closed_form", "recognizer"):
         monkeypatch.setattr(Project, name, lambda *_: decoder)
     monkeypatch.setattr(

@@ -65,7 +65,7 @@ def test_shape_range_and_a_gradient_for_every_image(recognizer, side, monkeypatc
     images = faces(5, side).requires_grad_()
     windows = jittered(images, recognizer)
     assert windows.shape == (5, 3, *recognizer.size) and windows.dtype == torch.float32
-    assert windows.min() >= 0 and windows.max() <= 1
+    assert windows.min() >= -1e-6 and windows.max() <= 1 + 1e-6  # interpolation rounds
     windows.sum().backward()
     assert torch.isfinite(images.grad).all()
     assert ((images.grad != 0).float().mean((1, 2, 3)) > 0.3).all()  # of every image, all that lies in its window
