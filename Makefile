@@ -23,8 +23,8 @@ repro: $(SETUP)
 	-dfd status
 	dvc repro embed
 	$(STAGES) | grep -E '^fit_closed_form@' | $(SIDE_BY_SIDE)
-	$(STAGES) | sed -nE 's/^train_decoder@(.*)/& evaluate@\1 invert@\1/p; s/^import_decoder@(.*)/& evaluate_imported@\1 invert_imported@\1/p; s/^fit_transforms@(.*)/& verify@\1/p' | $(SIDE_BY_SIDE)
-	$(STAGES) | grep -E '^((attack|disentangle)@|occlude|cluster|aggregate)' | $(SIDE_BY_SIDE)
+	$(STAGES) | sed -nE 's/^train_decoder@(.*)/& evaluate@\1 invert@\1/p; s/^import_decoder@(.*)/& evaluate_imported@\1 invert_imported@\1/p' | $(SIDE_BY_SIDE)
+	$(STAGES) | sed -nE 's/^fit_transforms@(.*)/& verify@\1/p; /^((attack|disentangle)@|occlude|cluster|aggregate)/p' | $(SIDE_BY_SIDE)
 	dvc repro
 
 paper: export PATH := $(CURDIR)/$(BIN):$(PATH)
