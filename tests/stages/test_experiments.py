@@ -324,6 +324,16 @@ def test_the_papers_decoder_learns_as_ours_do(project):
     assert not list(Path(".checkpoints").glob("*"))
 
 
+def test_a_variants_own_training_is_that_of_its_competitors_too(project):
+    """Of all variants two epochs are asked, of this one three."""
+    change(lambda values: values["variants"]["vgg-resnet"].update(training={"epochs": 3, "patience": 3}))
+    stage("train_decoder", "vgg-resnet")
+    stage("train_competitor", "residual-deconvolution", "vgg-resnet")
+    assert read("train_decoder/vgg-resnet")["epochs"] == 3
+    history = pd.read_csv("data/experiments/competitors/residual-deconvolution-vgg-resnet/history.csv")
+    assert history["epoch"].max() == 3
+
+
 def test_reconstructions_by_decoders_trained_here_and_imported_ones_of_other_sizes(project, monkeypatch):
     """Strangers first: ORL, of which no decoder learns."""
     imported = {"larger": {"weights": "x", "template": "resnet"}}
