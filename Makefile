@@ -21,10 +21,11 @@ SIDE_BY_SIDE := OMP_NUM_THREADS=$(CORES) xargs -r -P $(LANES) -L 1 dvc --wait-fo
 repro: export PATH := $(CURDIR)/$(BIN):$(PATH)
 repro: $(SETUP)
 	-dfd status
+	$(STAGES) | sed -nE 's/^fetch@(.*)/& preprocess@\1/p; /^import_recognizer@/p' | $(SIDE_BY_SIDE)
 	dvc repro embed
-	$(STAGES) | grep -E '^fit_closed_form@' | $(SIDE_BY_SIDE)
+	$(STAGES) | sed -nE 's/^fit_transforms@(.*)/& verify@\1/p; /^fit_closed_form@/p' | $(SIDE_BY_SIDE)
 	$(STAGES) | sed -nE 's/^train_decoder@(.*)/& evaluate@\1 invert@\1/p; s/^import_decoder@(.*)/& evaluate_imported@\1 invert_imported@\1/p' | $(SIDE_BY_SIDE)
-	$(STAGES) | sed -nE 's/^fit_transforms@(.*)/& verify@\1/p; /^((attack|disentangle)@|occlude|cluster|aggregate)/p' | $(SIDE_BY_SIDE)
+	$(STAGES) | grep -E '^((attack|disentangle)@|(occlude|cluster|aggregate|reconstruct)$$)' | $(SIDE_BY_SIDE)
 	dvc repro
 
 paper: export PATH := $(CURDIR)/$(BIN):$(PATH)

@@ -107,7 +107,7 @@ def test_a_block_starts_as_the_identity_and_learns():
 
 # size -> pixels of the first map, of the skip's pictures, of the last block
 SIZES = {
-    7: (7, 7, 7), 13: (13, 13, 13), 14: (7, 14, 14), 26: (13, 26, 26), 52: (13, 26, 52), 56: (7, 28, 56), 64: (8, 16, 64),
+    7: (7, 7, 7), 13: (13, 13, 13), 14: (7, 14, 14), 26: (13, 26, 26), 52: (13, 26, 52), 56: (7, 28, 28), 64: (8, 16, 32),
     112: (7, 28, 56), 128: (8, 16, 64), 208: (13, 26, 104), 224: (7, 28, 112),
 }  # fmt: skip
 
@@ -122,7 +122,7 @@ def test_sizes(size):
     )
     assert decoder(torch.randn(2, 5)).shape == (2, 3, size, size)
     assert (shapes[0][0][-1], decoder.coarse, shapes[0][1][-1]) == (first, skip, last)
-    assert isinstance(decoder.to_rgb, nn.Sequential) == (size >= 112)
+    assert isinstance(decoder.to_rgb, nn.Sequential) == (size >= 56)
 
 
 def test_from_112_pixels_the_last_doubling_is_a_pixel_shuffle():
@@ -144,7 +144,7 @@ def test_from_112_pixels_the_last_doubling_is_a_pixel_shuffle():
     "channels, widths", [(80, [80, 80, 40, 20]), (16, [16] * 4), (8, [8] * 4), (256, [256, 256, 128, 64])]
 )
 def test_channels_halve_but_not_below_16(channels, widths):
-    decoder = ResidualDecoder(5, 56, hidden=8, rank=4, channels=channels, axes=2)
+    decoder = ResidualDecoder(5, 112, hidden=8, rank=4, channels=channels, axes=2)
     blocks = [module for module in decoder.convolutions if isinstance(module, ResidualBlock)]
     assert [block.layers[0].num_features for block in blocks] == widths
 

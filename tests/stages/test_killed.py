@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_project import stage
+from small_project import change, stage
 
 from dfd.photos import preprocessing
 from dfd.templates import embedding
@@ -46,6 +46,7 @@ def files() -> dict[str, bytes]:
 def test_a_killed_stage_loses_nothing(project, orl_photos, monkeypatch, name, arguments, outs):
     monkeypatch.setattr(preprocessing, "BATCH", 2)
     monkeypatch.setattr(embedding, "SHARD", 2)
+    change(lambda values: values.update(device="cpu"))  # a fork has no GPU
     Path("data/raw").mkdir()
     shutil.copy(orl_photos, "data/raw/orl.tar")
 

@@ -31,6 +31,7 @@ def train() -> None:
 def training(project):
     """The project, whose variant is not trained yet, and for so long that it can be killed."""
     change(lambda values: values["train_decoder"].update(epochs=12, patience=12))
+    change(lambda values: values.update(device="cpu"))  # a fork has no GPU
     OUTS[0].unlink()
     return project
 

@@ -17,19 +17,20 @@ def refuse_degenerate(
     keys: Sequence[str] | None,
     where: str,
     distinct: bool = False,
-    gaps: bool = False,
+    gaps: bool | np.ndarray = False,
 ) -> None:
     """Raise DfdError where templates (N, D) hold what no recognizer gives of a face, naming whose: NaN or infinity, or one
     number repeated, zero for one.
 
     keys: (N,), of the photos, where they are known. where: the file or the network, which the message names first.
-    distinct: also refuse N > 1 templates that are all the same, as of a network that does not see its input. gaps: rows of
-    nothing but NaN are none, and passed over.
+    distinct: also refuse N > 1 templates that are all the same, as of a network that does not see its input. gaps: which
+    rows, all or bool (N,), may be nothing but NaN: there is no template, and they are passed over.
     """
+    may_be_none = np.broadcast_to(gaps, len(templates))
     infinite, repeated, first, count, same = [], [], None, 0, True
     for start in range(0, len(templates), BLOCK):
         part = np.asarray(templates[start : start + BLOCK])
-        given = ~np.isnan(part).all(1) if gaps else np.ones(len(part), bool)
+        given = ~(may_be_none[start : start + BLOCK] & np.isnan(part).all(1))
         infinite.append(given & ~np.isfinite(part).all(1))
         repeated.append((part == part[:, :1]).all(1))
         first = part[given][:1] if first is None or not len(first) else first

@@ -10,6 +10,7 @@ import torch
 
 from dfd.core.artefacts import read_config
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import read_attributes
 from dfd.core.paths import FACES
 from dfd.core.vectors import refuse_degenerate
 from dfd.decoder.adapted import adapted
@@ -73,7 +74,7 @@ def _read(path: Path, template: str) -> tuple[TemplatesFile, bool]:
                 if not len(rows):
                     raise DfdError(f"{path}: no face of this store has a template")
                 refuse_degenerate(templates[rows], [keys[row] for row in rows], str(path))
-                source = (str(file.attrs[name]) for name in ("recognizer", "weights_sha256"))
+                source = (str(read_attributes(file)[name]) for name in ("recognizer", "weights_sha256"))
                 return TemplatesFile(path, [keys[row] for row in rows], templates[rows], templates.dtype, *source), True
     return read_templates_file(path, template), False
 

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import read_attributes, write_attributes
 from dfd.faces.geometry import shrunk, views
 
 PLAIN = np.array([[1.0, 0, 0], [0, 1.0, 0]])
@@ -51,7 +52,7 @@ class FaceWriter:
 
     def close(self, attributes: dict) -> None:
         self.file.create_dataset("offsets", data=np.array(self.offsets, np.int64))
-        self.file.attrs.update(attributes)
+        write_attributes(self.file, attributes)
 
 
 class FaceStore:
@@ -74,10 +75,10 @@ class FaceStore:
                 columns = [name for name in names if name not in DETAILS]
                 index = pd.read_parquet(self.path.with_suffix(".parquet"), columns=columns)
             with contextlib.nullcontext(opened[0]) if opened else h5py.File(self.path) as file:
-                self.attributes = {name: value for name, value in file.attrs.items()}
-                self.size = int(file.attrs["size"])
-                self.context = float(file.attrs["context"])
-                self.geometry = str(file.attrs["geometry"])
+                self.attributes = read_attributes(file)
+                self.size = int(self.attributes["size"])
+                self.context = float(self.attributes["context"])
+                self.geometry = str(self.attributes["geometry"])
                 self.offsets = file["offsets"][:]
             self.faces = index[index["row"].notna()].sort_values("row").reset_index(drop=True)
         except Exception as error:  # whatever Parquet and HDF5 make of a damaged file
@@ -157,7 +158,7 @@ class FaceStore:
 def write_index(path: str | Path, index: pd.DataFrame, store: str | Path | None = None) -> None:
     """Write the index of a face store that is there already, by default the one beside it, and in its attributes whose it is."""
     with h5py.File(store or Path(path).with_suffix(".h5")) as file:
-        index.attrs["store"] = _digest(file["offsets"][:], file.attrs)
+        index.attrs["store"] = _digest(file["offsets"][:], read_attributes(file))
     index.to_parquet(path, index=False)
 
 

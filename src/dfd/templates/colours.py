@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dfd.core.rows import Rows
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
 from dfd.templates.embedding import embed_views
@@ -14,7 +15,7 @@ SURE = 3.0  # standard errors
 GREY = 1 / 255  # mean difference of red and blue, below which photos have no colours
 
 
-def prefers_other_order(recognizer: Recognizer, faces: FaceStore, templates: torch.Tensor) -> bool:
+def prefers_other_order(recognizer: Recognizer, faces: FaceStore, templates: torch.Tensor | Rows) -> bool:
     """Whether people are told apart better with red and blue exchanged than by the templates (N, D) of these faces.
 
     By how much nearer each person's second photo is to the first than another person's is, by the cosine of centred

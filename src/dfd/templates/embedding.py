@@ -6,9 +6,10 @@ is more: it would be read as information by whatever whitens them.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+import h5py
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -69,11 +70,24 @@ def _embedded(recognizer: Recognizer, embed: Callable, images: torch.Tensor) -> 
         return embed(images.to(recognizer.device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-def embed_faces(
-    recognizer: Recognizer, faces: FaceStore, sharing: Sharing = NOT_SHARED
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Templates (N, D) of all faces of a store; and of the mirrored faces of its training split, of which alone anything
-    learns: (N, D) with NaN in the other rows, None where there is no such split.
+def embed_faces(recognizer: Recognizer, faces: FaceStore) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Templates (N, D) of all faces of a store, and of the mirrored ones of its training split, None where it has none:
+    see `fill`."""
+    names = ["template"] + ["mirrored"] * bool(len(faces.rows("train")))
+    filled = {name: np.empty((len(faces), recognizer.dimension), np.float32) for name in names}
+    fill(filled, recognizer, faces)
+    return tuple(torch.from_numpy(filled[name]) if name in filled else None for name in ("template", "mirrored"))
+
+
+def fill(
+    out: Mapping[str, np.ndarray | h5py.Dataset],
+    recognizer: Recognizer,
+    faces: FaceStore,
+    sharing: Sharing = NOT_SHARED,
+) -> None:
+    """Fill in `template` (N, D), of all faces of a store, and `mirrored`, if it is there: of the mirrored faces of its
+    training split, of which alone anything learns, and NaN in the other rows. A file is written shard by shard: more
+    templates than memory holds.
 
     Raises DfdError where one is degenerate, naming the face, and where all are the same.
     """
@@ -93,17 +107,15 @@ def embed_faces(
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     progress = tqdm(total=len(faces), desc=f"templates of {faces.name}", unit=" faces", disable=None)
-    parts = []
-    for (rows, _), part in in_shards(partial(_embedded_shard, recognizer, faces), tasks, sharing, stamp):
-        parts.append(part)
+    for (rows, _), shard in in_shards(partial(_embedded_shard, recognizer, faces), tasks, sharing, stamp):
+        for name, templates in shard.items():  # in this order a file is laid out: its bytes are always the same
+            if name in out:
+                out[name][rows[0] : rows[-1] + 1] = templates
         progress.update(len(rows))
-    plain, mirrored = (
-        torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in ("plain", "mirrored")
-    )
-    keys = faces.faces["key"]
-    refuse_degenerate(plain, keys.tolist(), DEGENERATE, distinct=True)
-    refuse_degenerate(mirrored[torch.from_numpy(trains)], keys[trains].tolist(), DEGENERATE)
-    return plain, mirrored if trains.any() else None
+    keys = faces.faces["key"].tolist()
+    refuse_degenerate(out["template"], keys, DEGENERATE, distinct=True)
+    if "mirrored" in out:
+        refuse_degenerate(out["mirrored"], keys, DEGENERATE, gaps=~trains)
 
 
 def _embedded_shard(recognizer: Recognizer, faces: FaceStore, task: tuple[np.ndarray, np.ndarray]) -> Shard:
@@ -117,4 +129,4 @@ def _embedded_shard(recognizer: Recognizer, faces: FaceStore, task: tuple[np.nda
         if marked.any():
             flipped[marked] = embed_crops(recognizer, faces, crops[marked], MIRROR)
         mirrored.append(flipped)
-    return {"plain": torch.cat(plain).numpy(), "mirrored": torch.cat(mirrored).numpy()}
+    return {"template": torch.cat(plain).numpy(), "mirrored": torch.cat(mirrored).numpy()}

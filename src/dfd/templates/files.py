@@ -21,6 +21,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import read_attributes, texts, write_attributes
 from dfd.core.vectors import few, refuse_degenerate
 
 KEY, TEMPLATE = "key", "template"  # names of arrays and columns
@@ -141,7 +142,7 @@ def _read_h5(path: Path, name: str) -> Read:
     with h5py.File(path) as file:
         names: list[str] = []
         file.visititems(lambda part, item: names.append(part) if isinstance(item, h5py.Dataset) else None)
-        return *_parts(path, file, names, name), _source(file.attrs)
+        return *_parts(path, file, names, name), _source(read_attributes(file))
 
 
 def _parts(path: Path, file: Mapping, names: Sequence[str], name: str) -> tuple[list[str] | None, np.ndarray]:
@@ -238,9 +239,9 @@ def _write_npz(path: Path, keys: list[str], templates: np.ndarray, source: Mappi
 
 def _write_h5(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("key", data=keys, dtype=h5py.string_dtype())
+        file.create_dataset("key", data=texts(keys))
         file.create_dataset("template", data=templates)
-        file.attrs.update(source)
+        write_attributes(file, source)
 
 
 def _write_parquet(path: Path, keys: list[str], templates: np.ndarray, source: Mapping[str, str]) -> None:

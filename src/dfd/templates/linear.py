@@ -11,7 +11,7 @@ from dfd.core.rows import Rows
 STRENGTHS = tuple(10.0**power for power in range(-14, 3))  # λ tried, relative to the mean variance of an input
 
 NOISE = 1e-14  # of the largest variance: what rounding leaves along an axis that does not vary
-ROWS, OUTPUTS = 1 << 15, 1 << 14  # of which float64 copies are held at once
+ROWS, OUTPUTS = 1 << 13, 1 << 14  # of which float64 copies are held at once
 
 
 def mean(templates: torch.Tensor | Rows) -> torch.Tensor:
@@ -59,7 +59,7 @@ def _principal(templates: torch.Tensor | Rows) -> tuple[torch.Tensor, torch.Tens
     moments = torch.zeros(len(centre), len(centre), dtype=torch.float64)
     for part in templates.split(ROWS):  # three million templates are 50 GB: no second copy of them all
         centred = (part - centre).double()
-        moments += centred.T @ centred
+        moments.addmm_(centred.T, centred)  # in place: beside 4096 numbers' moments there is no second copy of them
     variances, axes = torch.linalg.eigh(moments / len(templates))
     return centre, variances.flip(0).clamp_min(0), axes.flip(1)
 
@@ -109,9 +109,8 @@ class Moments:
         self.n += len(x)
         self.x += x.sum(0)
         self.y += y.sum(0)
-        self.xx += x.T @ x
-        for part in _blocks(y.shape[1]):
-            self.xy[:, part] += x.T @ y[:, part]
+        self.xx.addmm_(x.T, x)  # in place: where they are large, making and adding a second copy would take longer
+        self.xy.addmm_(x.T, y)
         self.yy += float((y**2).sum())
 
 

@@ -9,8 +9,10 @@ import torch
 
 from dfd.core.errors import DfdError
 from dfd.core.left_out import LeftOut
+from dfd.core.rows import Rows
 from dfd.core.vectors import few
 from dfd.faces.store import FaceStore
+from dfd.templates.store import LOOKED_AT
 
 # What of a key names the photo, where all of it does not: its person's folder and its file, the file, without suffix.
 SHORTER = (
@@ -71,9 +73,9 @@ def look_up(keys: Sequence[str], templates: torch.Tensor, faces: FaceStore) -> t
     return matching, metrics
 
 
-def matched(templates: torch.Tensor, given: int) -> dict:
+def matched(templates: torch.Tensor | Rows, given: int) -> dict:
     """The metrics of a store's templates (N, D), NaN rows being none, of which `given` there were to choose from."""
-    without = int(templates.isnan().any(1).sum())
+    without = sum(int(part.isnan().any(1).sum()) for part in templates.split(LOOKED_AT))
     n_templates = len(templates) - without
     return {
         "n_faces": len(templates),

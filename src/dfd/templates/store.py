@@ -1,5 +1,7 @@
 """The template store: templates of every face of a data set by one recognizer, in HDF5."""
 
+import contextlib
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import read_attributes, texts, write_attributes
 from dfd.core.rows import Rows, StoredRows
 from dfd.core.vectors import refuse_degenerate
 from dfd.faces.store import FaceStore
@@ -56,8 +59,8 @@ class TemplateStore(Templates):
             template = StoredRows(path, "template")
             with h5py.File(path) as file:
                 mirrored = StoredRows(path, "mirrored") if "mirrored" in file else None
-                self.attributes = dict(file.attrs)
-                fingerprint = file.attrs["faces_fingerprint"]
+                self.attributes = read_attributes(file)
+            fingerprint = self.attributes["faces_fingerprint"]
         except Exception as error:  # whatever HDF5 makes of a damaged file
             reason = " ".join(str(error).split())
             raise DfdError(f"{path}: not a template store ({reason}); run `dvc repro embed`") from error
@@ -74,9 +77,23 @@ def write_templates(
     path: str | Path, faces: FaceStore, template: np.ndarray, mirrored: np.ndarray | None, attributes: dict
 ) -> None:
     """Write templates (N, D) of all `faces`, and of mirrored ones if there are any, with what they were made by."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("template", data=template)
+    with templates_file(path, faces, template.shape[1], mirrored is not None, attributes) as file:
+        file["template"][:] = template
         if mirrored is not None:
-            file.create_dataset("mirrored", data=mirrored)
-        file.create_dataset("key", data=faces.faces["key"].to_list(), dtype=h5py.string_dtype())
-        file.attrs.update(attributes | {"dimension": template.shape[1], "faces_fingerprint": faces.fingerprint})
+            file["mirrored"][:] = mirrored
+
+
+@contextlib.contextmanager
+def templates_file(
+    path: str | Path, faces: FaceStore, dimension: int, mirrored: bool, attributes: dict
+) -> Iterator[h5py.File]:
+    """The same file, whose `template` and, if there is to be one, `mirrored`, float32 (N, D), are still to be filled in.
+
+    It is at its path once the block ends, and nothing is where it fails.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name in ["template"] + ["mirrored"] * mirrored:
+            file.create_dataset(name, (len(faces), dimension), np.float32)
+        yield file
+        file.create_dataset("key", data=texts(faces.faces["key"]))
+        write_attributes(file, attributes | {"dimension": dimension, "faces_fingerprint": faces.fingerprint})

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 
 from dfd.core.artefacts import file_sha256
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import read_attributes
 from dfd.core.left_out import LeftOut
 from dfd.recognizers.base import Recognizer
 from dfd.studies.equivariance.maps import fit_transforms, read_transforms, write_transforms
@@ -139,7 +140,7 @@ def test_a_file_without_maps_says_why(tmp_path):
     assert read_transforms(tmp_path / "a.h5") == {}
     assert file_sha256(tmp_path / "a.h5") == file_sha256(tmp_path / "b.h5")
     with h5py.File(tmp_path / "a.h5") as file:
-        assert file.attrs["note"] == "no image can be embedded"
+        assert read_attributes(file)["note"] == "no image can be embedded"
 
 
 def test_a_missing_or_foreign_file_is_named(tmp_path, synthetic_store):

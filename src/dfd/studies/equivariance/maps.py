@@ -10,12 +10,15 @@ from tqdm import tqdm
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import write_attributes
 from dfd.core.left_out import LeftOut
 from dfd.core.rows import Rows
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import Recognizer
 from dfd.templates.embedding import batches, embed_crops
 from dfd.templates.linear import Fit, LinearMap, Moments, fit_ridge
+
+ADDED = 512  # templates to the moments at once: with fewer, adding 4096 numbers' takes longer than computing them
 
 
 def fit_transforms(
@@ -34,12 +37,16 @@ def fit_transforms(
     moments = {name: (Moments(dimension, dimension), Moments(dimension, dimension)) for name in views}
     progress = tqdm(total=(len(training) + len(held_out)) * len(views), desc="perturbed templates", disable=None)
     for part, rows_of_part in enumerate((training, held_out)):
-        for rows in batches(rows_of_part, device):
-            crops = faces.crops(rows)
-            for name, view in views.items():
-                perturbed = embed_crops(recognizer, faces, crops, view)
-                moments[name][part].add(perturbed, templates[rows])
-                progress.update(len(rows))
+        for start in range(0, len(rows_of_part), ADDED):
+            added = rows_of_part[start : start + ADDED]
+            perturbed: dict[str, list[torch.Tensor]] = {name: [] for name in views}
+            for rows in batches(added, device):
+                crops = faces.crops(rows)
+                for name, view in views.items():
+                    perturbed[name].append(embed_crops(recognizer, faces, crops, view))
+                    progress.update(len(rows))
+            for name, parts in perturbed.items():
+                moments[name][part].add(torch.cat(parts), templates[added])
     return {name: fit_ridge(*moments.pop(name)) for name in views}  # a map takes less than the moments that go
 
 
@@ -52,7 +59,7 @@ def write_transforms(
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         if isinstance(fits, LeftOut):
-            file.attrs["note"] = fits.reason
+            write_attributes(file, {"note": fits.reason})
             return
         for name, fit in fits.items():
             group = file.create_group(name)

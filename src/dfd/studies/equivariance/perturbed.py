@@ -10,6 +10,7 @@ import torch
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
+from dfd.core.hdf5 import read_attributes, write_attributes
 from dfd.core.left_out import LeftOut
 from dfd.faces.store import FaceStore
 from dfd.recognizers.base import NO_IMAGES, Recognizer
@@ -85,19 +86,18 @@ def write_perturbed(path: str | Path, faces: FaceStore, perturbed: Perturbed) ->
         file.create_dataset("row", data=perturbed.rows)
         for name, templates in perturbed.templates.items():
             file.create_dataset(name, data=templates.numpy())
-        file.attrs["faces_fingerprint"] = faces.fingerprint
-        if perturbed.left_out is not None:
-            file.attrs["note"] = perturbed.left_out.reason
+        note = {} if perturbed.left_out is None else {"note": perturbed.left_out.reason}
+        write_attributes(file, {"faces_fingerprint": faces.fingerprint} | note)
 
 
 def read_perturbed(path: str | Path, faces: FaceStore) -> Perturbed:
     """What `write_perturbed` wrote. Raises DfdError where it is missing, something else, or made from other faces."""
     try:
         with h5py.File(path) as file:
-            fingerprint, reason, rows = file.attrs["faces_fingerprint"], file.attrs.get("note"), file["row"][:]
+            about, rows = read_attributes(file), file["row"][:]
             templates = {name: torch.from_numpy(part[:]) for name, part in file.items() if name != "row"}
     except Exception as error:  # whatever HDF5 makes of a damaged or foreign file
         raise DfdError(f"{path}: no templates of perturbed faces ({error}); run `dvc repro verify`") from error
-    if fingerprint != faces.fingerprint:
+    if about.get("faces_fingerprint") != faces.fingerprint:
         raise DfdError(f"{path}: these templates were not made from {faces.path}; run `dvc repro verify`")
-    return Perturbed(rows, templates, None if reason is None else LeftOut(reason))
+    return Perturbed(rows, templates, LeftOut(about["note"]) if "note" in about else None)
