@@ -22,8 +22,9 @@ repro: export PATH := $(CURDIR)/$(BIN):$(PATH)
 repro: $(SETUP)
 	-dfd status
 	$(STAGES) | sed -nE 's/^fetch@(.*)/& preprocess@\1/p; /^import_recognizer@/p' | $(SIDE_BY_SIDE)
-	dvc repro embed
-	$(STAGES) | sed -nE 's/^fit_transforms@(.*)/& verify@\1/p; /^fit_closed_form@/p' | $(SIDE_BY_SIDE)
+	$(STAGES) | grep '^train_recognizer@' | xargs -r dvc repro
+	$(STAGES) | grep '^embed@' | $(SIDE_BY_SIDE)
+	$(STAGES) | sed -nE 's/^fit_transforms@(.*)/& verify@\1/p; /^fit_closed_form@/p' | sort -r | $(SIDE_BY_SIDE)
 	$(STAGES) | sed -nE 's/^train_decoder@(.*)/& evaluate@\1 invert@\1/p; s/^import_decoder@(.*)/& evaluate_imported@\1 invert_imported@\1/p' | $(SIDE_BY_SIDE)
 	$(STAGES) | grep -E '^((attack|disentangle)@|(occlude|cluster|aggregate|reconstruct)$$)' | $(SIDE_BY_SIDE)
 	dvc repro

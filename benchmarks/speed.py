@@ -16,6 +16,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from dfd.core.devices import autocast, profits_from_bfloat16
 from dfd.core.packages import package_file
 from dfd.decoder.registry import build_decoder
 from dfd.measures.quality import ssim
@@ -36,6 +37,16 @@ def compare(what: str, ours: Callable, peer: Callable, turns: int = 7) -> None:
         times[function].append(time.process_time() - start)
     mine, theirs = (statistics.median(values[1:]) for values in times.values())  # the first turn warms up
     print(f"| {what} | {1000 * mine:.0f} ms | {1000 * theirs:.0f} ms | {theirs / mine:.2f} |")
+
+
+def product_of(operations: float, kind: torch.dtype) -> Callable:
+    """A product of matrices that takes as many operations."""
+    side = 2048
+    left, right = (
+        torch.rand(round(operations / (2 * side * side)), side, dtype=kind),
+        torch.rand(side, side, dtype=kind),
+    )
+    return lambda: left @ right
 
 
 def detection() -> None:
@@ -72,14 +83,8 @@ def templates() -> None:
     )
     with FlopCounterMode(display=False) as counter:
         embed()
-    side = 2048  # of matrices whose product takes as many operations
-    rows = round(counter.get_total_flops() / (2 * side * side))
-    left, right = torch.rand(rows, side), torch.rand(side, side)
-    compare(
-        "the same, against as many operations in one product of matrices",
-        embed,
-        lambda: left @ right,
-    )
+    product = product_of(counter.get_total_flops(), torch.float32)
+    compare("the same, against as many operations in one product of matrices", embed, product)
 
 
 def similarity() -> None:
@@ -92,29 +97,35 @@ def similarity() -> None:
 
 
 def decoder_step() -> None:
-    options = {"size": load_params().decoder.size} | load_params().decoder.options
+    """Of the default decoder without its losses, in the precision that training takes here, and of a plain loop."""
+    params = load_params()
+    size, batch = params.decoder.size, params.train_decoder.batch_size
+    templates, images = torch.randn(batch, 128), torch.rand(batch, 3, size, size)
 
-    def stepper(layout: torch.memory_format, fused: bool) -> Callable:
-        decoder = build_decoder(load_params().decoder.architecture, 128, options).to(memory_format=layout).train()
+    def stepper(layout: torch.memory_format, fused: bool, precision: str) -> Callable:
+        decoder = build_decoder(params.decoder.architecture, 128, params.decoder.all_options())
+        decoder = decoder.to(memory_format=layout).train()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-3, fused=fused)
-        templates, images = (
-            torch.randn(32, 128),
-            torch.rand(32, 3, options["size"], options["size"]).contiguous(memory_format=layout),
-        )
+        targets = images.contiguous(memory_format=layout)
 
         def step() -> None:
             for _ in range(5):
+                with autocast(CPU, precision):
+                    decoded = decoder(templates).float()
                 optimizer.zero_grad()
-                (decoder(templates) - images).square().mean().backward()
+                (decoded - targets).square().mean().backward()
                 optimizer.step()
 
         return step
 
-    compare(
-        "5 decoder steps of 32 faces, against contiguous tensors and AdamW unfused",
-        stepper(torch.channels_last, True),
-        stepper(torch.contiguous_format, False),
-    )
+    ours = stepper(torch.channels_last, True, "auto")
+    plain = stepper(torch.contiguous_format, False, "float32")
+    compare(f"5 decoder steps of {batch} faces, against contiguous tensors in float32 and AdamW unfused", ours, plain)
+    with FlopCounterMode(display=False) as counter:
+        ours()
+    kind = torch.bfloat16 if profits_from_bfloat16(CPU) else torch.float32
+    product = product_of(counter.get_total_flops(), kind)
+    compare(f"the same, against as many operations in one product of matrices in {kind}", ours, product)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from dfd.core.artefacts import file_sha256
+from dfd.core.errors import DfdError
 from dfd.faces.store import MIRROR, PLAIN
 from dfd.recognizers.registry import build_recognizer
 from dfd.templates import embedding
-from dfd.templates.embedding import batches, embed_faces, embed_images, embed_views
+from dfd.templates.embedding import batches, embed_faces, embed_images, embed_views, fill
+from dfd.templates.store import TemplateStore, templates_file
 
 ROWS = [3, 17, 0, 8, 9]
 
@@ -60,3 +63,34 @@ def test_templates_are_float32_also_where_training_is_not(recognizer, orl_store,
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         rough = recognizer(images).float()
     assert (rough - exact).norm() / exact.norm() > 1e-4  # what would be lost
+
+
+def test_a_file_is_filled_shard_by_shard_with_the_same(recognizer, orl_store, monkeypatch, tmp_path):
+    monkeypatch.setattr(orl_store, "rows", lambda split: np.array(ROWS) if split == "train" else np.arange(0))
+    plain, mirrored = embed_faces(recognizer, orl_store)
+    monkeypatch.setattr(embedding, "SHARD", 8)
+    for name in ("a.h5", "b.h5"):
+        with templates_file(tmp_path / name, orl_store, recognizer.dimension, True, {"recognizer": "r"}) as file:
+            fill(file, recognizer, orl_store)
+    store = TemplateStore(tmp_path / "a.h5", orl_store)
+    torch.testing.assert_close(store.template[:], plain)
+    torch.testing.assert_close(store.mirrored[:], mirrored, equal_nan=True)
+    assert file_sha256(tmp_path / "a.h5") == file_sha256(tmp_path / "b.h5")
+
+
+@pytest.mark.parametrize("damage", [torch.nan, 0.0])
+def test_what_a_broken_network_gives_is_told_and_no_file_is_left(recognizer, orl_store, monkeypatch, tmp_path, damage):
+    """Also of a mirrored training face: only those of no training face are nothing but NaN."""
+    monkeypatch.setattr(orl_store, "rows", lambda split: np.array(ROWS) if split == "train" else np.arange(0))
+    whole = embedding.embed_crops
+
+    def broken(recognizer, faces, crops, view=PLAIN):
+        templates = whole(recognizer, faces, crops, view)
+        return torch.full_like(templates, damage) if view is MIRROR else templates
+
+    monkeypatch.setattr(embedding, "embed_crops", broken)
+    first = orl_store.faces["key"][min(ROWS)]
+    with pytest.raises(DfdError, match=f"weights are damaged: .* first that of {first} "):
+        with templates_file(tmp_path / "a.h5", orl_store, recognizer.dimension, True, {}) as file:
+            fill(file, recognizer, orl_store)
+    assert list(tmp_path.iterdir()) == []
