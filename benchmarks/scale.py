@@ -32,6 +32,7 @@ from dfd.learning.settings import TrainDecoder
 from dfd.learning.training import Conditions, train
 from dfd.measures.verification import Pairs, roc_table
 from dfd.photos.preprocessing import COLUMNS
+from dfd.studies.equivariance.maps import ADDED
 from dfd.templates.belonging import statistics
 from dfd.templates.linear import Moments, fit_ridge, soft_whitening
 from dfd.templates.store import TemplateStore
@@ -139,7 +140,7 @@ def maps(folder: Path) -> None:
     for split in ("train", "validation"):
         moments.append(Moments(store.dimension, store.dimension))
         rows = store.rows(split)[:MAPS]
-        for part in np.array_split(rows, -(-len(rows) // 256)):
+        for part in np.array_split(rows, -(-len(rows) // ADDED)):
             plain = store.template[part]
             moments[-1].add(plain + 0.1 * torch.randn(plain.shape, generator=generator), plain)
     fit_ridge(*moments)
