@@ -7,7 +7,7 @@ from dfd.core.shards import shared
 from dfd.project import Project
 from dfd.recognizers.registry import weights_sha256
 from dfd.templates.colours import prefers_other_order
-from dfd.templates.embedding import fill
+from dfd.templates.embedding import embed_into
 from dfd.templates.lookup import look_up, matched
 from dfd.templates.store import templates_file, write_templates
 from stages import log, run
@@ -22,7 +22,7 @@ def main(dataset: str, recognizer: str) -> None:
     if network.embeds_images:
         mirrored = len(faces.rows("train")) > 0
         with templates_file(path, faces, network.dimension, mirrored, attributes) as file:
-            fill(file, network, faces, sharing)
+            embed_into(file, network, faces, sharing)
         templates = StoredRows(path, "template")
         metrics = matched(templates, len(faces))
         if prefers_other_order(network, faces, templates):

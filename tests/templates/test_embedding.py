@@ -9,7 +9,7 @@ from dfd.core.errors import DfdError
 from dfd.faces.store import MIRROR, PLAIN
 from dfd.recognizers.registry import build_recognizer
 from dfd.templates import embedding
-from dfd.templates.embedding import batches, embed_faces, embed_images, embed_views, fill
+from dfd.templates.embedding import batches, embed_faces, embed_images, embed_into, embed_views
 from dfd.templates.store import TemplateStore, templates_file
 
 ROWS = [3, 17, 0, 8, 9]
@@ -71,7 +71,7 @@ def test_a_file_is_filled_shard_by_shard_with_the_same(recognizer, orl_store, mo
     monkeypatch.setattr(embedding, "SHARD", 8)
     for name in ("a.h5", "b.h5"):
         with templates_file(tmp_path / name, orl_store, recognizer.dimension, True, {"recognizer": "r"}) as file:
-            fill(file, recognizer, orl_store)
+            embed_into(file, recognizer, orl_store)
     store = TemplateStore(tmp_path / "a.h5", orl_store)
     torch.testing.assert_close(store.template[:], plain)
     torch.testing.assert_close(store.mirrored[:], mirrored, equal_nan=True)
@@ -92,5 +92,5 @@ def test_what_a_broken_network_gives_is_told_and_no_file_is_left(recognizer, orl
     first = orl_store.faces["key"][min(ROWS)]
     with pytest.raises(DfdError, match=f"weights are damaged: .* first that of {first} "):
         with templates_file(tmp_path / "a.h5", orl_store, recognizer.dimension, True, {}) as file:
-            fill(file, recognizer, orl_store)
+            embed_into(file, recognizer, orl_store)
     assert list(tmp_path.iterdir()) == []

@@ -72,14 +72,14 @@ def _embedded(recognizer: Recognizer, embed: Callable, images: torch.Tensor) -> 
 
 def embed_faces(recognizer: Recognizer, faces: FaceStore) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Templates (N, D) of all faces of a store, and of the mirrored ones of its training split, None where it has none:
-    see `fill`."""
+    see `embed_into`."""
     names = ["template"] + ["mirrored"] * bool(len(faces.rows("train")))
     filled = {name: np.empty((len(faces), recognizer.dimension), np.float32) for name in names}
-    fill(filled, recognizer, faces)
+    embed_into(filled, recognizer, faces)
     return tuple(torch.from_numpy(filled[name]) if name in filled else None for name in ("template", "mirrored"))
 
 
-def fill(
+def embed_into(
     out: Mapping[str, np.ndarray | h5py.Dataset],
     recognizer: Recognizer,
     faces: FaceStore,

@@ -21,7 +21,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from dfd.core.artefacts import replacing
 from dfd.core.errors import DfdError
-from dfd.core.hdf5 import read_attributes, texts, write_attributes
+from dfd.core.hdf5 import texts, write_attributes
 from dfd.core.vectors import few, refuse_degenerate
 
 KEY, TEMPLATE = "key", "template"  # names of arrays and columns
@@ -142,7 +142,7 @@ def _read_h5(path: Path, name: str) -> Read:
     with h5py.File(path) as file:
         names: list[str] = []
         file.visititems(lambda part, item: names.append(part) if isinstance(item, h5py.Dataset) else None)
-        return *_parts(path, file, names, name), _source(read_attributes(file))
+        return *_parts(path, file, names, name), _source(file.attrs)
 
 
 def _parts(path: Path, file: Mapping, names: Sequence[str], name: str) -> tuple[list[str] | None, np.ndarray]:
