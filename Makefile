@@ -10,8 +10,9 @@ SETUP := .venv/.complete
 
 setup: $(SETUP)
 
-# `dvc repro` runs one stage after another. What hangs on different recognizers or decoders need not wait for each other: it
+# `dvc repro` runs one stage after another. What hangs on different data sets, recognizers or decoders need not wait for each other: it
 # runs side by side here, $(LANES) at a time, with the cores shared out. On one GPU: make repro LANES=1.
+# Long stages come first (sort -r: fit_transforms before fit_closed_form), so that no lane waits long for the other.
 # With -s a lane looks at its own stages alone, not at those before them, which others read at that moment.
 LANES ?= 2
 CORES := $(shell $(PYTHON) -c "import os; print(max(1, os.cpu_count() // $(LANES)))")
